@@ -1,0 +1,238 @@
+"""A table of labelled pictures, the task set on it, and its disjoint parts."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepobfuscator.errors import InputError
+from deepobfuscator.registry import Family, suggest
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+"""Values of `AttributeTable.part`, as in CelebA's list_eval_partition.txt."""
+
+PAPER_TRAIN_SHARE = 160_000 / 202_599
+"""Section 4.1: 160K of CelebA's pictures for training, the rest (about 40K) for testing."""
+
+VALIDATION_SHARE = 1 / 8
+"""Part of the attacker's own pictures kept for choosing, where the data brings no such part."""
+
+SMALLEST_PART = 16
+"""Pictures that each part needs before any figure of it can mean something."""
+
+
+@dataclass(frozen=True)
+class AttributeTable:
+    """Binary attributes of n pictures, and who is on them."""
+
+    images: tuple[str, ...]
+    """n distinct names; `Source.load` takes them."""
+    attributes: tuple[str, ...]
+    """Names of the k columns."""
+    values: NDArray[np.uint8]
+    """(n, k), 0 or 1."""
+    identity: NDArray[np.int64] | None = None
+    """(n,) person numbers; None where unknown."""
+    part: NDArray[np.uint8] | None = None
+    """(n,) TRAIN, VALIDATION or TEST as the data itself says; None where it says nothing."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def columns(self, names: Sequence[str]) -> NDArray[np.uint8]:
+        """(n, len(names)) values of the named attributes.
+
+        Raises:
+            InputError: a name is not in the table; the message says which are near.
+        """
+        for name in names:
+            if name not in self.attributes:
+                raise InputError(
+                    f"no attribute {name!r} in this data: {suggest(name, list(self.attributes))}"
+                )
+        return self.values[:, [self.attributes.index(name) for name in names]]
+
+    def people(self) -> NDArray[np.int64]:
+        """(n,) the cluster of each picture: its person, or itself where identities are unknown."""
+        return np.arange(len(self)) if self.identity is None else self.identity
+
+    def without(self, rows: Sequence[int]) -> "AttributeTable":
+        """This table less some rows."""
+        kept = np.setdiff1d(np.arange(len(self)), np.asarray(rows, dtype=np.int64))
+        return AttributeTable(
+            images=tuple(self.images[i] for i in kept),
+            attributes=self.attributes,
+            values=self.values[kept],
+            identity=None if self.identity is None else self.identity[kept],
+            part=None if self.part is None else self.part[kept],
+        )
+
+    def fingerprint(self) -> str:
+        """Hash of every name, value, identity and part: the same table, the same hash."""
+        digest = hashlib.sha256("\n".join((*self.images, *self.attributes)).encode())
+        for array in (self.values, self.identity, self.part):
+            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the service must tell (Y in the paper) and what nobody should learn (Z)."""
+
+    public: tuple[str, ...]
+    """Attributes that the service classifies (M of them)."""
+    private: tuple[str, ...]
+    """Attributes that an attacker must not infer (K of them)."""
+
+    def __post_init__(self) -> None:
+        for side, names in (("public", self.public), ("private", self.private)):
+            if not names:
+                raise InputError(f"no {side} attribute given: name at least one with --{side}")
+            if len(set(names)) < len(names):
+                raise InputError(f"a {side} attribute is named twice: {', '.join(names)}")
+        both = sorted(set(self.public) & set(self.private))
+        if both:
+            raise InputError(
+                f"{', '.join(both)} cannot be public and private at once: drop it from one"
+            )
+
+    def check(self, table: AttributeTable) -> None:
+        """Raise InputError where ``table`` lacks an attribute or holds it at one constant value."""
+        names = (*self.public, *self.private)
+        for name, column in zip(names, table.columns(names).T, strict=True):
+            if len(column) and column.min() == column.max():
+                raise InputError(
+                    f"attribute {name!r} is {column[0]} on every picture: nothing to learn or hide"
+                )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Row numbers, ascending, of four parts that share no picture and no person."""
+
+    defender: NDArray[np.int64]
+    """What the defence trains on."""
+    attacker: NDArray[np.int64]
+    """What every fresh attacker trains on."""
+    validation: NDArray[np.int64]
+    """The attacker's own pictures for choosing attackers and thresholds."""
+    test: NDArray[np.int64]
+    """What everything is scored on, once."""
+
+    def rows(self) -> NDArray[np.int64]:
+        """All rows in use, ascending."""
+        return np.sort(np.concatenate((self.defender, self.attacker, self.validation, self.test)))
+
+
+def split(table: AttributeTable, limit: int | None, seed: int, parts: str = "own") -> Splits:
+    """Cut ``table`` into disjoint parts, by person where persons are known.
+
+    The training pool is halved between the defender and the attacker. ``limit`` draws that many
+    pictures of the pool (whole people, so up to one person fewer); validation and test shrink in
+    proportion.
+
+    Args:
+        table: the labelled pictures.
+        limit: pictures of the training pool; None takes all.
+        seed: draws people.
+        parts: ``own`` keeps the data's own partition where it has one; ``paper`` draws the paper's
+            160K : 40K anew (section 4.1).
+
+    Raises:
+        InputError: too few pictures, or a person in two of the data's own parts.
+    """
+    draw = np.random.default_rng(seed)
+    people = table.people()
+    everything = np.arange(len(table))
+    if parts == "own" and table.part is not None:
+        pool, validation, test = (everything[table.part == p] for p in (TRAIN, VALIDATION, TEST))
+        for one, other in ((pool, validation), (pool, test), (validation, test)):
+            shared = np.intersect1d(people[one], people[other])
+            if len(shared):
+                raise InputError(
+                    f"person {shared[0]} is in two parts of the data's own split ({len(shared)} such): "
+                    "no figure would be fair; mend the split, or draw one with --parts paper"
+                )
+    else:
+        pool, test = _cut(everything, people, round(PAPER_TRAIN_SHARE * len(table)), draw)
+        validation = everything[:0]
+    if limit is not None:
+        if limit > len(pool):
+            raise InputError(f"--limit {limit}: the training pool holds only {len(pool)} pictures")
+        share = limit / len(pool)
+        pool, _ = _cut(pool, people, limit, draw)
+        validation, _ = _cut(validation, people, round(share * len(validation)), draw)
+        test, _ = _cut(test, people, round(share * len(test)), draw)
+    defender, attacker = _cut(pool, people, len(pool) // 2, draw)
+    if not len(validation):
+        validation, attacker = _cut(attacker, people, round(VALIDATION_SHARE * len(attacker)), draw)
+    splits = Splits(defender, attacker, validation, test)
+    for part, rows in vars(splits).items():
+        if len(rows) < SMALLEST_PART:
+            raise InputError(
+                f"too few pictures: {len(rows)} for the part {part!r}, {SMALLEST_PART} needed; "
+                "give more pictures or a larger --limit"
+            )
+    return splits
+
+
+def _cut(
+    rows: NDArray[np.int64], people: NDArray[np.int64], count: int, draw: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Whole people drawn until one more would pass ``count`` pictures, and the rest."""
+    if not len(rows):
+        return rows, rows
+    clusters, cluster, sizes = np.unique(people[rows], return_inverse=True, return_counts=True)
+    order = draw.permutation(len(clusters))
+    taken = np.zeros(len(clusters), dtype=bool)
+    taken[order[np.cumsum(sizes[order]) <= count]] = True
+    return rows[taken[cluster]], rows[~taken[cluster]]
+
+
+class Source(Family):
+    """Where labelled pictures come from; members are frozen dataclasses, ``KIND:REST`` on the
+    command line.
+    """
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, rest: str) -> Self:
+        """The source that ``KIND:rest`` names.
+
+        Raises:
+            InputError: ``rest`` is missing or not of this kind's form.
+        """
+
+    @abstractmethod
+    def read(self) -> AttributeTable:
+        """Read the labels (not the pictures).
+
+        Raises:
+            InputError: a missing folder or file, labels not of the format, rows without a picture or
+                pictures without a row.
+        """
+
+    @abstractmethod
+    def load(
+        self, images: Sequence[str], size: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+        """Decode pictures: ((n, height, width, 3) in 0..255, {name: what is wrong with it}).
+
+        A bad picture's place is black. A picture at most 4 px larger than ``size`` on a side is
+        cropped about its centre without resampling; any other is cropped to the aspect ratio of
+        ``size`` about its centre and resampled with antialiasing.
+        """
+
+    @abstractmethod
+    def stamp(self, images: Sequence[str]) -> str:
+        """Changes whenever the pixels that `load` would give change (file sizes and times)."""
+
+
+def parse_source(text: str) -> Source:
+    """``celeba:PATH``, ``lfw:PATH``, ``folder:PATH``, ``synthetic`` or ``synthetic:COUNT``."""
+    kind, _, rest = text.partition(":")
+    return Source.find(kind).parse(rest)

@@ -1,0 +1,135 @@
+"""Records: every figure the project shows is one of these, and every page a function of them."""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from deepobfuscator.config import from_json, to_json
+from deepobfuscator.errors import InputError
+from deepobfuscator.files import write_atomic
+
+K = TypeVar("K")
+
+IMAGE = "image"
+"""The subject of a reconstruction; every other subject is an attribute's name."""
+
+SERVICE, IN_GAME, CEILING = "service", "in-game", "ceiling"
+MAJORITY, LABEL_ONLY, MEAN_FACE = "majority", "label-only", "mean-face"
+FLOORS = (MAJORITY, LABEL_ONLY, MEAN_FACE)
+REFERENCES = (SERVICE, IN_GAME, CEILING, *FLOORS)
+"""Attack names that are not fresh attackers: the service itself, the game's own, floors, ceiling."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured figure with its interval and its floor."""
+
+    trial: str
+    """Key of the trial that was measured."""
+    defence: str
+    """Name of the defence."""
+    attack: str
+    """Name of the attack, or one of `REFERENCES`."""
+    subject: str
+    """An attribute's name, or ``image``."""
+    metric: str
+    """accuracy, balanced_accuracy, auc (fractions); ms_ssim, ssim (at most 1); psnr (dB)."""
+    value: float
+    """The figure."""
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    """Upper end of the 95 % interval."""
+    floor: float | None
+    """The higher of the floors for this subject and metric; null where none applies."""
+    n: int
+    """Pictures scored."""
+    n_people: int | None
+    """People among them (the interval's clusters); null where identities are unknown."""
+    split: str
+    """``test``, or ``validation`` (the attacker's own: what the headline is chosen on)."""
+    seed: int
+    """Seed of the trial."""
+
+
+def select(records: Iterable[Record], **wanted: object) -> list[Record]:
+    """The records whose fields equal ``wanted``, in order."""
+    return [r for r in records if all(getattr(r, k) == v for k, v in wanted.items())]
+
+
+def group(records: Iterable[Record], by: Callable[[Record], K]) -> dict[K, list[Record]]:
+    """Records by ``by(record)``, in the order of first appearance."""
+    groups: dict[K, list[Record]] = {}
+    for record in records:
+        groups.setdefault(by(record), []).append(record)
+    return groups
+
+
+def fresh(records: Iterable[Record], subject: str, metric: str) -> list[Record]:
+    """Test figures of the fresh attackers on one subject and metric."""
+    of_test = select(records, subject=subject, metric=metric, split="test")
+    return [r for r in of_test if r.attack not in REFERENCES]
+
+
+def headline(records: Iterable[Record], subject: str, metric: str) -> Record:
+    """The attacker that was best on its own validation pictures, as scored once on test.
+
+    ``records`` are those of one trial.
+
+    Raises:
+        KeyError: no fresh attacker was scored on this subject and metric.
+    """
+    records = list(records)
+    tests = {r.attack: r for r in fresh(records, subject, metric)}
+    own = select(records, subject=subject, metric=metric, split="validation")
+    chosen = max((r for r in own if r.attack in tests), key=lambda r: r.value, default=None)
+    if chosen is None:
+        raise KeyError(f"no fresh attacker on {subject} by {metric}")
+    return tests[chosen.attack]
+
+
+def strongest(records: Iterable[Record], subject: str, metric: str) -> Record:
+    """The maximum over all fresh attackers on test: optimistic for the attacker, shown beside.
+
+    Raises:
+        KeyError: no fresh attacker was scored on this subject and metric.
+    """
+    tests = fresh(records, subject, metric)
+    if not tests:
+        raise KeyError(f"no fresh attacker on {subject} by {metric}")
+    return max(tests, key=lambda r: r.value)
+
+
+def write_jsonl(path: Path, records: Iterable[Record]) -> None:
+    """Write one JSON object a line, whole or not at all.
+
+    Raises:
+        ValueError: a figure is not finite; such a record is a bug, never a result.
+    """
+    lines = []
+    for record in records:
+        if not all(map(math.isfinite, (record.value, record.low, record.high))):
+            raise ValueError(f"not a finite figure: {record}")
+        lines.append(json.dumps(to_json(record)) + "\n")
+    write_atomic(path, "".join(lines).encode())
+
+
+def read_jsonl(path: Path) -> list[Record]:
+    """Read what `write_jsonl` wrote.
+
+    Raises:
+        InputError: a line is not a record; the message names the line.
+    """
+    records = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError:
+            raise InputError(
+                f"{path}, line {number}: not a record; delete the file and audit again"
+            ) from None
+        records.append(from_json(Record, data, f"{path}, line {number}"))
+    return records
