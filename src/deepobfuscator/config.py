@@ -17,7 +17,7 @@ from deepobfuscator.registry import Family, suggest
 T = TypeVar("T")
 
 MACHINE = {"machine": True}
-"""Field metadata for what belongs to this machine (paths): kept in the JSON, left out of the key."""
+"""Field metadata for what belongs to this machine (paths): in the JSON, not in the key."""
 
 
 def to_json(value: Any, machine: bool = True) -> Any:

@@ -20,7 +20,7 @@ SERVICE, IN_GAME, CEILING = "service", "in-game", "ceiling"
 MAJORITY, LABEL_ONLY, MEAN_FACE = "majority", "label-only", "mean-face"
 FLOORS = (MAJORITY, LABEL_ONLY, MEAN_FACE)
 REFERENCES = (SERVICE, IN_GAME, CEILING, *FLOORS)
-"""Attack names that are not fresh attackers: the service itself, the game's own, floors, ceiling."""
+"""Attack names that are no fresh attackers: the service, the game's own, ceiling, floors."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Record:
     """``test``, or ``validation`` (the attacker's own: what the headline is chosen on)."""
     seed: int
     """Seed of the trial."""
+    detail: str = ""
+    """What the figure depends on: the scales of an MS-SSIM, where a threshold was chosen."""
 
 
 def select(records: Iterable[Record], **wanted: object) -> list[Record]:

@@ -154,8 +154,8 @@ def split(table: AttributeTable, limit: int | None, seed: int, parts: str = "own
             shared = np.intersect1d(people[one], people[other])
             if len(shared):
                 raise InputError(
-                    f"person {shared[0]} is in two parts of the data's own split ({len(shared)} such): "
-                    "no figure would be fair; mend the split, or draw one with --parts paper"
+                    f"person {shared[0]} is in two parts of the data's own split "
+                    f"({len(shared)} such): mend the split, or draw another with --parts paper"
                 )
     else:
         pool, test = _cut(everything, people, round(PAPER_TRAIN_SHARE * len(table)), draw)
@@ -212,8 +212,8 @@ class Source(Family):
         """Read the labels (not the pictures).
 
         Raises:
-            InputError: a missing folder or file, labels not of the format, rows without a picture or
-                pictures without a row.
+            InputError: a missing folder or file, labels not of the format, a row without a picture
+                or a picture without a row.
         """
 
     @abstractmethod
