@@ -109,6 +109,21 @@ class Task:
                     f"attribute {name!r} is {column[0]} on every picture: nothing to learn or hide"
                 )
 
+    def check_part(self, part: str, public: NDArray[np.uint8], private: NDArray[np.uint8]) -> None:
+        """Raise InputError where a part is too small or one of its attributes is constant."""
+        if len(public) < SMALLEST_PART:
+            raise InputError(
+                f"too few pictures: {len(public)} for the part {part!r}, {SMALLEST_PART} needed; "
+                "give more pictures or a larger --limit"
+            )
+        columns = np.concatenate((public, private), 1).T
+        for name, column in zip((*self.public, *self.private), columns, strict=True):
+            if column.min() == column.max():
+                raise InputError(
+                    f"attribute {name!r} is {column[0]} on every picture of the part {part!r}: "
+                    "give more pictures or a larger --limit"
+                )
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -128,7 +143,7 @@ class Splits:
         return np.sort(np.concatenate((self.defender, self.attacker, self.validation, self.test)))
 
 
-def split(table: AttributeTable, limit: int | None, seed: int, parts: str = "own") -> Splits:
+def split(table: AttributeTable, limit: int | None, seed: int, protocol: str = "own") -> Splits:
     """Cut ``table`` into disjoint parts, by person where persons are known.
 
     The training pool is halved between the defender and the attacker. ``limit`` draws that many
@@ -139,8 +154,8 @@ def split(table: AttributeTable, limit: int | None, seed: int, parts: str = "own
         table: the labelled pictures.
         limit: pictures of the training pool; None takes all.
         seed: draws people.
-        parts: ``own`` keeps the data's own partition where it has one; ``paper`` draws the paper's
-            160K : 40K anew (section 4.1).
+        protocol: ``own`` keeps the data's own partition where it has one; ``paper`` draws the
+            paper's 160K : 40K anew (section 4.1).
 
     Raises:
         InputError: too few pictures, or a person in two of the data's own parts.
@@ -148,14 +163,14 @@ def split(table: AttributeTable, limit: int | None, seed: int, parts: str = "own
     draw = np.random.default_rng(seed)
     people = table.people()
     everything = np.arange(len(table))
-    if parts == "own" and table.part is not None:
+    if protocol == "own" and table.part is not None:
         pool, validation, test = (everything[table.part == p] for p in (TRAIN, VALIDATION, TEST))
         for one, other in ((pool, validation), (pool, test), (validation, test)):
             shared = np.intersect1d(people[one], people[other])
             if len(shared):
                 raise InputError(
                     f"person {shared[0]} is in two parts of the data's own split "
-                    f"({len(shared)} such): mend the split, or draw another with --parts paper"
+                    f"({len(shared)} such): mend the split, or draw another with --protocol paper"
                 )
     else:
         pool, test = _cut(everything, people, round(PAPER_TRAIN_SHARE * len(table)), draw)
@@ -170,14 +185,7 @@ def split(table: AttributeTable, limit: int | None, seed: int, parts: str = "own
     defender, attacker = _cut(pool, people, len(pool) // 2, draw)
     if not len(validation):
         validation, attacker = _cut(attacker, people, round(VALIDATION_SHARE * len(attacker)), draw)
-    splits = Splits(defender, attacker, validation, test)
-    for part, rows in vars(splits).items():
-        if len(rows) < SMALLEST_PART:
-            raise InputError(
-                f"too few pictures: {len(rows)} for the part {part!r}, {SMALLEST_PART} needed; "
-                "give more pictures or a larger --limit"
-            )
-    return splits
+    return Splits(defender, attacker, validation, test)
 
 
 def _cut(

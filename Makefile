@@ -1,0 +1,30 @@
+# A fresh machine needs Python 3.11 or newer and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export GOMP_SPINCOUNT ?= 1000
+
+.PHONY: demo test lint clean
+
+demo: $(STAMP)  ## train, attack and report on built-in faces
+	$(BIN)/deepobfuscator compare --data synthetic:2400 --preset small --out runs/demo \
+	  --epochs 5 --game-epochs 6 --adversary-epochs 1 --infer-epochs 3 --reconstruct-epochs 1 --seeds 1
+
+test: $(STAMP) lint  ## lint, types, layers, tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs

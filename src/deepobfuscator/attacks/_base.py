@@ -1,0 +1,186 @@
+"""What an attacker is handed, and how any network becomes a fresh attacker."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from deepobfuscator.bundle import CHUNK, apply
+from deepobfuscator.data.batches import Batch, Labelled, as_input
+from deepobfuscator.game import (
+    INFER,
+    RECONSTRUCT,
+    Phase,
+    Setting,
+    cross_entropy,
+    play,
+    stage,
+    stream,
+)
+from deepobfuscator.nn.fit import Shape
+from deepobfuscator.nn.vgg import initialise
+from deepobfuscator.quality import ms_ssim
+from deepobfuscator.registry import Family
+from deepobfuscator.runtime import Run
+
+CACHE_BYTES = 4 * 2**30
+"""Features are kept in memory up to this size and asked for anew beyond it."""
+
+
+@dataclass
+class Own:
+    """Pictures of the attacker's own with their private labels, and the features they give."""
+
+    labelled: Labelled
+    query: Callable[[NDArray[np.uint8], int], Tensor] | None
+    """Features (n, *shape), float32, of pictures (n, H, W, 3) in 0..255: what the attacker sees
+    when it queries with them. The number seeds what a noisy encoder draws."""
+    features: Shape
+    """Shape of one picture's features."""
+    kept: dict[bool, Tensor] = field(default_factory=dict)
+    """Features known so far, of the pictures and of the mirrored pictures; complete without a
+    ``query``."""
+
+    def __len__(self) -> int:
+        return len(self.labelled)
+
+    def pictures(self, rows: NDArray[np.int64], mirrored: bool = False) -> NDArray[np.uint8]:
+        """(len(rows), H, W, 3) of the given rows, left and right exchanged if ``mirrored``."""
+        pictures = self.labelled.pictures[rows]
+        return pictures[:, :, ::-1] if mirrored else pictures
+
+    def features_of(self, rows: NDArray[np.int64], mirrored: bool = False) -> Tensor:
+        """Features of the given rows; queried once where all fit in memory."""
+        if mirrored not in self.kept:
+            assert self.query is not None
+            if 8 * len(self) * math.prod(self.features) > CACHE_BYTES:
+                return self.query(self.pictures(rows, mirrored), int(rows[0]))
+            everything = np.arange(len(self))
+            self.kept[mirrored] = self.query(self.pictures(everything, mirrored), int(mirrored))
+        kept = self.kept[mirrored]
+        return kept[torch.from_numpy(rows).to(kept.device)]
+
+    def batch(
+        self, rows: NDArray[np.int64], device: torch.device, draw: np.random.Generator
+    ) -> Batch:
+        """A `Material`'s batch: features instead of an encoder, of half the pictures mirrored."""
+        turned = draw.random(len(rows)) < 0.5
+        rows = np.concatenate((rows[turned], rows[~turned]))
+        halves = ((rows[: turned.sum()], True), (rows[turned.sum() :], False))
+        pictures = np.concatenate([self.pictures(r, m) for r, m in halves])
+        return Batch(
+            pictures=as_input(pictures, device),
+            private=torch.from_numpy(self.labelled.private[rows]).to(device).float(),
+            features=torch.cat([self.features_of(r, m) for r, m in halves if len(r)]),
+        )
+
+
+@dataclass
+class Threat:
+    """All that an attacker is handed; the test part is not in it."""
+
+    own: Own
+    """Pictures to train on."""
+    validation: Own
+    """Pictures to choose on."""
+    size: tuple[int, int]
+    """Height and width of a picture in px."""
+    setting: Setting
+    """Batch size, learning rate, lengths, width, seed: the budget."""
+    mirror: Callable[[], nn.Module | None] | None = None
+    """Declared knowledge of the encoder's architecture: builds its reverse; None is a black box."""
+
+    @property
+    def features(self) -> Shape:
+        """Shape of one picture's features."""
+        return self.own.features
+
+    @property
+    def labels(self) -> int:
+        """Number of private attributes."""
+        return len(self.own.labelled.private[0])
+
+
+class Attack(Family):
+    """A frozen dataclass whose fields are the attack's hyperparameters.
+
+    `fit` gives a frozen network from features to logits (``target`` attributes) or pictures
+    (``target`` image). The audit scores it: an attack cannot grade itself.
+    """
+
+    target: ClassVar[str]
+    """``attributes`` or ``image``."""
+
+    @abstractmethod
+    def network(self, threat: Threat) -> nn.Module:
+        """A network for these features, at any weights."""
+
+    @abstractmethod
+    def phase(self, threat: Threat, run: Run) -> Phase:
+        """How it trains and on what it chooses its best epoch."""
+
+    def fit(
+        self,
+        threat: Threat,
+        run: Run,
+        checkpoint: Path | None = None,
+        title: str = "attack by ",
+    ) -> nn.Module:
+        """A fresh attacker: initial weights from the seed, trained on the attacker's own pictures,
+        kept at the epoch that was best on the attacker's own validation pictures.
+        """
+        network = self.network(threat)
+        seed = stream(threat.setting.seed, *self.name.encode())
+        initialise(network, seed)
+        run.place(network)
+        role = "AC" if self.target == "attributes" else "AR"
+        phase = self.phase(threat, run)
+        play({role: network}, [phase], threat.own, threat.setting, run, checkpoint, title)
+        return network
+
+
+class InferenceAttack(Attack):
+    """Trains as AC does (equation 4)."""
+
+    target: ClassVar[str] = "attributes"
+
+    def phase(self, threat: Threat, run: Run) -> Phase:
+        """L(AC) on the attacker's pictures; the epoch of least L(AC) on validation is kept."""
+        validation = threat.validation
+        labels = torch.from_numpy(validation.labelled.private).float()
+
+        def score(players: dict[str, nn.Module]) -> float:
+            features = validation.features_of(np.arange(len(validation)))
+            logits = apply(players["AC"], features, run).cpu()
+            return -float(cross_entropy(logits, labels))
+
+        epochs = threat.setting.infer_epochs
+        return Phase(self.name, epochs, (stage("attack", INFER),), score)
+
+
+class ReconstructionAttack(Attack):
+    """Trains as AR does (equation 7)."""
+
+    target: ClassVar[str] = "image"
+
+    def phase(self, threat: Threat, run: Run) -> Phase:
+        """L(AR1) on the attacker's pictures; the epoch of highest MS-SSIM on validation is kept."""
+        validation = threat.validation
+
+        def score(players: dict[str, nn.Module]) -> float:
+            total = 0.0
+            for rows in np.array_split(np.arange(len(validation)), -(-len(validation) // CHUNK)):
+                guess = apply(players["AR"], validation.features_of(rows), run)
+                truth = as_input(validation.pictures(rows), run.device)
+                total += float(ms_ssim(guess, truth).sum())
+            return total / len(validation)
+
+        epochs = threat.setting.reconstruct_epochs
+        return Phase(self.name, epochs, (stage("attack", RECONSTRUCT),), score)

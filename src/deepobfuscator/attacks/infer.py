@@ -1,0 +1,103 @@
+"""Attribute inference: the paper's AC and four other readers of the same features."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from deepobfuscator.attacks._base import InferenceAttack, Threat
+from deepobfuscator.nn.decoders import Residual
+from deepobfuscator.nn.fit import Lift, as_shape
+from deepobfuscator.nn.vgg import Classifier, conv, scaled
+
+
+@dataclass(frozen=True)
+class AdversaryClassifier(InferenceAttack):
+    """AC of Table 1, the architecture that plays in the game."""
+
+    name: ClassVar[str] = "ac"
+
+    def network(self, threat: Threat) -> nn.Module:
+        """The paper's AC at the setting's width."""
+        return Classifier(threat.features, threat.labels, threat.size, threat.setting.width)
+
+
+class Standardised(nn.Module):
+    """Flattened features, each brought to mean 0 and deviation 1, into a head."""
+
+    def __init__(self, values: int, head: nn.Module) -> None:
+        super().__init__()
+        self.norm, self.head = nn.BatchNorm1d(values, affine=False), head
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, *shape) to (n, K) logits."""
+        return self.head(self.norm(features.flatten(1)))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class LinearProbe(InferenceAttack):
+    """One linear layer on all features."""
+
+    name: ClassVar[str] = "linear"
+
+    def network(self, threat: Threat) -> nn.Module:
+        """Logistic regression."""
+        values = prod(threat.features)
+        return Standardised(values, nn.Linear(values, threat.labels))
+
+
+@dataclass(frozen=True)
+class MLP(InferenceAttack):
+    """Two hidden layers on all features."""
+
+    name: ClassVar[str] = "mlp"
+    hidden: int = 256
+    """Width of both hidden layers."""
+    dropout: float = 0.5
+    """Share of hidden values dropped while training."""
+
+    def network(self, threat: Threat) -> nn.Module:
+        """A multilayer perceptron."""
+        values, h = prod(threat.features), self.hidden
+        head = nn.Sequential(
+            *(nn.Linear(values, h), nn.ReLU(), nn.Dropout(self.dropout)),
+            *(nn.Linear(h, h), nn.ReLU(), nn.Dropout(self.dropout)),
+            nn.Linear(h, threat.labels),
+        )
+        return Standardised(values, head)
+
+
+@dataclass(frozen=True)
+class ResidualNet(InferenceAttack):
+    """Three residual blocks and a global average: far fewer weights than AC."""
+
+    name: ClassVar[str] = "resnet"
+    channels: int = 256
+    """Channels of the last block at width 1; the first two have half."""
+
+    def network(self, threat: Threat) -> nn.Module:
+        """A small residual network; halves the map between blocks while it can."""
+        features, layers = threat.features, list[nn.Module]()
+        if len(features) == 1:
+            lift = Lift(features[0], (scaled(128, threat.setting.width), 4, 4))
+            layers.append(lift)
+            features = lift.shape
+        inputs, height, columns = as_shape(features)
+        last = max(16, scaled(self.channels, threat.setting.width))
+        for outputs in (last // 2, last // 2, last):
+            layers.append(
+                Residual(
+                    inputs,
+                    outputs,
+                    conv(inputs, outputs),
+                    nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(outputs),
+                )
+            )
+            inputs = outputs
+            if min(height, columns) >= 4:
+                layers.append(nn.MaxPool2d(2))
+                height, columns = height // 2, columns // 2
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, threat.labels))
+        return nn.Sequential(*layers, *head)

@@ -1,0 +1,54 @@
+"""Reconstruction: the mirror of the encoder (Table 1) and the decoders of Table 2."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from deepobfuscator.attacks._base import ReconstructionAttack, Threat
+from deepobfuscator.nn.decoders import mirror, resrec, urec1, urec2
+
+
+@dataclass(frozen=True)
+class Mirror(ReconstructionAttack):
+    """The reverse of the encoder where its architecture is known, else the mirror of Table 1."""
+
+    name: ClassVar[str] = "mirror"
+
+    def network(self, threat: Threat) -> nn.Module:
+        """AR at the setting's width."""
+        reverse = threat.mirror() if threat.mirror else None
+        return reverse or mirror(threat.features, threat.size, threat.setting.width)
+
+
+@dataclass(frozen=True)
+class URec1(ReconstructionAttack):
+    """URec#1 of Table 2."""
+
+    name: ClassVar[str] = "urec1"
+
+    def network(self, threat: Threat) -> nn.Module:
+        """URec#1 at the setting's width."""
+        return urec1(threat.features, threat.size, threat.setting.width)
+
+
+@dataclass(frozen=True)
+class URec2(ReconstructionAttack):
+    """URec#2 of Table 2."""
+
+    name: ClassVar[str] = "urec2"
+
+    def network(self, threat: Threat) -> nn.Module:
+        """URec#2 at the setting's width."""
+        return urec2(threat.features, threat.size, threat.setting.width)
+
+
+@dataclass(frozen=True)
+class ResRec(ReconstructionAttack):
+    """ResRec of Table 2."""
+
+    name: ClassVar[str] = "resrec"
+
+    def network(self, threat: Threat) -> nn.Module:
+        """ResRec at the setting's width."""
+        return resrec(threat.features, threat.size, threat.setting.width)

@@ -1,0 +1,134 @@
+"""The frozen artefact of a defence: edge encoder, cloud classifier, the game's own adversaries.
+
+A bundle is a folder of safetensors files, ``card.json`` and ``SHA256SUMS`` over all of them; it
+holds no code and no pickle.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from deepobfuscator.data.batches import as_input
+from deepobfuscator.errors import InputError
+from deepobfuscator.files import sha256, write_atomic
+from deepobfuscator.game import Players
+from deepobfuscator.nn.vgg import Encoder
+from deepobfuscator.runtime import Run
+
+SUMS = "SHA256SUMS"
+CARD = "card.json"
+CHUNK = 256
+"""Pictures encoded at a time."""
+
+
+@dataclass
+class Bundle:
+    """Frozen players and the card that says all about them."""
+
+    players: Players
+    """O and C, and the game's own AC and AR where the defence has them; in evaluation mode."""
+    card: dict[str, Any]
+    """Everything that determined the run, as JSON."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """O, what runs on the device."""
+        encoder = self.players["O"]
+        assert isinstance(encoder, Encoder)
+        return encoder
+
+    def encode(self, pictures: NDArray[np.uint8], run: Run, seed: int = 0) -> Tensor:
+        """Features (n, *shape) of pictures (n, H, W, 3) in 0..255, float32, on ``run.device``.
+
+        ``seed`` fixes what a noisy encoder draws.
+        """
+        torch.manual_seed(seed)
+        return apply(self.encoder, torch.from_numpy(np.ascontiguousarray(pictures)), run)
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle to ``folder``, whole or not at all.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written.
+        """
+        temporary = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(temporary, ignore_errors=True)
+        for name, player in self.players.items():
+            state = {k: v.cpu().contiguous() for k, v in player.state_dict().items()}
+            write_atomic(temporary / f"{name}.safetensors", _writer(state))
+        write_atomic(temporary / CARD, (json.dumps(self.card, indent=1) + "\n").encode())
+        sums = "".join(f"{sha256(file)}  {file.name}\n" for file in sorted(temporary.iterdir()))
+        write_atomic(temporary / SUMS, sums.encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+
+
+def _writer(state: dict[str, Tensor]) -> Any:
+    return lambda path: save_file(state, path)
+
+
+@torch.no_grad()
+def apply(network: nn.Module, inputs: Tensor, run: Run) -> Tensor:
+    """``network`` on many inputs, in chunks, as float32 on ``run.device``.
+
+    Args:
+        network: in evaluation mode.
+        inputs: features, or uint8 pictures (n, H, W, 3).
+        run: device and precision.
+    """
+    outputs = []
+    for start in range(0, len(inputs), CHUNK):
+        chunk = inputs[start : start + CHUNK]
+        if chunk.dtype == torch.uint8:
+            chunk = as_input(chunk.numpy(), run.device)
+        with run.autocast():
+            outputs.append(network(chunk.to(run.device)).float())
+    return torch.cat(outputs)
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """The card of the bundle in ``folder``, after checking every checksum.
+
+    Raises:
+        InputError: no bundle there, or one that was cut short or altered.
+    """
+    if not (folder / SUMS).is_file():
+        raise InputError(f"{folder} holds no finished bundle: train first (deepobfuscator train)")
+    listed: dict[str, str] = {}
+    for line in (folder / SUMS).read_text(errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        listed[name] = digest
+    for name in {CARD, "O.safetensors", "C.safetensors"} | set(listed):
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise InputError(f"{path} is missing: the bundle was cut short; train it again")
+        if sha256(path) != listed.get(name):
+            raise InputError(f"{path} does not match {SUMS}: it was cut short or altered")
+    card: dict[str, Any] = json.loads((folder / CARD).read_text())
+    return card
+
+
+def load(folder: Path, players: Players, run: Run) -> Bundle:
+    """Fill freshly built ``players`` with the bundle in ``folder``.
+
+    Raises:
+        InputError: as `check`, or weights of another architecture.
+    """
+    card = check(folder)
+    for name, player in players.items():
+        try:
+            player.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        except (SafetensorError, RuntimeError, FileNotFoundError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{folder}/{name}.safetensors does not fit: {reason}") from None
+        run.place(player).eval()
+    return Bundle(players, card)

@@ -1,0 +1,143 @@
+"""Pictures decoded once into a memory-mapped file; a warm start only opens it."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepobfuscator.data.table import Source
+from deepobfuscator.errors import InputError
+
+FORMAT = 1
+"""To be raised whenever the same files would decode to other pixels."""
+
+CHUNK = 256
+"""Pictures decoded and written at a time."""
+
+
+def cache_folder() -> Path:
+    """``$DEEPOBFUSCATOR_CACHE``, or ``~/.cache/deepobfuscator``."""
+    return Path(os.environ.get("DEEPOBFUSCATOR_CACHE") or "~/.cache/deepobfuscator").expanduser()
+
+
+def pictures(
+    source: Source,
+    images: Sequence[str],
+    size: tuple[int, int],
+    skip_bad: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """The named pictures, decoded or from the cache.
+
+    Args:
+        source: where the pictures come from.
+        images: n names (at least one), in the order wanted.
+        size: height and width in pixels.
+        skip_bad: return the unreadable pictures instead of refusing them.
+        progress: called with (pictures done, n) while decoding.
+
+    Returns:
+        A read-only memory map (n, height, width, 3) of 0..255, black where a picture is
+        unreadable, and what is wrong with each of those by name.
+
+    Raises:
+        InputError: unreadable pictures without ``skip_bad``; no room for the cache.
+    """
+    path = _path(source, images, size)
+    cached = _open(path, (len(images), *size, 3))
+    if cached is None:
+        cached = _build(path, source, images, size, progress)
+    decoded, bad = cached
+    if bad and not skip_bad:
+        name, reason = next(iter(bad.items()))
+        raise InputError(
+            f"{len(bad)} of {len(images)} pictures cannot be read, the first {name!r} ({reason}): "
+            "mend them, or leave them out with --skip-bad"
+        )
+    return decoded, bad
+
+
+def _path(source: Source, images: Sequence[str], size: tuple[int, int]) -> Path:
+    identity = json.dumps([FORMAT, source.name, size, source.stamp(images), list(images)])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
+    return cache_folder() / f"{source.name}-{size[0]}x{size[1]}-{digest}.npy"
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], dict[str, str]] | None:
+    """What the cache holds; None unless it is all there."""
+    try:
+        decoded = np.load(path, mmap_mode="r")
+        bad = json.loads(path.with_suffix(".json").read_text())
+        whole = path.stat().st_size == decoded.offset + decoded.nbytes
+    except (OSError, ValueError, EOFError):
+        return None
+    return (decoded, bad) if whole and (decoded.shape, decoded.dtype) == (shape, np.uint8) else None
+
+
+def _build(
+    path: Path,
+    source: Source,
+    images: Sequence[str],
+    size: tuple[int, int],
+    progress: Callable[[int, int], None] | None,
+) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """Decode into ``path`` and open it; whoever comes second waits and opens it too."""
+    shape = (len(images), *size, 3)
+    folder, temporary = path.parent, path.with_suffix(".part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "w") as lock:
+            # One builder at a time, so any temporary file here was left by one that was killed.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            cached = _open(path, shape)
+            if cached is not None:
+                return cached
+            for left in folder.glob("*.part"):
+                left.unlink()
+            if shutil.disk_usage(folder).free < math.prod(shape):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            try:
+                bad = _write(temporary, source, images, size, progress)
+                path.with_suffix(".json").write_text(json.dumps(bad))
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot keep the decoded pictures ({math.prod(shape) / 1e6:,.0f} MB) in {folder}: "
+            f"{error.strerror or error}; make room, or set DEEPOBFUSCATOR_CACHE to another folder"
+        ) from None
+    return np.load(path, mmap_mode="r"), bad
+
+
+def _write(
+    temporary: Path,
+    source: Source,
+    images: Sequence[str],
+    size: tuple[int, int],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    """Decode into an .npy file, chunk by chunk; returns what is wrong with the unreadable."""
+    bad: dict[str, str] = {}
+    # Plain writes: a full disk under a memory map kills the process instead of raising.
+    with open(temporary, "wb") as file:
+        shape = (len(images), *size, 3)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(images), CHUNK):
+            decoded, unreadable = source.load(images[start : start + CHUNK], size)
+            file.write(decoded.data)
+            bad |= unreadable
+            if progress:
+                progress(min(start + CHUNK, len(images)), len(images))
+        file.flush()
+        os.fsync(file.fileno())
+    return bad

@@ -1,0 +1,199 @@
+"""What the file-based sources share: finding pictures, reading lists, decoding, fitting to size."""
+
+import hashlib
+import os
+import warnings
+from collections import Counter
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deepobfuscator.config import MACHINE
+from deepobfuscator.data.table import Source
+from deepobfuscator.errors import InputError
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""Endings (in either case) of the files that count as pictures."""
+
+CROP_SLACK = 4
+"""Pixels on a side up to which a picture is cropped, not resampled."""
+
+
+@dataclass(frozen=True)
+class FilesSource(Source):
+    """A source whose pictures are files under one folder."""
+
+    path: Path = field(metadata=MACHINE)
+    """Folder that holds the data."""
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        """The source in the folder ``rest``.
+
+        Raises:
+            InputError: ``rest`` is empty.
+        """
+        if not rest:
+            raise InputError(f"{cls.name!r} names no folder: write {cls.name}:PATH")
+        return cls(Path(rest).expanduser())
+
+    @property
+    def pictures(self) -> Path:
+        """The folder that picture names are relative to."""
+        return self.path
+
+    def load(
+        self, images: Sequence[str], size: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+        """Decode pictures, as `Source.load` says; truncated and foreign files come back as bad."""
+        out = np.zeros((len(images), *size, 3), dtype=np.uint8)
+        bad: dict[str, str] = {}
+
+        def decode(row: int) -> None:
+            try:
+                out[row] = decode_picture(self.pictures / images[row], size)
+            except Exception as error:  # Pillow's readers raise nearly anything on a broken file.
+                bad[images[row]] = _reason(error)
+
+        # Warnings filters belong to the process, so they are set once, around all threads.
+        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            list(pool.map(decode, range(len(images))))
+        return out, {name: bad[name] for name in images if name in bad}
+
+    def stamp(self, images: Sequence[str]) -> str:
+        """Hash of the folder and of every picture's name, size and time of change."""
+        digest = hashlib.sha256(os.fsencode(self.pictures.resolve()))
+        for name in images:
+            try:
+                stat = os.stat(self.pictures / name)
+            except OSError:
+                digest.update(f"\n{name} unreadable".encode())
+            else:
+                digest.update(f"\n{name} {stat.st_size} {stat.st_mtime_ns}".encode())
+        return digest.hexdigest()
+
+
+def decode_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """One picture as (height, width, 3), upright, in RGB, fitted to ``size`` (height, width).
+
+    Raises:
+        Exception: the file is not a whole picture of at most 8 bits (16 if grey) a channel.
+    """
+    with Image.open(path) as file:
+        if file.mode in ("F", "I"):
+            raise ValueError(f"pixels of mode {file.mode} have no fixed white")
+        upright = ImageOps.exif_transpose(file)
+    if upright.mode.startswith("I;16"):
+        # Pillow's own conversion clips 16 bits to 8 instead of scaling them.
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    return np.asarray(fit(upright.convert("RGB"), size))
+
+
+def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Crop ``image`` about its centre to ``size`` (height, width), resampling only if need be."""
+    height, width = size
+    over_x, over_y = image.width - width, image.height - height
+    if 0 <= over_x <= CROP_SLACK and 0 <= over_y <= CROP_SLACK:
+        left, top = over_x // 2, over_y // 2
+        return image.crop((left, top, left + width, top + height))
+    scale = min(image.width / width, image.height / height)
+    # The bounds may be passed by a rounding error only, which Pillow refuses.
+    left_edge = max(0.0, (image.width - scale * width) / 2)
+    top_edge = max(0.0, (image.height - scale * height) / 2)
+    box = (left_edge, top_edge, image.width - left_edge, image.height - top_edge)
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case UnidentifiedImageError():
+            return "not an image"
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():
+            return "too many pixels"
+        case OSError(strerror=str(reason)):
+            return reason
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def find_pictures(folder: Path) -> set[str]:
+    """Names, relative to ``folder``, of the pictures in it and below.
+
+    Hidden files are passed over and links to folders are not followed.
+
+    Raises:
+        InputError: the folder is missing or cannot be read.
+    """
+    found: set[str] = set()
+    todo = [""]
+    while todo:
+        below = todo.pop()
+        try:
+            with os.scandir(folder / below) as entries:
+                for entry in entries:
+                    name = below + entry.name
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(name + "/")
+                    elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                        found.add(name)
+        except OSError as error:
+            raise InputError(
+                f"cannot read the folder {folder / below}: {error.strerror}; check the path"
+            ) from None
+    return found
+
+
+def read_list(file: Path) -> str:
+    """Text of a labels file.
+
+    Raises:
+        InputError: the file is missing, empty or not UTF-8.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: byte {error.start} is not UTF-8: save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}; check the path") from None
+    if not text.strip():
+        raise InputError(f"{file} is empty: it must hold a header and one row a picture")
+    return text
+
+
+def check_columns(names: Sequence[str], where: str) -> None:
+    """Raise InputError where a column has no name or two have the same."""
+    for name, count in Counter(names).items():
+        if not name or count > 1:
+            raise InputError(f"{where}: {count} columns are named {name!r}: give each its own name")
+
+
+def check_rows(rows: Sequence[str], file: Path, found: Collection[str], folder: Path) -> None:
+    """Raise InputError where a picture has two rows, or a row has no picture."""
+    for name, count in Counter(rows).items():
+        if count > 1:
+            raise InputError(f"{file}: {count} rows for {name!r}: keep one")
+    absent = [name for name in rows if name not in found]
+    if absent:
+        raise InputError(
+            f"{file}: {len(absent)} of {len(rows)} rows name no picture in {folder}, the first "
+            f"{absent[0]!r}: add the pictures or delete the rows"
+        )
+
+
+def check_labelled(rows: Sequence[str], file: Path, found: Collection[str], folder: Path) -> None:
+    """Raise InputError where a picture has no row."""
+    unlabelled = sorted(set(found).difference(rows))
+    if unlabelled:
+        raise InputError(
+            f"{file}: {len(unlabelled)} of {len(found)} pictures in {folder} have no row, the "
+            f"first {unlabelled[0]!r}: add the rows or move the pictures away"
+        )

@@ -1,0 +1,94 @@
+"""LFW (Huang et al., 2007) with the attributes of Kumar et al. (2009)."""
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from deepobfuscator.data.files_source import (
+    FilesSource,
+    check_columns,
+    check_rows,
+    find_pictures,
+    read_list,
+)
+from deepobfuscator.data.table import AttributeTable
+from deepobfuscator.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lfw(FilesSource):
+    """LFW: ``Name/Name_0001.jpg`` in the folder or in its ``lfw/``, and ``lfw_attributes.txt``.
+
+    An attribute is present where its real-valued score is above 0. The published scores leave out
+    90 of the 13,233 pictures, so a picture without a row is left out and counted in a log line.
+    """
+
+    name: ClassVar[str] = "lfw"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder that holds one folder a person."""
+        inner = self.path / "lfw"
+        return inner if inner.is_dir() else self.path
+
+    def read(self) -> AttributeTable:
+        """Read the labels, as `Source.read` says, save that unlabelled pictures are left out.
+
+        Raises:
+            InputError: a missing folder or list, a row without a picture or with two, a score
+                that is not a finite number.
+        """
+        found = find_pictures(self.pictures)
+        file = self.path / "lfw_attributes.txt"
+        _, header, *lines = [*read_list(file).splitlines(), ""]
+        marks = header.rstrip().split("\t")
+        if marks[:3] != ["#", "person", "imagenum"] or len(marks) == 3:
+            raise InputError(
+                f"{file}, line 2: expected '#', 'person', 'imagenum' and the attributes, "
+                f"tab-separated, found {header[:40]!r}"
+            )
+        names = [name.replace(" ", "_") for name in marks[3:]]
+        check_columns(names, f"{file}, line 2")
+        images: list[str] = []
+        people: list[str] = []
+        scores: list[list[float]] = []
+        for line, text in enumerate(lines, 3):
+            if not text.strip():
+                continue
+            person, *cells = text.rstrip().split("\t")
+            if len(cells) != 1 + len(names):
+                raise InputError(
+                    f"{file}, line {line}: {len(cells) + 1} columns for {person!r}, but line 2 "
+                    f"names {len(names) + 2} after its '#'"
+                )
+            try:
+                picture, row = int(cells[0]), [float(cell) for cell in cells[1:]]
+            except ValueError as error:
+                raise InputError(f"{file}, line {line}: {error}") from None
+            if not all(map(math.isfinite, row)):
+                raise InputError(f"{file}, line {line}: a score of {person!r} is not finite")
+            folder = person.replace(" ", "_")
+            images.append(f"{folder}/{folder}_{picture:04d}.jpg")
+            people.append(folder)
+            scores.append(row)
+        check_rows(images, file, found, self.pictures)
+        if len(images) < len(found):
+            log.warning(
+                "%d of %d pictures in %s have no row in %s and are left out",
+                len(found) - len(images),
+                len(found),
+                self.pictures,
+                file.name,
+            )
+        return AttributeTable(
+            images=tuple(images),
+            attributes=tuple(names),
+            values=(np.array(scores).reshape(len(images), len(names)) > 0).astype(np.uint8),
+            identity=np.unique(people, return_inverse=True)[1].astype(np.int64),
+        )

@@ -1,0 +1,1 @@
+"""Defences, one file each: drop one here and it is trained, audited and compared."""

@@ -1,0 +1,90 @@
+"""The paper's defence: a game against a classifier and a reconstructor at once (Algorithm 1)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from deepobfuscator.data.table import Task
+from deepobfuscator.defences._base import SERVICE, Defence
+from deepobfuscator.errors import InputError
+from deepobfuscator.game import (
+    INFER,
+    RECONSTRUCT,
+    Phase,
+    Players,
+    Round,
+    Setting,
+    Stage,
+    stage,
+    update,
+)
+from deepobfuscator.nn.decoders import mirror
+from deepobfuscator.nn.vgg import Encoder
+
+
+@dataclass(frozen=True)
+class DeepObfuscator(Defence):
+    """Algorithm 1; with one λ at 0 its stage and its adversary are left out (section 4.2)."""
+
+    name: ClassVar[str] = "deepobfuscator"
+    assumptions: ClassVar[tuple[str, ...]] = (
+        "Equations 1 and 3 are batch means summed over attributes, so that λ = 1 means something.",
+        "The noise image of equation 8 is Gaussian, drawn anew for every picture and batch with "
+        "the card's mean and deviation, and clipped to [0, 1].",
+        "Convolutions have stride 1 and padding 1; upsampling is nearest neighbour; C, AC and AR "
+        "have batch norm like O; no dropout.",
+        "The adaptive learning rate is Adam under a linear rise over the first 5 % of each phase "
+        "and a cosine fall to 1 %; each phase starts with a new optimiser.",
+        "Players that do not move in a stage use their running batch-norm statistics.",
+        "The sizes of the four stages follow Algorithm 1: one batch each, in turn, across epochs.",
+    )
+
+    lambda1: float = 1.0
+    """λ1, weight of the adversary classifier in equation 5; 0 leaves it out of the game."""
+    lambda2: float = 1.0
+    """λ2, weight of the adversary reconstructor in equation 9; 0 leaves it out of the game."""
+    noise_mean: float = 0.5
+    """Mean of the noise image of equation 8."""
+    noise_deviation: float = 0.25
+    """Standard deviation of the noise image of equation 8, before clipping to [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if min(self.lambda1, self.lambda2) < 0 or self.lambda1 + self.lambda2 == 0:
+            raise InputError("--lambda1 and --lambda2 must not be negative, nor both 0")
+        if self.noise_deviation <= 0:
+            raise InputError("--noise-deviation must be above 0")
+
+    def adversaries(self, encoder: Encoder, task: Task, setting: Setting) -> Players:
+        """AC with C's architecture (section 3.3), AR the mirror of O (section 3.4)."""
+        players: Players = {}
+        if self.lambda1:
+            players["AC"] = self.classifier(encoder, len(task.private), setting)
+        if self.lambda2:
+            players["AR"] = mirror(encoder.features, setting.size, setting.width)
+        return players
+
+    def phases(self, setting: Setting) -> list[Phase]:
+        """Section 3.5: joint pre-training, then the adversaries', then Algorithm 1."""
+        attack = stage(
+            "attack", *([RECONSTRUCT] if self.lambda2 else []), *([INFER] if self.lambda1 else [])
+        )
+        against: list[Stage] = []
+        if self.lambda2:
+            against.append(stage("defend against AR", update("O", loss=self.against_ar)))
+        if self.lambda1:
+            against.append(stage("defend against AC", update("O", loss=self.against_ac)))
+        recover = stage("recover C", update("C", loss=lambda r: r.L_C))
+        return [
+            Phase("pre-train O, C", setting.epochs, (SERVICE,)),
+            Phase("pre-train AC, AR", setting.adversary_epochs, (attack,)),
+            Phase("algorithm 1", setting.game_epochs, (*against, attack, recover)),
+        ]
+
+    def against_ar(self, r: Round) -> Tensor:
+        """Equation 9: L(C) + λ2 (L(AR2) - L(AR1))."""
+        return r.L_C + self.lambda2 * (r.L_AR2(self.noise_mean, self.noise_deviation) - r.L_AR1)
+
+    def against_ac(self, r: Round) -> Tensor:
+        """Equation 5: L(C) - λ1 L(AC)."""
+        return r.L_C - self.lambda1 * r.L_AC

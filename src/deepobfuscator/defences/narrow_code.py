@@ -1,0 +1,138 @@
+"""narrow-code: a picture leaves the device as a few bits, and the game is played on them.
+
+The paper's features carry ten times the raw picture's bytes, so that a fresh attacker finds what
+the game's own adversary has lost sight of. Eight bits leave little to find, and an adversary on
+eight bits is cheap enough to be kept near its best while the encoder moves.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepobfuscator.data.table import Task
+from deepobfuscator.defences._base import SERVICE, Defence
+from deepobfuscator.errors import InputError
+from deepobfuscator.game import INFER, Phase, Players, Round, Setting, stage, update
+from deepobfuscator.nn.decoders import Decoder, deconv, mirror
+from deepobfuscator.nn.fit import Lift, Resize
+from deepobfuscator.nn.vgg import Encoder, Obfuscator, conv, scaled
+
+BLOCKS = (256, 256, 256)
+"""Widths of the three further blocks (conv3, maxpool) between the front and the code."""
+
+
+class NarrowEncoder(Encoder):
+    """(n, 3, H, W) in [0, 1] to (n, bits) of -1 and 1."""
+
+    def __init__(self, size: tuple[int, int], width: float, bits: int) -> None:
+        super().__init__()
+        self.front = Obfuscator(size, width)
+        channels, *grid = self.front.features
+        layers: list[nn.Module] = []
+        self.maps: list[tuple[int, int, int]] = []
+        for block in BLOCKS:
+            self.maps.append((channels, grid[0], grid[1]))
+            layers.append(conv(channels, scaled(block, width)))
+            channels = scaled(block, width)
+            if min(grid) >= 2:
+                layers.append(nn.MaxPool2d(2))
+                grid = [grid[0] // 2, grid[1] // 2]
+        self.blocks = nn.Sequential(*layers)
+        self.last = (channels, grid[0], grid[1])
+        self.code = nn.Linear(channels * grid[0] * grid[1], bits, bias=False)
+        self.norm = nn.BatchNorm1d(bits)
+        self.features = (bits,)
+        self.wire_bits = bits
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The sign of each value; gradients pass as if it were tanh (straight through)."""
+        soft = torch.tanh(
+            self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
+        )
+        hard = torch.where(soft >= 0, 1.0, -1.0)
+        return soft + (hard - soft).detach()
+
+    def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
+        """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""
+        layers: list[nn.Module] = [Lift(self.features[0], self.last)]
+        channels = self.last[0]
+        for outputs, *grid in reversed(self.maps):
+            layers += [Resize((grid[0], grid[1])), deconv(channels, outputs)]
+            channels = outputs
+        return Decoder(*layers, *mirror(self.front.features, size, width))
+
+
+@dataclass(frozen=True)
+class NarrowCode(Defence):
+    """A binary code, a small MLP in the cloud, and a maximum-entropy game on the code."""
+
+    name: ClassVar[str] = "narrow-code"
+    assumptions: ClassVar[tuple[str, ...]] = (
+        "The encoder is trained so that the game's adversary gives each private attribute "
+        "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
+        "No reconstructor plays: the code is too narrow to hold a picture, which the audit checks.",
+    )
+
+    default_seeds: ClassVar[int] = 3
+
+    bits: int = 8
+    """B, bits per picture on the wire."""
+    lambda1: float = 1.0
+    """Weight of the adversary's cross-entropy against one half."""
+    attacker_steps: int = 4
+    """Steps of the adversary for each step of the defender."""
+    hidden: int = 128
+    """Width of the two hidden layers of C and AC."""
+
+    def __post_init__(self) -> None:
+        for field in ("bits", "attacker_steps", "hidden"):
+            if getattr(self, field) < 1:
+                raise InputError(f"--{field.replace('_', '-')} must be at least 1")
+        if self.lambda1 < 0:
+            raise InputError("--lambda1 must not be negative")
+
+    def encoder(self, setting: Setting) -> Encoder:
+        """The conv front of the paper's O, three more blocks, B signs."""
+        return NarrowEncoder(setting.size, setting.width, self.bits)
+
+    def classifier(self, encoder: Encoder, labels: int, setting: Setting) -> nn.Module:
+        """A small MLP on the code; C and AC alike."""
+        return nn.Sequential(
+            nn.Linear(self.bits, self.hidden),
+            nn.ReLU(),
+            nn.Linear(self.hidden, self.hidden),
+            nn.ReLU(),
+            nn.Linear(self.hidden, labels),
+        )
+
+    def adversaries(self, encoder: Encoder, task: Task, setting: Setting) -> Players:
+        """AC alone."""
+        return {"AC": self.classifier(encoder, len(task.private), setting)}
+
+    def phases(self, setting: Setting) -> list[Phase]:
+        """Service, adversary, then defender and adversary in turn."""
+        return [
+            Phase("pre-train O, C", setting.epochs, (SERVICE,)),
+            Phase("pre-train AC", setting.adversary_epochs, (stage("attack", INFER),)),
+            Phase(
+                "maximum-entropy game",
+                setting.game_epochs,
+                (
+                    stage("defend", update("O", "C", loss=self.defend)),
+                    stage("attack", INFER, repeat=self.attacker_steps),
+                ),
+            ),
+        ]
+
+    def defend(self, r: Round) -> Tensor:
+        """L(C) plus λ1 times the adversary's cross-entropy against one half, summed over
+        attributes.
+        """
+        half = torch.full_like(r.private_logits, 0.5, dtype=torch.float32)
+        entropy = functional.binary_cross_entropy_with_logits(
+            r.private_logits.float(), half, reduction="none"
+        )
+        return r.L_C + self.lambda1 * entropy.sum(1).mean()

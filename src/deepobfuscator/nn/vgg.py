@@ -1,0 +1,129 @@
+"""O, C and AC of Table 1: VGG16 with batch norm, split after its second block."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from deepobfuscator.nn.fit import Lift, Shape, as_shape
+
+FRONT = (64, 128)
+"""Widths of O's two blocks: 2 x conv3-64, maxpool, 2 x conv3-128, maxpool."""
+BACK = (256, 512, 512)
+"""Widths of C's three blocks of three convolutions, each followed by maxpool."""
+HIDDEN = 4096
+"""Width of C's two fully connected layers."""
+
+
+def scaled(channels: int, width: float) -> int:
+    """``channels`` times the width multiplier, at least 1."""
+    return max(1, round(channels * width))
+
+
+def conv(inputs: int, outputs: int) -> nn.Sequential:
+    """conv3 with batch norm and ReLU; the norm's shift makes a bias idle, so there is none."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def convs(inputs: int, widths: Iterable[int]) -> list[nn.Module]:
+    """A chain of `conv`."""
+    layers: list[nn.Module] = []
+    for outputs in widths:
+        layers.append(conv(inputs, outputs))
+        inputs = outputs
+    return layers
+
+
+class Encoder(nn.Module):
+    """Base of what runs on the device: pictures in [0, 1] to features of one declared shape."""
+
+    features: Shape
+    """Shape of one picture's features: (c, h, w), or (b,) for a flat code."""
+    wire_bits: int
+    """Bits that leave the device per picture, before any compression."""
+
+    def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
+        """A decoder that reverses this encoder layer by layer (section 3.4).
+
+        None where the mirror of Table 1 fits as it is.
+        """
+        return None
+
+
+class Obfuscator(Encoder):
+    """O: (n, 3, H, W) in [0, 1] to (n, 128 width, H/4, W/4); 54x44x128 at 216x176 (Table 1)."""
+
+    def __init__(self, size: tuple[int, int], width: float = 1.0) -> None:
+        super().__init__()
+        a, b = (scaled(c, width) for c in FRONT)
+        pool = nn.MaxPool2d(2)
+        self.layers = nn.Sequential(*convs(3, (a, a)), pool, *convs(a, (b, b)), pool)
+        self.features = (b, size[0] // 4, size[1] // 4)
+        self.wire_bits = 32 * b * (size[0] // 4) * (size[1] // 4)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Encode pictures."""
+        return self.layers(pictures)  # type: ignore[no-any-return]
+
+
+class Classifier(nn.Module):
+    """C and AC: features to one logit per label (Table 1; its sigmoid is in the loss).
+
+    Fits any features: a flat code is lifted to a map first, a map finer than a quarter of the
+    picture is averaged down to it, and a map too small for three pools is pooled less.
+    """
+
+    def __init__(
+        self, features: Shape, labels: int, size: tuple[int, int], width: float = 1.0
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        if len(features) == 1:
+            lift = Lift(features[0], (scaled(FRONT[1], width), 8, 8))
+            layers.append(lift)
+            features = lift.shape
+        channels, height, columns = as_shape(features)
+        grid = (size[0] // 4, size[1] // 4)
+        if height > grid[0] and columns > grid[1]:
+            layers.append(nn.AdaptiveAvgPool2d(grid))
+            height, columns = grid
+        for block in BACK:
+            outputs = scaled(block, width)
+            layers += convs(channels, (outputs, outputs, outputs))
+            channels = outputs
+            if min(height, columns) >= 2:
+                layers.append(nn.MaxPool2d(2))
+                height, columns = height // 2, columns // 2
+        hidden = scaled(HIDDEN, width)
+        layers += [
+            nn.Flatten(),
+            nn.Linear(channels * height * columns, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, labels),
+        ]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, labels) logits."""
+        return self.layers(features)  # type: ignore[no-any-return]
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Learnt numbers in ``module``."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def initialise(module: nn.Module, seed: int) -> None:
+    """He initialisation of every convolution and linear layer, drawn from ``seed`` alone."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

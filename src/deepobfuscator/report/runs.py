@@ -1,0 +1,215 @@
+"""Run folders as the report sees them, and which of them may stand side by side."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepobfuscator.errors import InputError
+from deepobfuscator.records import Record, read_jsonl
+
+UNDEFENDED = "undefended"
+"""Name of the defence that defends nothing: the ceiling of the others."""
+
+CARD_FIELDS = ("key", "command", "assumptions", "versions", "data", "features", "wire_bits")
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run folder, read."""
+
+    folder: Path
+    """Where it lies."""
+    trial: dict[str, Any]
+    """The trial as tagged JSON."""
+    card: dict[str, Any]
+    """The bundle's card; empty while the run is unfinished."""
+    records: tuple[Record, ...]
+    """Its figures; empty while the run is unfinished."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.card)
+
+    @property
+    def defence(self) -> str:
+        """Name of the defence."""
+        return str(self.trial["defence"]["name"])
+
+    @property
+    def seed(self) -> int:
+        """Seed of the trial."""
+        return int(self.trial.get("seed", 0))
+
+    @property
+    def public(self) -> tuple[str, ...]:
+        """Attributes that the service tells."""
+        return tuple(self.trial["task"]["public"])
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """Attributes that attackers must not learn."""
+        return tuple(self.trial["task"]["private"])
+
+    @property
+    def setting(self) -> str:
+        """What runs must share to be compared: the whole trial but its defence and its seed."""
+        source = {k: v for k, v in self.trial.get("source", {}).items() if k != "path"}
+        rest = {k: v for k, v in self.trial.items() if k not in ("defence", "seed")}
+        return json.dumps(rest | {"source": source}, sort_keys=True)
+
+    @cached_property
+    def history(self) -> tuple[dict[str, Any], ...]:
+        """Losses during training, a line each; empty where none were kept."""
+        path = self.folder / "history.jsonl"
+        if not path.is_file():
+            return ()
+        try:
+            return tuple(json.loads(line) for line in path.read_text().splitlines())
+        except json.JSONDecodeError:
+            raise InputError(f"{path}: a line is not JSON; delete the file to go without") from None
+
+    @cached_property
+    def faces(self) -> dict[str, NDArray[Any]] | None:
+        """Test pictures and what was rebuilt of them, each (m, H, W, 3) in 0..255; or None."""
+        path = self.folder / "faces.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                return {k: held[k] for k in ("raw", "reconstructed", "label_only", "attack")}
+        except (ValueError, KeyError, OSError) as error:
+            raise InputError(
+                f"{path}: not readable ({error}); delete it to go without faces"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One defence as configured, under one seed or several."""
+
+    label: str
+    """The defence's name, and the fields that tell it from others of that name."""
+    runs: tuple[RunView, ...]
+    """Its runs by seed; never empty."""
+
+    @property
+    def defended(self) -> bool:
+        """Whether it is more than the undefended baseline."""
+        return self.runs[0].defence != UNDEFENDED
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Configurations that differ in nothing but the defence."""
+
+    configurations: tuple[Configuration, ...]
+    """The undefended one first, then by name; never empty."""
+    distinction: str
+    """What tells this comparison from the others of the page; empty where it is the only one."""
+
+    @property
+    def first(self) -> RunView:
+        """A run that stands for what all of them share."""
+        return self.configurations[0].runs[0]
+
+    @property
+    def runs(self) -> list[RunView]:
+        """Every run."""
+        return [run for c in self.configurations for run in c.runs]
+
+    def undefended(self, seed: int) -> RunView | None:
+        """The undefended run of the same seed, where there is one."""
+        return next((r for r in self.runs if r.defence == UNDEFENDED and r.seed == seed), None)
+
+
+def find_runs(folder: Path) -> list[RunView]:
+    """Every run at or below ``folder``, by path; those without records yet are unfinished.
+
+    Raises:
+        InputError: no run there, or a file of a run that cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}: name one that holds runs")
+    marks = [*folder.rglob("trial.json"), *folder.rglob("records.jsonl")]
+    runs = [_read(path) for path in sorted({mark.parent for mark in marks})]
+    if not runs:
+        raise InputError(f"no run in {folder}: name a folder that `deepobfuscator run` has filled")
+    return runs
+
+
+def _read(folder: Path) -> RunView:
+    card_path, records_path = folder / "bundle" / "card.json", folder / "records.jsonl"
+    card: dict[str, Any] = {}
+    records: list[Record] = []
+    if card_path.is_file() and records_path.is_file():
+        card, records = _object(card_path), read_jsonl(records_path)
+        for name in CARD_FIELDS:
+            if name not in card:
+                raise InputError(f"{card_path}: field {name!r} is missing; run this trial again")
+    path = folder / "trial.json"
+    trial = _object(path) if path.is_file() else card.get("trial", {})
+    try:
+        run = RunView(folder, trial, card, tuple(records))
+        run.defence, run.public, run.private  # noqa: B018
+    except (KeyError, TypeError):
+        raise InputError(f"{path}: not a trial; delete the folder or run it again") from None
+    return run
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        data = None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: not a JSON object; delete the folder or run it again")
+    return data
+
+
+def compare(runs: Iterable[RunView]) -> list[Comparison]:
+    """Finished runs, put side by side where their trials differ only in defence and seed."""
+    settings: dict[str, dict[str, dict[int, RunView]]] = {}
+    for run in runs:
+        if run.finished:
+            defence = json.dumps(run.trial["defence"], sort_keys=True)
+            by_seed = settings.setdefault(run.setting, {}).setdefault(defence, {})
+            by_seed.setdefault(run.seed, run)
+    shared = [_flat(json.loads(setting)) for setting in settings]
+    return [
+        Comparison(_configurations(list(group.values())), ", ".join(_differences(mine, shared)))
+        for mine, group in zip(shared, settings.values(), strict=True)
+    ]
+
+
+def _configurations(groups: Sequence[dict[int, RunView]]) -> tuple[Configuration, ...]:
+    found = []
+    for group in groups:
+        runs = tuple(group[seed] for seed in sorted(group))
+        mine = _flat(runs[0].trial["defence"])
+        others = [_flat(next(iter(g.values())).trial["defence"]) for g in groups]
+        namesakes = [o for o in others if o["name"] == mine["name"]]
+        label = " ".join([runs[0].defence, *_differences(mine, namesakes)])
+        order = [(isinstance(v, str), v if isinstance(v, str) else v or 0) for v in mine.values()]
+        found.append(((runs[0].defence != UNDEFENDED, runs[0].defence, order), label, runs))
+    return tuple(Configuration(label, runs) for _, label, runs in sorted(found, key=lambda f: f[0]))
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in sorted(data.items()):
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def _differences(mine: dict[str, Any], all_of_them: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"{k}={v}" for k, v in mine.items() if any(o.get(k) != v for o in all_of_them)]

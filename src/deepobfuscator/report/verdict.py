@@ -1,0 +1,212 @@
+"""What the figures mean, in words: sentences made by rule, never more than was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepobfuscator.records import LABEL_ONLY
+from deepobfuscator.report.readings import (
+    PERCENT,
+    Reading,
+    Subject,
+    listed,
+    mean,
+    number,
+    read,
+    subjects,
+    with_interval,
+)
+from deepobfuscator.report.runs import Comparison, Configuration
+
+LEAK, NO_LEAK, TOO_WEAK = "leak", "no leak found", "too weak to tell"
+NOT_ATTACKED, BASELINE = "not attacked", "baseline"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is to be said of one configuration."""
+
+    label: str
+    """The configuration."""
+    status: str
+    """The gravest outcome over its private attributes and images."""
+    sentences: tuple[str, ...]
+    """Plain sentences, utility first."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of one comparison."""
+
+    title: str
+    """The outcome on the private attributes in one sentence, without a full stop."""
+    lede: str
+    """What was trained and attacked on what."""
+    findings: tuple[Finding, ...]
+    """One for each configuration."""
+
+
+def status(readings: Sequence[Reading]) -> str:
+    """The outcome on one subject over the seeds of one configuration.
+
+    A leak is a headline attacker whose whole interval lies above the highest floor, under any
+    seed. Where there is none, attackers that do not clear the floor even on the undefended encoder
+    (or were never let loose on one) are too weak to tell.
+    """
+    if not readings:
+        return NOT_ATTACKED
+    if any(r.floor is not None and r.result.low > r.floor for r in readings):
+        return LEAK
+    able = all(
+        r.ceiling is not None and r.floor is not None and r.ceiling.low > r.floor for r in readings
+    )
+    return NO_LEAK if able else TOO_WEAK
+
+
+def judge(comparison: Comparison) -> Verdict:
+    """The verdict on one comparison."""
+    findings = tuple(_finding(comparison, c) for c in comparison.configurations)
+    return Verdict(_title(comparison), _lede(comparison), findings)
+
+
+def _readings(
+    comparison: Comparison, configuration: Configuration, subject: Subject
+) -> list[Reading]:
+    found = [read(comparison, run, subject) for run in configuration.runs]
+    return [r for r in found if r is not None]
+
+
+def _title(comparison: Comparison) -> str:
+    private = [s for s in subjects(comparison) if s.role == "private"]
+    defended = [c for c in comparison.configurations if c.defended]
+    if not defended:
+        return _undefended_title(comparison, private)
+    outcomes = {
+        (subject.name, c.label): status(_readings(comparison, c, subject))
+        for subject in private
+        for c in defended
+    }
+    leaks = [key for key, outcome in outcomes.items() if outcome == LEAK]
+    if leaks:
+        what = _either([name for name, _ in leaks])
+        through = len({label for _, label in leaks})
+        if len(defended) == 1:
+            return f"Fresh attackers read {what} through {defended[0].label}"
+        return f"Fresh attackers read {what} through {through} of {len(defended)} defences"
+    what = _either([s.name for s in private])
+    if TOO_WEAK in outcomes.values():
+        return f"These attackers are too weak to tell whether {what} leaks"
+    if NOT_ATTACKED in outcomes.values():
+        return f"Not every attribute was attacked: nothing can be said of {what} yet"
+    return f"No leak of {what} above the floor was found by these attackers"
+
+
+def _undefended_title(comparison: Comparison, private: Sequence[Subject]) -> str:
+    figures = []
+    for subject in private:
+        readings = _readings(comparison, comparison.configurations[0], subject)
+        if readings:
+            value = mean([r.result.value for r in readings])
+            figures.append(f"{subject.name} at {number(subject.metric, value)} %")
+    return f"Without a defence, fresh attackers read {listed(figures) or 'nothing yet'}"
+
+
+def _either(names: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    return listed(distinct, "or") if len(distinct) < 4 else f"some of {len(distinct)} attributes"
+
+
+def _lede(comparison: Comparison) -> str:
+    run = comparison.first
+    source = str(run.trial.get("source", {}).get("name", "the data"))
+    height = run.trial.get("height")
+    width = run.trial.get("width", run.trial.get("width_px"))
+    size = f" ({height} × {width} px)" if height and width else ""
+    data = run.card["data"]
+    pictures, people = data.get("pictures", {}), data.get("people") or {}
+
+    def count(part: str) -> str:
+        of_people = f" of {people[part]:,} people" if people.get(part) else ""
+        return f"{pictures.get(part, 0):,} pictures{of_people}"
+
+    return (
+        f"On {source}{size}, each encoder was trained on {count('defender')} so that a cloud "
+        f"service can tell {listed(run.public)}, while {listed(run.private)} should stay unread. "
+        f"Fresh attackers then learned from {count('attacker')} that the encoder never saw, and "
+        f"everything was scored once on {count('test')}."
+    )
+
+
+def _finding(comparison: Comparison, configuration: Configuration) -> Finding:
+    sentences, outcomes = [], []
+    for subject in subjects(comparison):
+        readings = _readings(comparison, configuration, subject)
+        if subject.role == "public":
+            sentences += [_utility(subject, readings, configuration.defended)] if readings else []
+            continue
+        outcomes.append(status(readings))
+        sentences.append(_leakage(subject, readings, configuration.defended))
+    order = (LEAK, TOO_WEAK, NOT_ATTACKED, NO_LEAK)
+    gravest = next((s for s in order if s in outcomes), NOT_ATTACKED)
+    return Finding(
+        configuration.label,
+        gravest if configuration.defended else BASELINE,
+        tuple(sentences),
+    )
+
+
+def _utility(subject: Subject, readings: Sequence[Reading], defended: bool) -> str:
+    value = mean([r.result.value for r in readings])
+    ceiling = mean([r.ceiling and r.ceiling.value for r in readings])
+    said = f"The service tells {subject.name} at {number(subject.metric, value)} %"
+    if not defended:
+        return f"{said}."
+    if ceiling is None:
+        return f"{said}; no undefended encoder stands beside it."
+    return f"{said} (undefended: {number(subject.metric, ceiling)} %)."
+
+
+def _leakage(subject: Subject, readings: Sequence[Reading], defended: bool) -> str:
+    image, metric = subject.role == "image", subject.metric
+    what = "Faces" if image else subject.name
+    if not readings:
+        return f"{what}: no fresh attacker was let loose on this."
+    unit = " %" if metric in PERCENT else ""
+    value = mean([r.result.value for r in readings])
+    believed = mean([r.in_game and r.in_game.value for r in readings])
+    several = len(readings) > 1
+    figure = number(metric, value) + unit
+    if not several:
+        figure = with_interval(readings[0].result).replace(" (", f"{unit} (", 1)
+    if image:
+        read_as = f"fresh attackers rebuild at MS-SSIM {figure}"
+    else:
+        read_as = f"fresh attackers read {figure}"
+    if several:
+        read_as += f" (mean of {len(readings)} seeds)"
+    if not defended:
+        return f"{what}: {read_as}."
+    game = f"the game's own adversary ended at {number(metric, believed)}{unit}, "
+    sentence = f"{what}: {game if believed is not None else ''}{read_as}"
+    return f"{sentence}. {_outcome(subject, readings, unit)}"
+
+
+def _outcome(subject: Subject, readings: Sequence[Reading], unit: str) -> str:
+    floor = mean([r.floor for r in readings])
+    named = "label-only " if all(LABEL_ONLY in r.floors for r in readings) else ""
+    at = f"{named}floor of {number(subject.metric, floor)}{unit}"
+    outcome = status(readings)
+    if outcome == LEAK:
+        leaks = sum(r.floor is not None and r.result.low > r.floor for r in readings)
+        seeds = f", under {leaks} of {len(readings)} seeds" if len(readings) > 1 else ""
+        return f"That is a leak above the {at}{seeds}."
+    if outcome == NO_LEAK:
+        return f"No leak above the {at} was found by these attackers."
+    if any(r.ceiling is None for r in readings):
+        return (
+            f"That is not above the {at}, but no undefended encoder was attacked beside it: "
+            "whether these attackers can tell at all is open."
+        )
+    return (
+        f"That is not above the {at}, but neither is the undefended encoder clearly: "
+        "the attack is too weak to tell."
+    )
