@@ -84,22 +84,20 @@ class Audit:
     @cached_property
     def threat(self) -> Threat:
         """An attacker who knows the architecture and has pictures of their own; no test picture."""
-        setting = self.setting
+        setting, encoder = self.setting, self.bundle.encoder
         return Threat(
             self.seen(self.data.attacker),
             self.seen(self.data.validation),
             setting.size,
             setting,
-            lambda: self.bundle.encoder.mirror(setting.size, setting.width),
+            lambda: encoder.mirror(setting.size, setting.width),
         )
 
     def seen(self, part: Labelled) -> Own:
-        """Pictures with what the frozen encoder makes of them."""
-        return Own(
-            part,
-            lambda pictures, seed: self.bundle.encode(pictures, self.run, seed),
-            self.bundle.encoder.features,
-        )
+        """Pictures with what the frozen encoder makes of them; nothing else is in reach."""
+        bundle, run = self.bundle, self.run
+        query = lambda pictures, seed: bundle.encode(pictures, run, seed)  # noqa: E731
+        return Own(part, query, bundle.encoder.features)
 
     def records(self, attacks: Sequence[Attack]) -> list[Record]:
         """Fit and score what is not yet scored; all records, with floors and ceiling."""

@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,12 +20,11 @@ from deepobfuscator.game import (
     Phase,
     Setting,
     cross_entropy,
-    play,
     stage,
-    stream,
 )
 from deepobfuscator.nn.fit import Shape
 from deepobfuscator.nn.vgg import initialise
+from deepobfuscator.play import play, stream
 from deepobfuscator.quality import ms_ssim
 from deepobfuscator.registry import Family
 from deepobfuscator.runtime import Run
@@ -117,6 +116,8 @@ class Attack(Family):
 
     target: ClassVar[str]
     """``attributes`` or ``image``."""
+    rate: ClassVar[float] = 1.0
+    """Learning rate relative to the setting's."""
 
     @abstractmethod
     def network(self, threat: Threat) -> nn.Module:
@@ -142,7 +143,8 @@ class Attack(Family):
         run.place(network)
         role = "AC" if self.target == "attributes" else "AR"
         phase = self.phase(threat, run)
-        play({role: network}, [phase], threat.own, threat.setting, run, checkpoint, title)
+        setting = replace(threat.setting, learning_rate=self.rate * threat.setting.learning_rate)
+        play({role: network}, [phase], threat.own, setting, run, checkpoint, title)
         return network
 
 

@@ -40,6 +40,7 @@ class LinearProbe(InferenceAttack):
     """One linear layer on all features."""
 
     name: ClassVar[str] = "linear"
+    rate: ClassVar[float] = 10.0
 
     def network(self, threat: Threat) -> nn.Module:
         """Logistic regression."""

@@ -113,7 +113,9 @@ def _egg(x: Any, y: Any, wide: Any, up: Any, low: Any, square: Any = 0.0) -> Arr
     b2 = square * (b * b)
     slope_x, slope_y = a * (1 / wide), b * stretch * (1 - square + 2 * b2)
     level = a * a + b * b * (1 - square + b2) - 1
-    return np.asarray(level / (2 * np.sqrt(slope_x * slope_x + slope_y * slope_y) + 1e-4))
+    distance = level / (2 * np.sqrt(slope_x * slope_x + slope_y * slope_y) + 1e-4)
+    # The first-order distance is short far from a corner; that to the egg's sides never is.
+    return np.asarray(np.maximum(distance, abs(x) - wide))
 
 
 def _bump(x: Any, y: Any, wide: Any, high: Any) -> Array:

@@ -75,13 +75,8 @@ def augment(pictures: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[n
     y, x = height // 16, width // 16
     padded = np.pad(pictures, ((0, 0), (y, y), (x, x), (0, 0)), mode="edge")
     result = np.empty_like(pictures)
-    draws = zip(
-        draw.integers(0, 2 * y + 1, n).tolist(),
-        draw.integers(0, 2 * x + 1, n).tolist(),
-        draw.integers(0, 2, n).tolist(),
-        strict=True,
-    )
-    for i, (top, left, mirrored) in enumerate(draws):
+    offsets = draw.integers(0, (2 * y + 1, 2 * x + 1, 2), (n, 3))
+    for i, (top, left, mirrored) in enumerate(offsets.tolist()):
         shifted = padded[i, top : top + height, left : left + width]
         result[i] = shifted[:, ::-1] if mirrored else shifted
     return result

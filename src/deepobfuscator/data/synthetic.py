@@ -192,7 +192,7 @@ def _looks(count: int, seed: int) -> dict[str, Array]:
         return np.stack([np.interp(where, range(len(stops)), c) for c in stops.T], axis=1)
 
     # Shared by all its cues, or together they would tell Male without error.
-    male = own(amount["Male"], 0.2)
+    male = np.clip(own(amount["Male"], 0.2), -0.3, 1.3)
     blond = label["Blond_Hair"]
     tone = own(-0.2 - 0.9 * blond, 0.9 - 0.4 * blond)
     skin = pick(SKIN, tone) * (1 + 0.02 * np.stack([own(0, 1) for _ in range(3)], 1))
@@ -225,14 +225,15 @@ def _looks(count: int, seed: int) -> dict[str, Array]:
         "noise": np.clip(now(0.013, 0.005), 0.004, 0.03),
         "slope_x": now(0, 0.35), "slope_y": now(0.1, 0.35),
         "disc_x": now(0, 0.7), "disc_y": now(-0.4, 0.6), "disc": now(0.05, 0.1),
-        "jaw": own(0.05 + 0.33 * male, 0.13), "taper": own(0.17 - 0.12 * male, 0.05),
-        "chin": own(1.42 + 0.08 * male, 0.05), "width": own(0.98, 0.03),
-        "neck": own(0.52 + 0.13 * male, 0.055), "collar": now(0.45, 0.12),
+        "jaw": np.clip(own(0.07 + 0.32 * male, 0.13), 0, 0.7), "width": own(0.98, 0.03),
+        "taper": own(0.17 - 0.12 * male, 0.05), "chin": own(1.42 + 0.08 * male, 0.05),
+        "neck": np.clip(own(0.52 + 0.13 * male, 0.055), 0.4, 0.8), "collar": now(0.45, 0.12),
         "shoulder": own(1.84 - 0.05 * male, 0.05), "ear": own(0.26, 0.03),
-        "brow_thick": own(0.038 + 0.036 * male, 0.011), "brow_y": own(-0.29 + 0.055 * male, 0.03),
+        "brow_thick": np.clip(own(0.038 + 0.036 * male, 0.011), 0.012, 0.1),
+        "brow_y": own(-0.29 + 0.055 * male, 0.03),
         "brow_arch": own(0.070 - 0.040 * male, 0.018), "brow_dark": own(0.62, 0.1),
         "eye_x": own(0.43, 0.02), "eye_wide": own(0.205 - 0.008 * male, 0.01),
-        "eye_open": now(own(0.098 - 0.014 * male, 0.008) - 0.020 * smile, 0.010),
+        "eye_open": np.maximum(now(own(0.098 - 0.014 * male, 0.008) - 0.020 * smile, 0.01), 0.03),
         "eye_tilt": own(0.02, 0.015), "gaze": now(0, 0.03),
         "lash": np.clip(now(0.35 + 0.35 * makeup - 0.1 * male, 0.12), 0.1, 1),
         "lid": np.clip(now(0.55 * makeup - 0.05, 0.14), 0, 0.8),
@@ -244,7 +245,7 @@ def _looks(count: int, seed: int) -> dict[str, Array]:
         "lift": now(0.012 + 0.092 * smile, 0.026),
         "open": np.clip(now(0.145 * amount["Mouth_Slightly_Open"] - 0.03, 0.018), 0, 0.2),
         "teeth": np.clip(now(0.25 + 0.6 * smile, 0.2), 0, 1),
-        "lip": own(0.085 - 0.022 * male, 0.012) - 0.018 * smile,
+        "lip": np.maximum(own(0.085 - 0.022 * male, 0.012) - 0.018 * smile, 0.02),
         "fold": np.clip(now(0.02 + 0.11 * smile + 0.08 * old, 0.04), 0, 0.25),
         "bag": np.clip(own(0.03 + 0.16 * old, 0.04), 0, 0.3),
         "wrinkle": np.clip(own(0.09 * old, 0.02), 0, 0.2),

@@ -9,8 +9,9 @@ import torch
 
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.data.table import Task
-from deepobfuscator.game import Phase, Players, Setting, play, stage, stream, update
+from deepobfuscator.game import Phase, Players, Setting, stage, update
 from deepobfuscator.nn.vgg import Classifier, Encoder, Obfuscator, initialise
+from deepobfuscator.play import play, stream
 from deepobfuscator.registry import Family
 from deepobfuscator.runtime import Run
 

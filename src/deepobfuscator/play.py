@@ -1,0 +1,241 @@
+"""Playing a game: the training loop, its learning rate, its checkpoints.
+
+Whatever is random is drawn from (seed, phase, epoch or batch), never from a running generator, so
+that a checkpoint is the players, their optimisers and a position.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepobfuscator.data.batches import Batch, Material
+from deepobfuscator.errors import InputError
+from deepobfuscator.files import write_atomic
+from deepobfuscator.game import Phase, Players, Round, Setting, Stage
+from deepobfuscator.runtime import Run
+
+WARM_UP = 0.05
+"""Share of a phase over which the learning rate rises to its full value."""
+FINAL_RATE = 0.01
+"""Share of the learning rate left at the end of a phase."""
+HISTORY_EVERY = 100
+"""Batches between two points of the training curves (figure 6)."""
+
+
+def play_stage(
+    current: Stage,
+    batch: Batch,
+    players: Players,
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    run: Run,
+) -> dict[str, Tensor]:
+    """Play one batch: exactly the stage's movers change, batch-norm buffers included."""
+    for name, player in players.items():
+        player.train(name in current.movers)
+    losses: dict[str, Tensor] = {}
+    for turn in range(current.repeat):
+        r = Round(players, batch, current.movers, run)
+        for step in current.updates:
+            parameters = [p for name in step.movers for p in players[name].parameters()]
+            for p, g in zip(parameters, torch.autograd.grad(step.loss(r), parameters), strict=True):
+                p.grad = g
+            for name in step.movers:
+                optimisers[name].step()
+        losses |= r.losses()
+        if turn + 1 < current.repeat:
+            batch.features = r.features.detach()
+    return losses
+
+
+def learning_rate(peak: float, batch: int, total: int) -> float:
+    """Linear rise over the first 5 % of a phase, then half a cosine down to 1 % of ``peak``."""
+    rise = max(1, round(WARM_UP * total))
+    if batch < rise:
+        return peak * (batch + 1) / rise
+    fall = (batch - rise) / max(1, total - rise)
+    return peak * (FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * fall)) / 2)
+
+
+def stream(*numbers: int) -> int:
+    """A seed for the named place in the run; distinct places get independent ones."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+@dataclass
+class _Position:
+    """Where a game stands; with players and optimisers, all that a checkpoint needs."""
+
+    phase: int = 0
+    batch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    best_score: float = -math.inf
+    best: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+
+def play(
+    players: Players,
+    phases: Sequence[Phase],
+    material: Material,
+    setting: Setting,
+    run: Run,
+    checkpoint: Path | None = None,
+    title: str = "",
+) -> list[dict[str, Any]]:
+    """Play ``phases`` on ``material``; players are changed in place and left in evaluation mode.
+
+    Args:
+        players: networks by the paper's names, on ``run.device``.
+        phases: what is played, in order.
+        material: where batches come from.
+        setting: batch size, learning rate, seed.
+        run: device, precision, progress.
+        checkpoint: file to go on from where it exists; removed at the end by the caller.
+        title: shown before the phase's name.
+
+    Returns:
+        The training curves: one dict for every 100 batches (fewer in short phases) with phase,
+        batch (over all phases), epoch and the mean of each loss computed since the last.
+
+    Raises:
+        InputError: a loss is not finite any more, or the checkpoint is of another game.
+    """
+    at = _Position()
+    states: dict[str, Any] = {}
+    if checkpoint is not None and checkpoint.exists():
+        at, states = _load(checkpoint, players, run)
+    size = min(setting.batch_size, len(material))
+    per_epoch = len(material) // size
+    lengths = [max(1, math.ceil(p.epochs * per_epoch)) if p.epochs else 0 for p in phases]
+    for index, phase in list(enumerate(phases))[at.phase :]:
+        total = lengths[index]
+        optimisers = {
+            name: torch.optim.Adam(players[name].parameters(), lr=setting.learning_rate, fused=True)
+            for name in phase.movers
+        }
+        for name, state in states.items():
+            optimisers[name].load_state_dict(state)
+        states = {}
+        order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        order_of = -1
+        label = f"{title}{phase.name}"
+        with run.progress(label, total, at.batch) as bar:
+            saver = _Saver(checkpoint, run.checkpoint_seconds, players, optimisers)
+            for b in range(at.batch, total):
+                epoch, within = divmod(b, per_epoch)
+                if epoch != order_of:
+                    draw = np.random.default_rng(stream(setting.seed, index, epoch, 0))
+                    order, order_of = draw.permutation(len(material)), epoch
+                rate = learning_rate(setting.learning_rate, b, total)
+                for optimiser in optimisers.values():
+                    optimiser.param_groups[0]["lr"] = rate
+                torch.manual_seed(stream(setting.seed, index, b, 1))
+                rows = np.sort(order[within * size : (within + 1) * size])
+                draw = np.random.default_rng(stream(setting.seed, index, b, 2))
+                batch = material.batch(rows, run.device, draw)
+                losses = play_stage(
+                    phase.stages[b % len(phase.stages)], batch, players, optimisers, run
+                )
+                _count(at, losses, phase.name, b)
+                at.batch = b + 1
+                every = min(HISTORY_EVERY, max(len(phase.stages), total // 20))
+                if at.batch % every == 0 or at.batch == total:
+                    _point(at, phase.name, sum(lengths[:index]) + at.batch, at.batch / per_epoch)
+                if phase.score and (at.batch % per_epoch == 0 or at.batch == total):
+                    _keep_best(at, phase, players)
+                bar.advance()
+                saver.maybe(at)
+            _restore_best(at, players)
+            at.phase, at.batch = index + 1, 0
+            saver.optimisers = {}
+            saver.now(at)
+    for player in players.values():
+        player.eval()
+    return at.history
+
+
+def _count(at: _Position, losses: dict[str, Tensor], phase: str, batch: int) -> None:
+    for name, loss in losses.items():
+        value = float(loss)
+        if not math.isfinite(value):
+            raise InputError(
+                f"training diverged: {name} is {value} at batch {batch} of {phase!r}; "
+                "lower --learning-rate"
+            )
+        at.sums[name] = at.sums.get(name, 0.0) + value
+        at.counts[name] = at.counts.get(name, 0) + 1
+
+
+def _point(at: _Position, phase: str, batch: int, epoch: float) -> None:
+    means = {name: at.sums[name] / at.counts[name] for name in sorted(at.sums)}
+    at.history.append({"phase": phase, "batch": batch, "epoch": round(epoch, 4), "losses": means})
+    at.sums, at.counts = {}, {}
+
+
+def _keep_best(at: _Position, phase: Phase, players: Players) -> None:
+    assert phase.score is not None
+    for name in phase.movers:
+        players[name].eval()
+    score = phase.score(players)
+    if score > at.best_score:
+        at.best_score = score
+        at.best = {
+            name: {k: v.detach().clone() for k, v in players[name].state_dict().items()}
+            for name in phase.movers
+        }
+
+
+def _restore_best(at: _Position, players: Players) -> None:
+    for name, state in at.best.items():
+        players[name].load_state_dict(state)
+    at.best, at.best_score = {}, -math.inf
+
+
+@dataclass
+class _Saver:
+    """Writes the checkpoint now and then."""
+
+    path: Path | None
+    seconds: float
+    players: Players
+    optimisers: Mapping[str, torch.optim.Optimizer]
+    last: float = field(default_factory=monotonic)
+
+    def maybe(self, at: _Position) -> None:
+        if monotonic() - self.last >= self.seconds:
+            self.now(at)
+
+    def now(self, at: _Position) -> None:
+        if self.path is None:
+            return
+        state = {
+            "position": {k: v for k, v in vars(at).items() if k != "history"},
+            "history": json.dumps(at.history),
+            "players": {n: p.state_dict() for n, p in self.players.items()},
+            "optimisers": {n: o.state_dict() for n, o in self.optimisers.items()},
+        }
+        write_atomic(self.path, lambda path: torch.save(state, path))
+        self.last = monotonic()
+
+
+def _load(path: Path, players: Players, run: Run) -> tuple[_Position, dict[str, Any]]:
+    try:
+        state = torch.load(path, map_location=run.device, weights_only=True)
+        for name, player in players.items():
+            player.load_state_dict(state["players"][name])
+        at = _Position(**state["position"], history=json.loads(state["history"]))
+    except Exception as error:
+        raise InputError(
+            f"cannot go on from {path} ({type(error).__name__}): delete it to start this part anew"
+        ) from error
+    return at, state["optimisers"]
