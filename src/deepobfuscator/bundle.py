@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 
 from deepobfuscator.data.batches import as_input
@@ -51,8 +52,10 @@ class Bundle:
 
         ``seed`` fixes what a noisy encoder draws.
         """
-        torch.manual_seed(seed)
-        return apply(self.encoder, torch.from_numpy(np.ascontiguousarray(pictures)), run)
+        gpus = [run.device] if run.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=gpus):  # whoever asks keeps the random stream it has
+            torch.manual_seed(seed)
+            return apply(self.encoder, torch.from_numpy(np.ascontiguousarray(pictures)), run)
 
     def save(self, folder: Path) -> None:
         """Write the bundle to ``folder``, whole or not at all.
@@ -60,20 +63,27 @@ class Bundle:
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
-        temporary = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(temporary, ignore_errors=True)
-        for name, player in self.players.items():
-            state = {k: v.cpu().contiguous() for k, v in player.state_dict().items()}
-            write_atomic(temporary / f"{name}.safetensors", _writer(state))
-        write_atomic(temporary / CARD, (json.dumps(self.card, indent=1) + "\n").encode())
-        sums = "".join(f"{sha256(file)}  {file.name}\n" for file in sorted(temporary.iterdir()))
-        write_atomic(temporary / SUMS, sums.encode())
+        new, old = (folder.with_name(f".{folder.name}.{part}") for part in ("part", "old"))
+        try:
+            _remove(new, old)
+            for name, player in self.players.items():
+                state = {k: v.cpu().contiguous() for k, v in player.state_dict().items()}
+                write_atomic(new / f"{name}.safetensors", as_bytes(state))
+            write_atomic(new / CARD, (json.dumps(self.card, indent=1) + "\n").encode())
+            sums = "".join(f"{sha256(file)}  {file.name}\n" for file in sorted(new.iterdir()))
+            write_atomic(new / SUMS, sums.encode())
+            if folder.exists():
+                folder.rename(old)
+            new.rename(folder)
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+        finally:
+            _remove(new, old)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-
-
-def _writer(state: dict[str, Tensor]) -> Any:
-    return lambda path: save_file(state, path)
 
 
 @torch.no_grad()
@@ -128,7 +138,7 @@ def load(folder: Path, players: Players, run: Run) -> Bundle:
         try:
             player.load_state_dict(load_file(folder / f"{name}.safetensors"))
         except (SafetensorError, RuntimeError, FileNotFoundError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[-1].strip()
             raise InputError(f"{folder}/{name}.safetensors does not fit: {reason}") from None
         run.place(player).eval()
     return Bundle(players, card)

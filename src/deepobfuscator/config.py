@@ -1,6 +1,7 @@
 """Frozen dataclasses to tagged JSON and back; ``key`` names a run by the hash of its trial."""
 
 import ast
+import contextlib
 import dataclasses
 import hashlib
 import inspect
@@ -8,6 +9,7 @@ import json
 import textwrap
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,11 +39,14 @@ def from_json(kind: type[T], data: Any, where: str = "trial") -> T:
     Raises:
         InputError: an unknown or missing field or a value of another type, named with its place.
     """
-    if isinstance(data, dict) and issubclass(kind, Family):
-        data = dict(data)
-        kind = kind.find(str(data.pop("name", "")))
     if not isinstance(data, dict):
         raise InputError(f"{where}: expected an object of {kind.__name__}, found {data!r}")
+    if issubclass(kind, Family):
+        if "name" not in data:
+            raise InputError(f"{where}: field 'name' is missing")
+        data = dict(data)
+        with _at(where):
+            kind = kind.find(str(data.pop("name")))
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in data:
@@ -53,7 +58,17 @@ def from_json(kind: type[T], data: Any, where: str = "trial") -> T:
         )
         if name not in data and required:
             raise InputError(f"{where}: field {name!r} is missing")
-    return kind(**{n: _value(hints[n], v, f"{where}.{n}") for n, v in data.items()})
+    values = {n: _value(hints[n], v, f"{where}.{n}") for n, v in data.items()}
+    with _at(where):
+        return kind(**values)
+
+
+@contextlib.contextmanager
+def _at(where: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _value(hint: Any, data: Any, where: str) -> Any:
@@ -84,7 +99,9 @@ def _value(hint: Any, data: Any, where: str) -> Any:
 
 def key(value: Any) -> str:
     """Twelve hexadecimal digits that name ``value``; machine paths do not count."""
-    text = json.dumps(to_json(value, machine=False), sort_keys=True)
+    # There and back, since a float field may hold 6 here and 6.0 once it was read from a file.
+    read = from_json(type(value), to_json(value))
+    text = json.dumps(to_json(read, machine=False), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -32,8 +33,11 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], None]) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    except RuntimeError as error:  # what torch.save makes of a full disk
+        raise InputError(f"cannot write {path}: is the disk full?") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def sha256(path: Path) -> str:

@@ -113,7 +113,7 @@ def write_jsonl(path: Path, records: Iterable[Record]) -> None:
     """
     lines = []
     for record in records:
-        if not all(map(math.isfinite, (record.value, record.low, record.high))):
+        if not all(map(math.isfinite, (record.value, record.low, record.high, record.floor or 0))):
             raise ValueError(f"not a finite figure: {record}")
         lines.append(json.dumps(to_json(record)) + "\n")
     write_atomic(path, "".join(lines).encode())
@@ -126,12 +126,16 @@ def read_jsonl(path: Path) -> list[Record]:
         InputError: a line is not a record; the message names the line.
     """
     records = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            data = json.loads(line)
-        except json.JSONDecodeError:
+            data = json.loads(line, parse_constant=_refuse)
+        except ValueError:  # not text, not JSON, or not finite
             raise InputError(
                 f"{path}, line {number}: not a record; delete the file and audit again"
             ) from None
         records.append(from_json(Record, data, f"{path}, line {number}"))
     return records
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

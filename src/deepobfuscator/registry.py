@@ -2,15 +2,15 @@
 
 import difflib
 import importlib
-import inspect
 import pkgutil
 import sys
+from abc import ABC
 from typing import ClassVar, Self
 
 from deepobfuscator.errors import InputError
 
 
-class Family:
+class Family(ABC):  # noqa: B024  (its roots have the abstract methods)
     """Base of a family root such as ``Defence``; subclasses that set ``name`` are found by it.
 
     The root itself leaves ``name`` empty. Sibling modules of the package that holds the root are
@@ -21,7 +21,7 @@ class Family:
 
     @classmethod
     def members(cls) -> dict[str, type[Self]]:
-        """Every concrete member of this family by name, in alphabetical order."""
+        """Every member of this family by name, in alphabetical order."""
         package = sys.modules[cls.__module__].__package__ or ""
         for module in pkgutil.iter_modules(sys.modules[package].__path__):
             importlib.import_module(f"{package}.{module.name}")
@@ -30,8 +30,8 @@ class Family:
         while todo:
             member = todo.pop()
             todo += member.__subclasses__()
-            if member.name and not inspect.isabstract(member):
-                found[member.name] = member
+            if name := vars(member).get("name"):
+                found[name] = member
         return dict(sorted(found.items()))
 
     @classmethod
@@ -50,9 +50,9 @@ class Family:
 
 
 def suggest(word: str, known: list[str]) -> str:
-    """A half-sentence that names what is near ``word``, or everything where nothing is near."""
+    """A half-sentence that names what is near ``word``, nearest first, or else everything."""
     near = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=3, cutoff=0.5)
-    close = [k for k in known if k.lower() in near]
+    close = [k for n in dict.fromkeys(near) for k in known if k.lower() == n]
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"known are {', '.join(known)}"

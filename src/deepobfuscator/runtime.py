@@ -51,8 +51,8 @@ def resolve_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError):
         raise InputError(
             f"--device {name}: torch cannot use it here; take auto, cpu or cuda"
         ) from None

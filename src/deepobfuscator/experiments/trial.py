@@ -143,12 +143,13 @@ class Workshop:
         """
         run = self.on(trial, folder)
         with locked(folder):
-            claim(trial, folder)
+            unclaimed(trial, folder)
             if (folder / "bundle").is_dir():
                 bundles.check(folder / "bundle")
                 return
             data = self.data(trial, run)
             self.same_data(data, folder)
+            write_atomic(folder / "trial.json", (json.dumps(to_json(trial)) + "\n").encode())
             began = monotonic()
             run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: train")
             checkpoint = folder / "train.ckpt"
@@ -238,21 +239,17 @@ class Workshop:
         return records
 
 
-def claim(trial: Trial, folder: Path) -> None:
-    """Write ``trial.json``, or make sure that the folder holds this very trial.
+def unclaimed(trial: Trial, folder: Path) -> None:
+    """Make sure that the folder holds this very trial or none.
 
     Raises:
         InputError: it holds another; the message names a field that differs.
     """
     path = folder / "trial.json"
-    if not path.exists():
-        write_atomic(path, (json.dumps(to_json(trial), indent=1) + "\n").encode())
-        return
-    there = Trial.read(path)
-    if there.key != trial.key:
-        field_, old, new = difference(to_json(there, False), to_json(trial, False))
+    if path.exists() and (there := Trial.read(path)).key != trial.key:
+        where, old, new = difference(to_json(there, False), to_json(trial, False))
         raise InputError(
-            f"{folder} holds another trial ({field_} is {old} there, {new} here): "
+            f"{folder} holds another trial ({where} is {old} there, {new} here): "
             "name another --out folder"
         )
 

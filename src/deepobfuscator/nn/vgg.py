@@ -124,6 +124,12 @@ def initialise(module: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.kaiming_normal_(
+                layer.weight,
+                # A transposed convolution keeps its inputs where the others keep their outputs.
+                mode="fan_out" if isinstance(layer, nn.ConvTranspose2d) else "fan_in",
+                nonlinearity="relu",
+                generator=generator,
+            )
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

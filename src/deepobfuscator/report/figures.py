@@ -30,7 +30,7 @@ WIDTH = 360.0
 """Width of a panel: a phone's."""
 
 LEFT, RIGHT = 10.0, 346.0
-NAME, LANE, SEED_LANE, GAP, HEAD, FOOT = 20.0, 18.0, 9.0, 9.0, 34.0, 24.0
+NAME, LANE, SEED_LANE, GAP, HEAD, FOOT = 21.0, 18.0, 9.0, 5.0, 32.0, 24.0
 LONGEST_LABEL = 34
 MOST_POINTS = 240
 """A training curve shows at most about so many batches, evenly spaced."""
@@ -73,7 +73,7 @@ def _axis(metric: str, readings: Sequence[Reading]) -> tuple[float, float, list[
         shown += [x.value for x in (r.in_game, r.maximum, r.ceiling) if x is not None]
         shown += [] if r.floor is None else [r.floor]
     step = 0.1 if metric in PERCENT else 0.2
-    start = min([*shown, 0.5]) - 0.02 if metric in PERCENT else min([*shown, 0.0])
+    start = min(shown) - 0.02 if metric in PERCENT else min([*shown, 0.0])
     first = math.floor(start / step + 1e-9)
     return first * step, 1.0, [i * step for i in range(first, round(1 / step) + 1)]
 
@@ -86,10 +86,10 @@ def _references(
         floor = mean([r.floor for r in readings])
         ceiling = mean([r.ceiling and r.ceiling.value for r in readings])
         if floor is not None:
-            sheet.rect(LEFT, top, at(floor), top + height, "floor")
+            sheet.rect(LEFT, top + NAME, at(floor), top + height - GAP, "floor")
             floors.append(floor)
         if ceiling is not None:
-            sheet.line(at(ceiling), top, at(ceiling), top + height, "ceiling")
+            sheet.line(at(ceiling), top + NAME, at(ceiling), top + height - GAP, "ceiling")
             ceilings.append(ceiling)
         top += height
     for values, words, y in ((ceilings, "undefended", 12.0), (floors, "floor", 27.0)):

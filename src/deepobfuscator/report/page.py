@@ -31,6 +31,8 @@ class Panel:
     """How to read it."""
     drawing: Markup
     """The SVG."""
+    footnote: str = ""
+    """What the figure depends on."""
 
 
 @dataclass(frozen=True)
@@ -146,28 +148,21 @@ def _panel(comparison: Comparison, subject: Subject, colours: dict[str, str]) ->
         "private": (f"Leakage: {subject.name}", f"{metric} of attackers, % · right is leaked"),
         "image": ("Leakage: faces rebuilt", f"{metric} to the raw picture · right is leaked"),
     }[subject.role]
-    if subject.role == "image" and detail:
-        note += f" · {detail}"
     drawing = figures.panel(subject, rows) if rows else Markup("<p>No figure yet.</p>")
-    return Panel(heading, note, drawing)
+    return Panel(heading, note, drawing, detail)
 
 
 def _faces(comparison: Comparison) -> tuple[tuple[Faces, ...], tuple[str, ...]]:
     """Columns of the grid, and the configurations whose pictures show other people."""
-    holders = [run for run in comparison.runs if run.faces is not None]
-    if not holders:
-        return (), ()
-    seeds = [run.seed for run in holders]
-    seed = max(sorted(set(seeds)), key=seeds.count)
     image = Subject("image", "image")
     raw: Any = None
     columns: list[Faces] = []
     floor: Faces | None = None
     left_out = []
     for configuration in comparison.configurations:
-        run = next((r for r in configuration.runs if r.seed == seed and r.faces), None)
-        held = run and run.faces
-        if run is None or held is None or not (raw is None or np.array_equal(raw, held["raw"])):
+        run = next((run for run in configuration.runs if run.faces), configuration.runs[0])
+        held = run.faces
+        if held is None or not (raw is None or np.array_equal(raw, held["raw"])):
             left_out.append(configuration.label)
             continue
         reading = read(comparison, run, image)
@@ -181,8 +176,7 @@ def _faces(comparison: Comparison) -> tuple[tuple[Faces, ...], tuple[str, ...]]:
         if reading is not None:
             note += f" · MS-SSIM {number(image.metric, reading.result.value)}"
         columns.append(Faces(configuration.label, note, _pictures(held["reconstructed"])))
-    assert floor is not None
-    return (*columns, floor), tuple(left_out)
+    return ((*columns, floor), tuple(left_out)) if floor else ((), ())
 
 
 def _pictures(pixels: Any) -> tuple[str, ...]:

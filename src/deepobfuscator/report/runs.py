@@ -45,7 +45,7 @@ class RunView:
     @property
     def seed(self) -> int:
         """Seed of the trial."""
-        return int(self.trial.get("seed", 0))
+        return int(self.trial["setting"]["seed"])
 
     @property
     def public(self) -> tuple[str, ...]:
@@ -60,9 +60,10 @@ class RunView:
     @property
     def setting(self) -> str:
         """What runs must share to be compared: the whole trial but its defence and its seed."""
-        source = {k: v for k, v in self.trial.get("source", {}).items() if k != "path"}
-        rest = {k: v for k, v in self.trial.items() if k not in ("defence", "seed")}
-        return json.dumps(rest | {"source": source}, sort_keys=True)
+        shared = {k: v for k, v in self.trial.items() if k != "defence"}
+        for part, own in (("source", "path"), ("setting", "seed")):
+            shared[part] = {k: v for k, v in shared[part].items() if k != own}
+        return json.dumps(shared, sort_keys=True)
 
     @cached_property
     def history(self) -> tuple[dict[str, Any], ...]:
@@ -125,8 +126,9 @@ class Comparison:
         return [run for c in self.configurations for run in c.runs]
 
     def undefended(self, seed: int) -> RunView | None:
-        """The undefended run of the same seed, where there is one."""
-        return next((r for r in self.runs if r.defence == UNDEFENDED and r.seed == seed), None)
+        """The undefended run of the same seed, else of the first; None where there is none."""
+        plain = [run for run in self.runs if run.defence == UNDEFENDED]
+        return next((run for run in plain if run.seed == seed), plain[0] if plain else None)
 
 
 def find_runs(folder: Path) -> list[RunView]:
@@ -140,7 +142,9 @@ def find_runs(folder: Path) -> list[RunView]:
     marks = [*folder.rglob("trial.json"), *folder.rglob("records.jsonl")]
     runs = [_read(path) for path in sorted({mark.parent for mark in marks})]
     if not runs:
-        raise InputError(f"no run in {folder}: name a folder that `deepobfuscator run` has filled")
+        raise InputError(
+            f"no run in {folder}: name a folder that `deepobfuscator train` or `compare` filled"
+        )
     return runs
 
 
@@ -157,8 +161,8 @@ def _read(folder: Path) -> RunView:
     trial = _object(path) if path.is_file() else card.get("trial", {})
     try:
         run = RunView(folder, trial, card, tuple(records))
-        run.defence, run.public, run.private  # noqa: B018
-    except (KeyError, TypeError):
+        run.defence, run.seed, run.public, run.private, run.setting  # noqa: B018
+    except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a trial; delete the folder or run it again") from None
     return run
 

@@ -1,5 +1,6 @@
 """Tables of records, the same for the page, the terminal and Markdown."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -174,15 +175,21 @@ def wire(comparison: Comparison) -> Table:
         card = configuration.runs[0].card
         bits, raw = int(card["wire_bits"]), card.get("picture_bits")
         shape = " × ".join(map(str, card["features"]))
-        relative = f"{bits / raw:.3g}" if raw else "–"
+        relative = _ratio(bits / raw) if raw else "–"
         rows.append((configuration.label, shape, f"{bits:,}", _size(bits), relative))
     headers = ("Defence", "Features", "Bits a picture", "Size", "Times the raw picture")
     return Table(headers, tuple(rows))
 
 
 def _size(bits: int) -> str:
-    size = bits / 8
-    return f"{size:,.0f} bytes" if size < 4096 else f"{size / 1024:,.1f} KiB"
+    size = math.ceil(bits / 8)
+    if size < 4096:
+        return f"{size:,} byte{'s' if size > 1 else ''}"
+    return f"{size / 1024:,.1f} KiB"
+
+
+def _ratio(times: float) -> str:
+    return f"{times:.2f}" if times >= 0.1 else f"1/{1 / times:,.0f}"
 
 
 def as_markdown(table: Table) -> str:

@@ -20,6 +20,8 @@ from deepobfuscator.report.runs import Comparison, Configuration
 LEAK, NO_LEAK, TOO_WEAK = "leak", "no leak found", "too weak to tell"
 NOT_ATTACKED, BASELINE = "not attacked", "baseline"
 
+PER_CENT = "\N{NO-BREAK SPACE}%"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -106,7 +108,7 @@ def _undefended_title(comparison: Comparison, private: Sequence[Subject]) -> str
         readings = _readings(comparison, comparison.configurations[0], subject)
         if readings:
             value = mean([r.result.value for r in readings])
-            figures.append(f"{subject.name} at {number(subject.metric, value)} %")
+            figures.append(f"{subject.name} at {number(subject.metric, value)}{PER_CENT}")
     return f"Without a defence, fresh attackers read {listed(figures) or 'nothing yet'}"
 
 
@@ -117,22 +119,22 @@ def _either(names: Sequence[str]) -> str:
 
 def _lede(comparison: Comparison) -> str:
     run = comparison.first
-    source = str(run.trial.get("source", {}).get("name", "the data"))
-    height = run.trial.get("height")
-    width = run.trial.get("width", run.trial.get("width_px"))
-    size = f" ({height} × {width} px)" if height and width else ""
+    source = run.trial["source"]["name"]
+    height, width = run.trial["setting"]["size"]
     data = run.card["data"]
-    pictures, people = data.get("pictures", {}), data.get("people") or {}
+    pictures, people = data["pictures"], data.get("people") or {}
 
     def count(part: str) -> str:
         of_people = f" of {people[part]:,} people" if people.get(part) else ""
-        return f"{pictures.get(part, 0):,} pictures{of_people}"
+        return f"{pictures[part]:,} pictures{of_people}"
 
+    skipped = data.get("skipped", 0)
+    missing = f" {skipped:,} pictures could not be decoded and are left out." if skipped else ""
     return (
-        f"On {source}{size}, each encoder was trained on {count('defender')} so that a cloud "
+        f"On {source} ({height} × {width} px), each encoder was trained on {count('defender')} so that a cloud "
         f"service can tell {listed(run.public)}, while {listed(run.private)} should stay unread. "
         f"Fresh attackers then learned from {count('attacker')} that the encoder never saw, and "
-        f"everything was scored once on {count('test')}."
+        f"everything was scored once on {count('test')}.{missing}"
     )
 
 
@@ -157,12 +159,12 @@ def _finding(comparison: Comparison, configuration: Configuration) -> Finding:
 def _utility(subject: Subject, readings: Sequence[Reading], defended: bool) -> str:
     value = mean([r.result.value for r in readings])
     ceiling = mean([r.ceiling and r.ceiling.value for r in readings])
-    said = f"The service tells {subject.name} at {number(subject.metric, value)} %"
+    said = f"The service tells {subject.name} at {number(subject.metric, value)}{PER_CENT}"
     if not defended:
         return f"{said}."
     if ceiling is None:
         return f"{said}; no undefended encoder stands beside it."
-    return f"{said} (undefended: {number(subject.metric, ceiling)} %)."
+    return f"{said} (undefended: {number(subject.metric, ceiling)}{PER_CENT})."
 
 
 def _leakage(subject: Subject, readings: Sequence[Reading], defended: bool) -> str:
@@ -170,7 +172,7 @@ def _leakage(subject: Subject, readings: Sequence[Reading], defended: bool) -> s
     what = "Faces" if image else subject.name
     if not readings:
         return f"{what}: no fresh attacker was let loose on this."
-    unit = " %" if metric in PERCENT else ""
+    unit = PER_CENT if metric in PERCENT else ""
     value = mean([r.result.value for r in readings])
     believed = mean([r.in_game and r.in_game.value for r in readings])
     several = len(readings) > 1

@@ -1,0 +1,258 @@
+"""The command line: the main job end to end, and what bad input gets."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepobfuscator.cli import main
+from deepobfuscator.records import read_jsonl, select
+from deepobfuscator.report.runs import find_runs
+
+SMOKE = ("--preset", "smoke", "--limit", "64", "--infer-epochs", "1")
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Path:
+    """A folder of 104 tiny pictures in their own three parts, with labels.csv."""
+    folder = tmp_path / "crowd"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    rows = ["image,Smiling,Male,Bald,split"]
+    for i in range(104):
+        part = "train" if i < 64 else "validation" if i < 84 else "test"
+        pixels = draw.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((40, 40)).save(folder / f"{i:03d}.png")
+        rows.append(f"{i:03d}.png,{i % 2},{i // 2 % 2},0,{part}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line on standard error of a command that ends with code 2."""
+    capsys.readouterr()
+    assert main([str(a) for a in arguments]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("deepobfuscator: error: ")
+    return line.removeprefix("deepobfuscator: error: ")
+
+
+def train(crowd: Path, out: Path, *more: object) -> tuple[object, ...]:
+    return ("train", "--data", f"folder:{crowd}", *SMOKE, "--out", out, *more)
+
+
+# -- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--data", "celeba:/no/such/folder"), "/no/such/folder"),
+        (("--data", "celebb:x"), "did you mean celeba?"),
+        (("--public", "Smilling"), "no attribute 'Smilling' in this data: did you mean Smiling?"),
+        (("--public", "Male", "--private", "Male"), "Male cannot be public and private at once"),
+        (("--private", "Bald"), "attribute 'Bald' is 0 on every picture"),
+        (("--size", "30x32"), "multiples of 4 from 32 up"),
+        (("--size", "64x66"), "multiples of 4 from 32 up"),
+        (("--size", "big"), "'big' is not HEIGHTxWIDTH"),
+        (("--width", "0"), "--width must be above 0"),
+        (("--limit", "4"), "too few pictures"),
+        (("--limit", "9999"), "the training pool holds only 64 pictures"),
+        (("--defence", "deepobfuscater"), "did you mean deepobfuscator?"),
+        (("--lambda1", "-1"), "--lambda1 and --lambda2 must not be negative"),
+        (("--preset", "smal"), "did you mean small?"),
+        (("--precision", "fp8"), "--precision fp8: take one of"),
+        (("--device", "quantum"), "--device quantum: torch cannot use it here"),
+        (("--no-such-option",), "--no-such-option"),
+        (("--trial", "nowhere.json"), "cannot read the trial nowhere.json"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
+)
+def test_bad_arguments_get_one_line(
+    crowd: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    out = crowd.parent / "run"
+    assert says in refused(capsys, *train(crowd, out, *arguments))
+    assert not (out / "bundle").exists()
+
+
+def damage(name: str, content: bytes | Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def apply(crowd: Path) -> None:
+        path = crowd / name
+        path.write_bytes(content if isinstance(content, bytes) else content(path.read_bytes()))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (damage("003.png", lambda b: b[: len(b) // 2]), "003.png"),
+        (damage("004.png", b""), "004.png"),
+        (damage("005.png", b"this is no picture"), "005.png"),
+        (lambda crowd: (crowd / "006.png").unlink(), "006.png"),
+        (lambda crowd: Image.new("RGB", (9, 9)).save(crowd / "extra.png"), "extra.png"),
+        (damage("labels.csv", lambda b: b.replace(b"007.png,1", b"007.png,yes")), "yes"),
+        (damage("labels.csv", b""), "labels.csv"),
+        (lambda crowd: (crowd / "labels.csv").unlink(), "labels.csv"),
+    ],
+    ids=["truncated", "zero bytes", "no image", "no picture", "no row", "value", "empty", "none"],
+)
+def test_bad_data_is_named(
+    crowd: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], says: str
+) -> None:
+    spoil(crowd)
+    out = crowd.parent / "run"
+    assert says in refused(capsys, *train(crowd, out))
+    assert not (out / "bundle").exists()
+
+
+def test_skip_bad_goes_on_and_counts(crowd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (crowd / "003.png").write_bytes(b"")
+    (crowd / "100.png").write_bytes(b"no picture")
+    out = crowd.parent / "run"
+    assert "--skip-bad" in refused(capsys, *train(crowd, out))
+    assert main([str(a) for a in train(crowd, crowd.parent / "other", "--skip-bad")]) == 0
+    card = json.loads((crowd.parent / "other" / "bundle" / "card.json").read_text())
+    assert card["data"]["skipped"] == 2
+    assert sum(card["data"]["pictures"].values()) == 102
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    crowd: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = crowd.parent / "run"
+    real = os.fsync
+    calls = 0
+
+    def full(file: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert "No space left on device" in refused(capsys, *train(crowd, out))
+    assert not list(out.rglob("*.part"))
+    assert main([str(a) for a in train(crowd, out)]) == 0
+
+
+@pytest.fixture
+def trained(crowd: Path) -> Path:
+    out = crowd.parent / "run"
+    assert main([str(a) for a in train(crowd, out, "--defence", "narrow-code")]) == 0
+    return out
+
+
+def test_a_folder_with_another_trial_is_left_alone(
+    trained: Path, crowd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (trained / "trial.json").read_bytes()
+    line = refused(capsys, *train(crowd, trained, "--defence", "narrow-code", "--bits", 4))
+    assert "defence.bits is 8 there, 4 here" in line
+    assert (trained / "trial.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "missing", "card"])
+def test_a_harmed_bundle_is_refused(
+    trained: Path, capsys: pytest.CaptureFixture[str], harm: str
+) -> None:
+    path = trained / "bundle" / ("card.json" if harm == "card" else "O.safetensors")
+    content = path.read_bytes()
+    if harm == "missing":
+        path.unlink()
+    elif harm == "cut":
+        path.write_bytes(content[:-100])
+    else:
+        path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    line = refused(capsys, "audit", trained)
+    assert path.name in line
+    assert "cut short" in line
+
+
+def test_data_that_changed_since_training_is_refused(
+    trained: Path, crowd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = crowd / "labels.csv"
+    labels.write_text(labels.read_text().replace("000.png,0", "000.png,1"))
+    assert "changed since" in refused(capsys, "audit", trained)
+
+
+def test_audit_and_report_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no run" in refused(capsys, "audit", tmp_path)
+    assert str(tmp_path) in refused(capsys, "report", tmp_path)
+
+
+# -- the main job ---------------------------------------------------------------------------------
+
+
+def test_train_audit_report(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", str(trained)]) == 0
+    assert str(trained / "report.html") in capsys.readouterr().out
+    records = read_jsonl(trained / "records.jsonl")
+    assert select(records, attack="service", subject="Smiling", metric="accuracy")
+    assert select(records, attack="ceiling", subject="Male")
+    stamp = (trained / "records.jsonl").stat().st_mtime_ns
+    assert main(["audit", str(trained)]) == 0
+    assert (trained / "records.jsonl").stat().st_mtime_ns == stamp, "done is done"
+
+    page = trained.parent / "page.html"
+    assert main(["report", str(trained), "-o", str(page), "--no-faces"]) == 0
+    assert "data:image" not in page.read_text()
+
+
+def test_a_trial_file_repeats_the_run(trained: Path, crowd: Path) -> None:
+    again = crowd.parent / "again"
+    assert main(["train", "--trial", str(trained / "trial.json"), "--out", str(again)]) == 0
+    for name in ("O.safetensors", "C.safetensors", "AC.safetensors"):
+        assert (again / "bundle" / name).read_bytes() == (trained / "bundle" / name).read_bytes()
+    assert (again / "history.jsonl").read_bytes() == (trained / "history.jsonl").read_bytes()
+
+
+def test_the_card_says_what_was_assumed(trained: Path) -> None:
+    card = json.loads((trained / "bundle" / "card.json").read_text())
+    assert card["wire_bits"] == 8
+    assert card["trial"] == json.loads((trained / "trial.json").read_text())
+    assert any("learning rate" in s.lower() or "adam" in s.lower() for s in card["assumptions"])
+    assert card["command"].startswith("deepobfuscator train ")
+
+
+def compare_in_a_process(out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "deepobfuscator", "compare", *SMOKE, "--data", "synthetic:440"]
+    command += ["--limit", "340", "--defences", "deepobfuscator", "--out", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_killed_anywhere_and_started_again_it_ends_with_the_same_records(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert compare_in_a_process(whole).wait() == 0
+    for sign in (
+        "undefended-s0/trial.json",
+        "undefended-s0/audit/linear.jsonl",
+        "deepobfuscator-s0/train.ckpt",
+        "deepobfuscator-s0/audit/urec1.ckpt",
+    ):
+        process = compare_in_a_process(killed)
+        while process.poll() is None and not (killed / sign).exists():
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (killed / "deepobfuscator-s0" / "records.jsonl").exists()
+    assert compare_in_a_process(killed).wait() == 0
+    for run in ("undefended-s0", "deepobfuscator-s0"):
+        for name in ("records.jsonl", "history.jsonl", "bundle/O.safetensors"):
+            assert (killed / run / name).read_bytes() == (whole / run / name).read_bytes()
+    assert [r.folder.name for r in find_runs(killed)]
+    assert (killed / "report.html").stat().st_size > 10_000
+    assert not list(killed.rglob("*.part")) + list(killed.rglob("*.ckpt"))
