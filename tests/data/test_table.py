@@ -139,10 +139,14 @@ def test_a_person_in_two_own_parts_is_refused(other: int) -> None:
     split(leaky, None, 0, protocol="paper")
 
 
-@pytest.mark.parametrize("limit", [0, 20])
-def test_too_few_pictures(limit: int) -> None:
-    with pytest.raises(InputError, match=r"^too few pictures: \d+ for the part"):
-        split(crowd(), limit, 0)
+def test_a_part_needs_pictures_and_both_values_of_each_attribute() -> None:
+    task = Task(("A",), ("P",))
+    both = np.arange(20, dtype=np.uint8)[:, None] % 2
+    task.check_part("test", both, both)
+    with pytest.raises(InputError, match=r"^too few pictures: 15 for the part 'test', 16 needed"):
+        task.check_part("test", both[:15], both[:15])
+    with pytest.raises(InputError, match=r"'P' is 1 on every picture of the part 'test'"):
+        task.check_part("test", both, np.ones_like(both))
 
 
 def test_limit_beyond_the_pool() -> None:

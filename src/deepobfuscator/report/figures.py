@@ -22,6 +22,7 @@ from deepobfuscator.report.readings import (
     Subject,
     mean,
     number,
+    value_of,
     with_interval,
 )
 from deepobfuscator.report.svg import Sheet
@@ -84,7 +85,7 @@ def _references(
     top, floors, ceilings = HEAD, [], []
     for (_, _, readings), height in zip(rows, heights, strict=True):
         floor = mean([r.floor for r in readings])
-        ceiling = mean([r.ceiling and r.ceiling.value for r in readings])
+        ceiling = mean([value_of(r.ceiling) for r in readings])
         if floor is not None:
             sheet.rect(LEFT, top + NAME, at(floor), top + height - GAP, "floor")
             floors.append(floor)
@@ -110,7 +111,7 @@ def _row(
     top: float,
 ) -> None:
     value = mean([r.result.value for r in readings])
-    believed = mean([r.in_game and r.in_game.value for r in readings])
+    believed = mean([value_of(r.in_game) for r in readings])
     assert value is not None
     short = label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
     said = number(subject.metric, value)
@@ -125,7 +126,7 @@ def _row(
         sheet.line(at(result.low), y, at(result.high), y, f"interval {colour}")
     tip = with_interval(readings[0].result) if single else f"mean of {len(readings)} seeds: {said}"
     _mark(sheet, at, y, colour, 5.5, believed, value, tip)
-    highest = mean([r.maximum and r.maximum.value for r in readings])
+    highest = mean([value_of(r.maximum) for r in readings])
     if highest is not None:
         sheet.line(at(highest), y - 8, at(highest), y + 8, f"maximum {colour}")
     for i, reading in enumerate(() if single else readings):
@@ -133,7 +134,7 @@ def _row(
         result = reading.result
         sheet.line(at(result.low), lane, at(result.high), lane, f"interval thin {colour}")
         tip = f"seed {reading.run.seed}: {with_interval(result)} by {result.attack}"
-        in_game = reading.in_game and reading.in_game.value
+        in_game = value_of(reading.in_game)
         _mark(sheet, at, lane, colour, 2.5, in_game, result.value, tip)
 
 

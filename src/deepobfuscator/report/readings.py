@@ -88,7 +88,7 @@ def read(comparison: Comparison, run: RunView, subject: Subject) -> Reading | No
     of_test = select(run.records, subject=subject.name, metric=subject.metric, split="test")
     by_attack = {r.attack: r for r in of_test}
     undefended = comparison.undefended(run.seed)
-    ceiling = by_attack.get(CEILING) or (undefended and _result(undefended, subject))
+    beside = None if undefended is None else _result(undefended, subject)
     attacked = subject.role != "public"
     return Reading(
         run=run,
@@ -96,7 +96,7 @@ def read(comparison: Comparison, run: RunView, subject: Subject) -> Reading | No
         in_game=by_attack.get(IN_GAME) if attacked else None,
         maximum=strongest(run.records, subject.name, subject.metric) if attacked else None,
         floors={name: by_attack[name] for name in FLOORS if name in by_attack},
-        ceiling=ceiling,
+        ceiling=by_attack.get(CEILING, beside),
     )
 
 
@@ -108,6 +108,11 @@ def _result(run: RunView, subject: Subject) -> Record | None:
         return headline(run.records, subject.name, subject.metric)
     except KeyError:
         return None
+
+
+def value_of(record: Record | None) -> float | None:
+    """The figure of a record, where there is one."""
+    return None if record is None else record.value
 
 
 def mean(values: Sequence[float | None]) -> float | None:

@@ -21,6 +21,7 @@ from deepobfuscator.report.readings import (
     number,
     read,
     subjects,
+    value_of,
     with_interval,
 )
 from deepobfuscator.report.runs import Comparison, Configuration, RunView, compare
@@ -86,7 +87,7 @@ def _named(subject: Subject) -> str:
 
 def _cells(subject: Subject, reading: Reading) -> tuple[str, ...]:
     def value(record: Record | None) -> str:
-        return number(subject.metric, record and record.value)
+        return number(subject.metric, value_of(record))
 
     return (
         value(reading.in_game),
@@ -101,7 +102,7 @@ def _cells(subject: Subject, reading: Reading) -> tuple[str, ...]:
 
 def _mean_cells(subject: Subject, readings: Sequence[Reading]) -> tuple[str, ...]:
     def value(records: Sequence[Record | None]) -> str:
-        return number(subject.metric, mean([r and r.value for r in records]))
+        return number(subject.metric, mean([value_of(r) for r in records]))
 
     results = [r.result for r in readings]
     low, high = min(r.value for r in results), max(r.value for r in results)
@@ -161,7 +162,7 @@ def _every_of_run(
                     str(run.seed),
                     f"{attack} (headline)" if attack == chosen else attack,
                     *(with_interval(test.get(m)) for m in metrics),
-                    number(metrics[0], own and own.value),
+                    number(metrics[0], value_of(own)),
                     "; ".join(details),
                 )
             )

@@ -13,6 +13,7 @@ from deepobfuscator.report.readings import (
     number,
     read,
     subjects,
+    value_of,
     with_interval,
 )
 from deepobfuscator.report.runs import Comparison, Configuration
@@ -131,10 +132,10 @@ def _lede(comparison: Comparison) -> str:
     skipped = data.get("skipped", 0)
     missing = f" {skipped:,} pictures could not be decoded and are left out." if skipped else ""
     return (
-        f"On {source} ({height} × {width} px), each encoder was trained on {count('defender')} so that a cloud "
-        f"service can tell {listed(run.public)}, while {listed(run.private)} should stay unread. "
-        f"Fresh attackers then learned from {count('attacker')} that the encoder never saw, and "
-        f"everything was scored once on {count('test')}.{missing}"
+        f"On {source} ({height} × {width} px), each encoder was trained on {count('defender')} so "
+        f"that a cloud service can tell {listed(run.public)}, while {listed(run.private)} should "
+        f"stay unread. Fresh attackers then learned from {count('attacker')} that the encoder "
+        f"never saw, and everything was scored once on {count('test')}.{missing}"
     )
 
 
@@ -158,7 +159,7 @@ def _finding(comparison: Comparison, configuration: Configuration) -> Finding:
 
 def _utility(subject: Subject, readings: Sequence[Reading], defended: bool) -> str:
     value = mean([r.result.value for r in readings])
-    ceiling = mean([r.ceiling and r.ceiling.value for r in readings])
+    ceiling = mean([value_of(r.ceiling) for r in readings])
     said = f"The service tells {subject.name} at {number(subject.metric, value)}{PER_CENT}"
     if not defended:
         return f"{said}."
@@ -174,7 +175,7 @@ def _leakage(subject: Subject, readings: Sequence[Reading], defended: bool) -> s
         return f"{what}: no fresh attacker was let loose on this."
     unit = PER_CENT if metric in PERCENT else ""
     value = mean([r.result.value for r in readings])
-    believed = mean([r.in_game and r.in_game.value for r in readings])
+    believed = mean([value_of(r.in_game) for r in readings])
     several = len(readings) > 1
     figure = number(metric, value) + unit
     if not several:
