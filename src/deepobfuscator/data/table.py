@@ -21,7 +21,7 @@ PAPER_TRAIN_SHARE = 160_000 / 202_599
 VALIDATION_SHARE = 1 / 8
 """Part of the attacker's own pictures kept for choosing, where the data brings no such part."""
 
-SMALLEST_PART = 16
+SMALLEST_PART = 8
 """Pictures that each part needs before any figure of it can mean something."""
 
 

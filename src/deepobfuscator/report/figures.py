@@ -8,6 +8,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ LEFT, RIGHT = 10.0, 346.0
 NAME, LANE, SEED_LANE, GAP, HEAD, FOOT = 21.0, 18.0, 9.0, 5.0, 32.0, 24.0
 LONGEST_LABEL = 34
 MOST_POINTS = 240
-"""A training curve shows at most about so many batches, evenly spaced."""
+"""A training curve shows at most about so many batches of a phase, evenly spaced."""
 
 Row = tuple[str, str, Sequence[Reading]]
 """A configuration's label, the CSS class of its colour, and its readings by seed."""
@@ -74,7 +75,7 @@ def _axis(metric: str, readings: Sequence[Reading]) -> tuple[float, float, list[
         shown += [x.value for x in (r.in_game, r.maximum, r.ceiling) if x is not None]
         shown += [] if r.floor is None else [r.floor]
     step = 0.1 if metric in PERCENT else 0.2
-    start = min(shown) - 0.02 if metric in PERCENT else min([*shown, 0.0])
+    start = min(min(shown) - 0.02, 0.5) if metric in PERCENT else min([*shown, 0.0])
     first = math.floor(start / step + 1e-9)
     return first * step, 1.0, [i * step for i in range(first, round(1 / step) + 1)]
 
@@ -181,16 +182,16 @@ def curves(history: Sequence[Mapping[str, Any]], losses: Sequence[str], title: s
     for number_, (_, start) in enumerate(phases(history), 1):
         sheet.line(x(start), top - 12, x(start), bottom, "phase")
         sheet.text(x(start) + 3, top - 4, str(number_), "tick")
-    ends = []
+    last_of: dict[str, tuple[float, int]] = {}
     for i, loss in enumerate(losses):
-        points = [(x(h["batch"]), y(h["losses"][loss])) for h in history if loss in h["losses"]]
-        points = points[:: math.ceil(len(points) / MOST_POINTS) or 1] + points[-1:]
-        if points:
-            sheet.curve(points, f"loss loss{i % 6}")
-            ends.append((points[-1][1], loss, i))
-    for label_y, (_, loss, i) in zip(
-        _spread([e for e, *_ in sorted(ends)]), sorted(ends), strict=True
-    ):
+        for _, entries in groupby(history, lambda h: h["phase"]):
+            points = [(x(h["batch"]), y(h["losses"][loss])) for h in entries if loss in h["losses"]]
+            points = points[:: math.ceil(len(points) / MOST_POINTS) or 1] + points[-1:]
+            if points:
+                sheet.curve(points, f"loss loss{i % 6}")
+                last_of[loss] = (points[-1][1], i)
+    ends = sorted((at, loss, i) for loss, (at, i) in last_of.items())
+    for label_y, (_, loss, i) in zip(_spread([e for e, *_ in ends]), ends, strict=True):
         sheet.text(right + 6, label_y + 4, loss, f"end loss{i % 6}")
     return sheet.markup()
 

@@ -12,8 +12,17 @@ from markupsafe import Markup
 
 from deepobfuscator.errors import InputError
 from deepobfuscator.files import write_atomic
+from deepobfuscator.records import IMAGE, LABEL_ONLY
 from deepobfuscator.report import figures, tables
-from deepobfuscator.report.readings import METRICS, Subject, listed, number, read, subjects
+from deepobfuscator.report.readings import (
+    METRICS,
+    Subject,
+    listed,
+    number,
+    read,
+    subjects,
+    value_of,
+)
 from deepobfuscator.report.runs import Comparison, RunView, compare, find_runs
 from deepobfuscator.report.verdict import Verdict, judge
 
@@ -57,6 +66,7 @@ class Section:
     faces: tuple[Faces, ...]
     faces_left_out: tuple[str, ...]
     results: tables.Table
+    headings: dict[str, str]
     wire: tables.Table
     attacks: tuple[tables.Table, ...]
     curves: tuple[Panel, ...]
@@ -126,6 +136,7 @@ def _section(comparison: Comparison, colours: dict[str, str], faces: bool) -> Se
         faces=columns,
         faces_left_out=left_out,
         results=tables.results(comparison),
+        headings={s.name: tables.heading(s) for s in subjects(comparison)},
         wire=tables.wire(comparison),
         attacks=(tables.attribute_attacks(comparison), tables.image_attacks(comparison)),
         curves=_curves(comparison),
@@ -154,7 +165,7 @@ def _panel(comparison: Comparison, subject: Subject, colours: dict[str, str]) ->
 
 def _faces(comparison: Comparison) -> tuple[tuple[Faces, ...], tuple[str, ...]]:
     """Columns of the grid, and the configurations whose pictures show other people."""
-    image = Subject("image", "image")
+    image = Subject(IMAGE, "image")
     raw: Any = None
     columns: list[Faces] = []
     floor: Faces | None = None
@@ -169,8 +180,8 @@ def _faces(comparison: Comparison) -> tuple[tuple[Faces, ...], tuple[str, ...]]:
         if raw is None:
             raw = held["raw"]
             columns.append(Faces("raw", "what the device sees", _pictures(raw)))
-            limit = reading and number(image.metric, reading.floor)
-            note = f"floor · MS-SSIM {limit}" if limit else "floor"
+            limit = value_of(reading.floors.get(LABEL_ONLY)) if reading else None
+            note = f"floor · MS-SSIM {number(image.metric, limit)}"
             floor = Faces("labels alone", note, _pictures(held["label_only"]))
         note = str(held["attack"])
         if reading is not None:

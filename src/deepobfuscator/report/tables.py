@@ -52,6 +52,7 @@ RESULT_HEADERS = (
 def utility_and_leakage(runs: Sequence[RunView]) -> Table:
     """The service and the headline attackers of finished runs beside their floors and ceilings.
 
+    The service is measured by accuracy, attackers by balanced accuracy and images by MS-SSIM.
     Several seeds of one configuration make a row of means (with the range over the seeds in
     brackets) and a row each. Figures are per cent but for MS-SSIM; those with an interval are
     written 59.2 (56.8–61.6).
@@ -73,15 +74,16 @@ def results(comparison: Comparison) -> Table:
         for configuration in comparison.configurations:
             found = [read(comparison, run, subject) for run in configuration.runs]
             readings = [r for r in found if r is not None]
-            lead = (_named(subject), configuration.label)
+            lead = (subject.name, configuration.label)
             if len(readings) > 1:
                 rows.append((*lead, f"mean of {len(readings)}", *_mean_cells(subject, readings)))
             rows += [(*lead, str(r.run.seed), *_cells(subject, r)) for r in readings]
     return Table(RESULT_HEADERS, tuple(rows))
 
 
-def _named(subject: Subject) -> str:
-    name = "faces rebuilt" if subject.role == "image" else f"{subject.name} ({subject.role})"
+def heading(subject: Subject) -> str:
+    """A subject, what it is in the task and how it is measured."""
+    name = "Faces rebuilt" if subject.role == "image" else f"{subject.name} ({subject.role})"
     return f"{name}, {METRICS[subject.metric]}"
 
 

@@ -188,28 +188,29 @@ def _leakage(subject: Subject, readings: Sequence[Reading], defended: bool) -> s
         read_as += f" (mean of {len(readings)} seeds)"
     if not defended:
         return f"{what}: {read_as}."
-    game = f"the game's own adversary ended at {number(metric, believed)}{unit}, "
+    game = f"the game’s own adversary ended at {number(metric, believed)}{unit}, "
     sentence = f"{what}: {game if believed is not None else ''}{read_as}"
-    return f"{sentence}. {_outcome(subject, readings, unit)}"
+    return sentence + _outcome(subject, readings, unit)
 
 
 def _outcome(subject: Subject, readings: Sequence[Reading], unit: str) -> str:
     floor = mean([r.floor for r in readings])
-    named = "label-only " if all(LABEL_ONLY in r.floors for r in readings) else ""
+    by_labels = all(r.floor == value_of(r.floors.get(LABEL_ONLY)) for r in readings)
+    named = "label-only " if by_labels else ""
     at = f"{named}floor of {number(subject.metric, floor)}{unit}"
     outcome = status(readings)
     if outcome == LEAK:
         leaks = sum(r.floor is not None and r.result.low > r.floor for r in readings)
         seeds = f", under {leaks} of {len(readings)} seeds" if len(readings) > 1 else ""
-        return f"That is a leak above the {at}{seeds}."
+        return f", a leak above the {at}{seeds}."
     if outcome == NO_LEAK:
-        return f"No leak above the {at} was found by these attackers."
+        return f". No leak above the {at} was found by these attackers."
     if any(r.ceiling is None for r in readings):
         return (
-            f"That is not above the {at}, but no undefended encoder was attacked beside it: "
+            f". That is not above the {at}, but no undefended encoder was attacked beside it: "
             "whether these attackers can tell at all is open."
         )
     return (
-        f"That is not above the {at}, but neither is the undefended encoder clearly: "
+        f". That is not above the {at}, but neither is the undefended encoder clearly: "
         "the attack is too weak to tell."
     )
