@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import deepobfuscator  # noqa: F401  (sets the OpenMP environment before torch is loaded)
 import pytest
+
+import deepobfuscator  # noqa: F401  (sets the OpenMP environment before torch is loaded)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -74,7 +74,7 @@ class Audit:
     @cached_property
     def scorer(self) -> Scorer:
         """Makes this trial's records."""
-        return Scorer(self.trial, self.defence, self.setting.seed, self.data, self.run)
+        return Scorer(self.trial, self.defence, self.setting.seed, self.task, self.data, self.run)
 
     @cached_property
     def test(self) -> Own:
@@ -135,7 +135,7 @@ class Audit:
         return [
             record
             for k, subject in enumerate(self.task.private)
-            for record in self.scorer.attribute(attack.name, subject, own[:, k], test[:, k], k)
+            for record in self.scorer.attribute(attack.name, subject, own[:, k], test[:, k])
         ]
 
     def logits(self, network: nn.Module, own: Own) -> NDArray[np.float32]:
@@ -165,15 +165,15 @@ class Audit:
     def players(self) -> list[Record]:
         """C on the public attributes, AC on the private ones, AR on the pictures."""
         records: list[Record] = []
-        for name, role, subjects, labels in (
-            ("C", SERVICE, self.task.public, self.data.test.public),
-            ("AC", IN_GAME, self.task.private, self.data.test.private),
+        for name, role, subjects in (
+            ("C", SERVICE, self.task.public),
+            ("AC", IN_GAME, self.task.private),
         ):
             if name in self.bundle.players:
                 logits = self.logits(self.bundle.players[name], self.test).astype(np.float64)
                 chances = 1 / (1 + np.exp(-logits))
                 for k, subject in enumerate(subjects):
-                    records += self.scorer.naive(role, subject, chances[:, k], labels[:, k])
+                    records += self.scorer.naive(role, subject, chances[:, k])
         if "AR" in self.bundle.players:
             records += self.images(IN_GAME, self.bundle.players["AR"], self.test, "test")
         return records
@@ -190,7 +190,7 @@ class Audit:
         labels = labels_only(self.data.test)
         self.keep_faces(LABEL_ONLY, decoder, labels)
         return [
-            *attribute_floors(self.scorer, self.task.private),
+            *attribute_floors(self.scorer, self.task),
             *mean_face(self.scorer),
             *self.images(LABEL_ONLY, decoder, labels, "test"),
         ]

@@ -1,6 +1,5 @@
 """Floors: what can be said of the private side without any features."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import nn
 from deepobfuscator.attacks._base import Own, Threat
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.data.batches import Data, Labelled
+from deepobfuscator.data.table import Task
 from deepobfuscator.game import Setting
 from deepobfuscator.records import LABEL_ONLY, MAJORITY, MEAN_FACE, Record, select
 from deepobfuscator.runtime import Run
@@ -36,20 +36,20 @@ def label_table(part: Labelled, k: int) -> NDArray[np.float64]:
     return np.where(count > 0, present / np.maximum(count, 1), labels.mean())
 
 
-def attribute_floors(scorer: Scorer, subjects: tuple[str, ...]) -> list[Record]:
-    """The majority class, and the best guess from the true public labels alone."""
-    data, records = scorer.data, list[Record]()
-    for k, subject in enumerate(subjects):
-        table = label_table(data.attacker, k)
-        rate = data.attacker.private[:, k].mean()
-        guesses: dict[str, Callable[[Labelled], NDArray[np.float64]]] = {
-            MAJORITY: lambda part, rate=rate: np.full(len(part), rate),  # type: ignore[misc]
-            LABEL_ONLY: lambda part, table=table: table[codes(part.public)],  # type: ignore[misc]
-        }
-        for attack, guess in guesses.items():
-            records += scorer.attribute(
-                attack, subject, guess(data.validation), guess(data.test), k
-            )
+def attribute_floors(scorer: Scorer, task: Task) -> list[Record]:
+    """The majority class of every attribute, and for the private ones the best guess from the
+    true public labels alone.
+    """
+    own, validation, test = scorer.data.attacker, scorer.data.validation, scorer.data.test
+    records: list[Record] = []
+    for subject in (*task.public, *task.private):
+        rate = scorer.labels(own, subject).mean()
+        always = [np.full(len(part), rate) for part in (validation, test)]
+        records += scorer.attribute(MAJORITY, subject, *always)
+    for k, subject in enumerate(task.private):
+        table = label_table(own, k)
+        from_labels = [table[codes(part.public)] for part in (validation, test)]
+        records += scorer.attribute(LABEL_ONLY, subject, *from_labels)
     return select(records, split="test")
 
 

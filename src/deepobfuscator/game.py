@@ -40,9 +40,9 @@ class Setting:
     """Passes for AC and AR on the frozen O, before the game."""
     game_epochs: float = 12.0
     """Passes for the game itself; each of its four stages sees a quarter of the batches."""
-    infer_epochs: float = 6.0
+    infer_epochs: float = 4.0
     """Passes over the attacker's pictures for each fresh attribute attacker."""
-    reconstruct_epochs: float = 6.0
+    reconstruct_epochs: float = 4.0
     """Passes over the attacker's pictures for each fresh reconstructor."""
     seed: int = 0
     """Draws initial weights, batches and noise."""

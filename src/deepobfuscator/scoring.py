@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepobfuscator.bundle import CHUNK
 from deepobfuscator.data.batches import Data, Labelled, as_input
+from deepobfuscator.data.table import Task
 from deepobfuscator.quality import (
     METRICS,
     Measured,
@@ -42,42 +43,43 @@ class Scorer:
     """Name of its defence."""
     seed: int
     """Seed of the trial."""
+    task: Task
+    """Public and private attributes."""
     data: Data
     """Validation and test labels."""
     run: Run
     """Where pictures are compared."""
 
+    def labels(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
+        """(n,) values of a public or private attribute."""
+        if subject in self.task.public:
+            return part.public[:, self.task.public.index(subject)]
+        return part.private[:, self.task.private.index(subject)]
+
     def attribute(
-        self,
-        attack: str,
-        subject: str,
-        own: NDArray[np.floating],
-        test: NDArray[np.floating],
-        k: int,
+        self, attack: str, subject: str, own: NDArray[np.floating], test: NDArray[np.floating]
     ) -> list[Record]:
-        """Records of scores for private attribute ``k`` on both parts.
+        """Records of scores of one attribute on validation (``own``) and on test.
 
         Thresholds are chosen on validation, one for each metric that has one.
         """
-        validation, records = self.data.validation, []
+        parts = (self.data.validation, own, "validation"), (self.data.test, test, "test")
+        records = []
         for metric in METRICS:
-            threshold = 0.0
+            threshold, detail = 0.0, ""
             if metric != "auc":
-                threshold = best_threshold(own, validation.private[:, k], metric)
-            for part, scores, split in (
-                (validation, own, "validation"),
-                (self.data.test, test, "test"),
-            ):
-                measured = measure(metric, scores, part.private[:, k], part.people, threshold)
-                detail = "" if metric == "auc" else "threshold chosen on validation"
+                threshold = best_threshold(own, self.labels(self.data.validation, subject), metric)
+                detail = "threshold chosen on validation"
+            for part, scores, split in parts:
+                labels = self.labels(part, subject)
+                measured = measure(metric, scores, labels, part.people, threshold)
                 records.append(self.record(attack, subject, metric, measured, part, split, detail))
         return records
 
-    def naive(
-        self, attack: str, subject: str, chances: NDArray[np.floating], labels: NDArray[np.uint8]
-    ) -> list[Record]:
+    def naive(self, attack: str, subject: str, chances: NDArray[np.floating]) -> list[Record]:
         """Records of probabilities on test, with the threshold 1/2 that nobody tuned."""
         test = self.data.test
+        labels = self.labels(test, subject)
         return [
             self.record(
                 *(attack, subject, metric),

@@ -118,6 +118,8 @@ class Attack(Family):
     """``attributes`` or ``image``."""
     rate: ClassVar[float] = 1.0
     """Learning rate relative to the setting's."""
+    share: ClassVar[float] = 1.0
+    """Passes relative to the setting's."""
 
     @abstractmethod
     def network(self, threat: Threat) -> nn.Module:
@@ -163,7 +165,7 @@ class InferenceAttack(Attack):
             logits = apply(players["AC"], features, run).cpu()
             return -float(cross_entropy(logits, labels))
 
-        epochs = threat.setting.infer_epochs
+        epochs = self.share * threat.setting.infer_epochs
         return Phase(self.name, epochs, (stage("attack", INFER),), score)
 
 
@@ -171,6 +173,7 @@ class ReconstructionAttack(Attack):
     """Trains as AR does (equation 7)."""
 
     target: ClassVar[str] = "image"
+    rate: ClassVar[float] = 5.0
 
     def phase(self, threat: Threat, run: Run) -> Phase:
         """L(AR1) on the attacker's pictures; the epoch of highest MS-SSIM on validation is kept."""
@@ -184,5 +187,5 @@ class ReconstructionAttack(Attack):
                 total += float(ms_ssim(guess, truth).sum())
             return total / len(validation)
 
-        epochs = threat.setting.reconstruct_epochs
+        epochs = self.share * threat.setting.reconstruct_epochs
         return Phase(self.name, epochs, (stage("attack", RECONSTRUCT),), score)

@@ -80,7 +80,7 @@ class NarrowCode(Defence):
 
     bits: int = 8
     """B, bits per picture on the wire."""
-    lambda1: float = 1.0
+    lambda1: float = 1.5
     """Weight of the adversary's cross-entropy against one half."""
     attacker_steps: int = 4
     """Steps of the adversary for each step of the defender."""
