@@ -290,7 +290,7 @@ def test_the_best_epoch_is_kept_not_the_last() -> None:
         states.append({k: v.clone() for k, v in p["C"].state_dict().items()})
         return next(scores)
 
-    phase = Phase("recover", 3, (stage("c", update("C", loss=lambda r: r.L_C)),), score)
+    phase = Phase("recover", 3, (stage("c", update("C", loss=lambda r: r.L_C)),), score=score)
     play(players, [phase], faces(), SETTING, a_run())
     kept = players["C"].state_dict()
     assert all(torch.equal(kept[k], states[1][k]) for k in kept)
@@ -320,6 +320,7 @@ def test_learning_rate_rises_then_falls_to_a_hundredth() -> None:
     assert max(rates) == rates[4] == rates[5] == 2.0
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert rates[-1] == pytest.approx(0.02, rel=0.05)
+    assert {learning_rate(2.0, b, 100, anneal=False) for b in range(5, 100)} == {2.0}
 
 
 def test_bf16_stays_near_fp32() -> None:

@@ -33,7 +33,7 @@ class Setting:
     batch_size: int = 64
     """Pictures a batch (section 4.1: 64)."""
     learning_rate: float = 1e-3
-    """Adam's, at its peak; it rises over the first 5 % of a phase and falls along a cosine."""
+    """Adam's, at its peak; it rises over the first 5 % of a phase."""
     epochs: float = 6.0
     """Passes over the defender's pictures for O and C together."""
     adversary_epochs: float = 2.0
@@ -42,7 +42,7 @@ class Setting:
     """Passes for the game itself; each of its four stages sees a quarter of the batches."""
     infer_epochs: float = 4.0
     """Passes over the attacker's pictures for each fresh attribute attacker."""
-    reconstruct_epochs: float = 4.0
+    reconstruct_epochs: float = 5.0
     """Passes over the attacker's pictures for each fresh reconstructor."""
     seed: int = 0
     """Draws initial weights, batches and noise."""
@@ -173,6 +173,8 @@ class Phase:
     name: str
     epochs: float
     stages: tuple[Stage, ...]
+    anneal: bool = True
+    """Whether the learning rate falls along a cosine; else it stays at its peak."""
     score: Callable[[Players], float] | None = None
     """Where given, the state of the movers with the highest score at an epoch's end is kept."""
 

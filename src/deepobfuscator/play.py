@@ -56,11 +56,15 @@ def play_stage(
     return losses
 
 
-def learning_rate(peak: float, batch: int, total: int) -> float:
-    """Linear rise over the first 5 % of a phase, then half a cosine down to 1 % of ``peak``."""
+def learning_rate(peak: float, batch: int, total: int, anneal: bool = True) -> float:
+    """Linear rise over the first 5 % of a phase, then half a cosine down to 1 % of ``peak``, or
+    ``peak`` throughout.
+    """
     rise = max(1, round(WARM_UP * total))
     if batch < rise:
         return peak * (batch + 1) / rise
+    if not anneal:
+        return peak
     fall = (batch - rise) / max(1, total - rise)
     return peak * (FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * fall)) / 2)
 
@@ -136,7 +140,7 @@ def play(
                 if epoch != order_of:
                     draw = np.random.default_rng(stream(setting.seed, index, epoch, 0))
                     order, order_of = draw.permutation(len(material)), epoch
-                rate = learning_rate(setting.learning_rate, b, total)
+                rate = learning_rate(setting.learning_rate, b, total, phase.anneal)
                 for optimiser in optimisers.values():
                     optimiser.param_groups[0]["lr"] = rate
                 torch.manual_seed(stream(setting.seed, index, b, 1))

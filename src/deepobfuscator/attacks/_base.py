@@ -166,14 +166,14 @@ class InferenceAttack(Attack):
             return -float(cross_entropy(logits, labels))
 
         epochs = self.share * threat.setting.infer_epochs
-        return Phase(self.name, epochs, (stage("attack", INFER),), score)
+        return Phase(self.name, epochs, (stage("attack", INFER),), score=score)
 
 
 class ReconstructionAttack(Attack):
     """Trains as AR does (equation 7)."""
 
     target: ClassVar[str] = "image"
-    rate: ClassVar[float] = 5.0
+    rate: ClassVar[float] = 8.0
 
     def phase(self, threat: Threat, run: Run) -> Phase:
         """L(AR1) on the attacker's pictures; the epoch of highest MS-SSIM on validation is kept."""
@@ -188,4 +188,4 @@ class ReconstructionAttack(Attack):
             return total / len(validation)
 
         epochs = self.share * threat.setting.reconstruct_epochs
-        return Phase(self.name, epochs, (stage("attack", RECONSTRUCT),), score)
+        return Phase(self.name, epochs, (stage("attack", RECONSTRUCT),), score=score)

@@ -1,7 +1,7 @@
 """Reconstruction: the mirror of the encoder (Table 1) and the decoders of Table 2.
 
-URec#1 and URec#2 cost four to six times the mirror's time a picture, so that they get a third of
-its passes.
+URec#1 and URec#2 cost four to six times the mirror's time a picture, so that they get a quarter
+of its passes.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class URec1(ReconstructionAttack):
     """URec#1 of Table 2."""
 
     name: ClassVar[str] = "urec1"
-    share: ClassVar[float] = 1 / 3
+    share: ClassVar[float] = 1 / 4
 
     def network(self, threat: Threat) -> nn.Module:
         """URec#1 at the setting's width."""
@@ -42,7 +42,7 @@ class URec2(ReconstructionAttack):
     """URec#2 of Table 2."""
 
     name: ClassVar[str] = "urec2"
-    share: ClassVar[float] = 1 / 3
+    share: ClassVar[float] = 1 / 4
 
     def network(self, threat: Threat) -> nn.Module:
         """URec#2 at the setting's width."""

@@ -34,8 +34,10 @@ class DeepObfuscator(Defence):
         "the card's mean and deviation, and clipped to [0, 1].",
         "Convolutions have stride 1 and padding 1; upsampling is nearest neighbour; C, AC and AR "
         "have batch norm like O; no dropout.",
-        "The adaptive learning rate is Adam under a linear rise over the first 5 % of each phase "
-        "and a cosine fall to 1 %; each phase starts with a new optimiser.",
+        "The adaptive learning rate is Adam's own adaptation, after a linear rise over the first "
+        "5 % of each phase; it falls along a cosine to 1 % in pre-training and stays up in the "
+        "game, where a fall would let the adversaries catch up with an O that no longer moves; "
+        "each phase starts with a new optimiser.",
         "Players that do not move in a stage use their running batch-norm statistics.",
         "The sizes of the four stages follow Algorithm 1: one batch each, in turn, across epochs.",
     )
@@ -78,7 +80,7 @@ class DeepObfuscator(Defence):
         return [
             Phase("pre-train O, C", setting.epochs, (SERVICE,)),
             Phase("pre-train AC, AR", setting.adversary_epochs, (attack,)),
-            Phase("algorithm 1", setting.game_epochs, (*against, attack, recover)),
+            Phase("algorithm 1", setting.game_epochs, (*against, attack, recover), anneal=False),
         ]
 
     def against_ar(self, r: Round) -> Tensor:

@@ -46,8 +46,8 @@ COMMON_ASSUMPTIONS = (
     "The training pool is halved between the defender and the attacker, whole people each; the "
     "paper does not say which pictures its attackers trained on.",
     "A fresh attacker is kept at the epoch that was best on its own validation pictures. "
-    "Reconstructors learn at five times the card's rate, the linear probe at ten times; URec#1 "
-    "and URec#2 make a third of the passes.",
+    "Reconstructors learn at eight times the card's rate, the linear probe at ten times; URec#1 "
+    "and URec#2 make a quarter of the passes.",
 )
 
 
