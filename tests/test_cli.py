@@ -73,7 +73,9 @@ def train(crowd: Path, out: Path, *more: object) -> tuple[object, ...]:
         (("--precision", "fp8"), "--precision fp8: take one of"),
         (("--device", "quantum"), "--device quantum: torch cannot use it here"),
         (("--no-such-option",), "--no-such-option"),
-        (("--trial", "nowhere.json"), "cannot read the trial nowhere.json"),
+        (("--epochs", "inf"), "'inf' is not a finite number"),
+        (("--epoch", "1"), "unrecognized arguments: --epoch 1"),
+        (("--trial", "some.json"), "--trial brings its own settings: drop --data"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )
@@ -187,6 +189,18 @@ def test_data_that_changed_since_training_is_refused(
     labels = crowd / "labels.csv"
     labels.write_text(labels.read_text().replace("000.png,0", "000.png,1"))
     assert "changed since" in refused(capsys, "audit", trained)
+
+
+def test_a_trial_file_that_is_missing_or_wrong(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "cannot read the trial nowhere.json" in refused(
+        capsys, "train", "--trial", "nowhere.json"
+    )
+    path = trained / "trial.json"
+    path.write_text(path.read_text().replace('"bits"', '"bats"'))
+    line = refused(capsys, "train", "--trial", path, "--out", trained.parent / "x")
+    assert "unknown field 'bats': did you mean bits?" in line
 
 
 def test_audit_and_report_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import shlex
 import sys
 import typing
@@ -28,6 +29,15 @@ from deepobfuscator.runtime import prepare, resolve_device
 
 TRIAL_OPTIONS = ("limit", "split_seed", "protocol", "precision", "skip_bad")
 """Fields of `Trial` that are options of their own."""
+
+
+EXAMPLES = """examples:
+  deepobfuscator compare                                   built-in faces, every defence
+  deepobfuscator train --data celeba:PATH --public Smiling --private Male --out runs/smile
+  deepobfuscator audit runs/smile
+  deepobfuscator report runs/ -o report.html
+
+Every command goes on where it was stopped, and does nothing twice."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,7 +71,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
     parser = Parser(
         prog="deepobfuscator",
         description=deepobfuscator.__doc__,
-        epilog="Every command goes on where it was stopped, and does nothing twice.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=deepobfuscator.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -72,7 +84,6 @@ def _parser(arguments: Sequence[str]) -> Parser:
     train.add_argument("--out", type=Path, help="run folder (default: runs/DEFENCE-KEY)")
     train.add_argument(
         "--defence",
-        default=DeepObfuscator.name,
         help=f"one of {', '.join(Defence.members())} (default: {DeepObfuscator.name}); "
         "with --help, shows its own options below",
     )
@@ -112,7 +123,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
 
 
 def _command(commands: Any, name: str, description: str, run: Any) -> Parser:
-    parser: Parser = commands.add_parser(name, help=description, description=description)
+    parser: Parser = commands.add_parser(
+        name, help=description, description=description, allow_abbrev=False
+    )
     parser.set_defaults(run=run)
     if name in ("train", "audit", "compare"):
         parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -122,18 +135,21 @@ def _command(commands: Any, name: str, description: str, run: Any) -> Parser:
 def _trial_options(parser: Parser) -> None:
     kinds = ", ".join(k if k == "synthetic" else f"{k}:PATH" for k in Source.members())
     presets = "; ".join(f"{name}: {p.purpose}" for name, p in PRESETS.items())
-    parser.add_argument("--data", default="synthetic", help=f"one of {kinds} (default: synthetic)")
+    what = parser.add_argument_group("pictures and task")
+    what.add_argument("--data", help=f"one of {kinds} (default: synthetic)")
     for side in ("public", "private"):
         default = getattr(Trial().task, side)
-        parser.add_argument(
+        what.add_argument(
             f"--{side}",
             nargs="+",
             metavar="NAME",
             help=f"{side} attributes, separated by blanks or commas (default: {default[0]})",
         )
-    parser.add_argument("--preset", default="small", help=presets.replace("%", "%%"))
-    _fields(parser, Setting)
-    _fields(parser, Trial, TRIAL_OPTIONS)
+    _fields(what, Trial, ("limit", "split_seed", "protocol", "skip_bad"))
+    how = parser.add_argument_group("size, length, precision (defaults are those of small)")
+    how.add_argument("--preset", help=presets.replace("%", "%%"))
+    _fields(how, Setting)
+    _fields(how, Trial, ("precision",))
 
 
 def _report_options(parser: Parser) -> None:
@@ -151,18 +167,20 @@ def _fields(parser: Any, kind: type, only: Sequence[str] | None = None) -> None:
             parser.add_argument(option, action="store_true", default=None, help=text)
             continue
         default = "x".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+        hint = hints[f.name]
+        named = next(k for k in (int, float, str, tuple) if k in (hint, *typing.get_args(hint)))
         parser.add_argument(
             option,
-            type=_size
-            if f.name == "size"
-            else next(
-                k
-                for k in (int, float, str)
-                if k in (hints[f.name], *typing.get_args(hints[f.name]))
-            ),
+            type=_size if f.name == "size" else _number if named is float else named,
             metavar="HxW" if f.name == "size" else f.name.split("_")[-1].upper(),
             help=text + ("" if default is None else f" (default: {default})"),
         )
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -194,10 +212,10 @@ def _names(given: Sequence[str] | None, default: tuple[str, ...]) -> tuple[str, 
 
 
 def _trial(options: argparse.Namespace, defence: Defence) -> Trial:
-    chosen, base = preset(options.preset), Trial()
+    chosen, base = preset(options.preset or "small"), Trial()
     given = {n: v for n in TRIAL_OPTIONS if (v := getattr(options, n)) is not None}
     return Trial(
-        source=parse_source(options.data),
+        source=parse_source(options.data or base.source.name),
         task=Task(
             _names(options.public, base.task.public), _names(options.private, base.task.private)
         ),
@@ -208,10 +226,18 @@ def _trial(options: argparse.Namespace, defence: Defence) -> Trial:
 
 
 def _train(options: argparse.Namespace, command: str) -> None:
+    kind = Defence.find(options.defence or DeepObfuscator.name)
     if options.trial is not None:
+        brought = ("data", "public", "private", "preset", "defence", *TRIAL_OPTIONS)
+        given = [n for n in brought if getattr(options, n) is not None]
+        given += [*_given(options, Setting), *_given(options, kind)]
+        if given:
+            raise InputError(
+                f"--trial brings its own settings: drop --{given[0].replace('_', '-')}, or change "
+                f"a copy of {options.trial}"
+            )
         trial = Trial.read(options.trial)
     else:
-        kind = Defence.find(options.defence)
         trial = _trial(options, kind(**_given(options, kind)))
     out: Path = options.out or Path("runs") / f"{trial.defence.name}-{trial.key}"
     Workshop(resolve_device(options.device), command).train(trial, out)
