@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepobfuscator.attacks._base import Attack, Own, Threat
-from deepobfuscator.bundle import CHUNK, Bundle, apply
+from deepobfuscator.bundle import Bundle, apply
 from deepobfuscator.data.batches import Data, Labelled
 from deepobfuscator.data.table import Task
 from deepobfuscator.files import write_atomic
@@ -94,10 +94,12 @@ class Audit:
         )
 
     def seen(self, part: Labelled) -> Own:
-        """Pictures with what the frozen encoder makes of them; nothing else is in reach."""
+        """Pictures with what the frozen encoder makes of them."""
         bundle, run = self.bundle, self.run
         query = lambda pictures, seed: bundle.encode(pictures, run, seed)  # noqa: E731
-        return Own(part, query, bundle.encoder.features)
+        encoder = bundle.encoder
+        salt = 1 + [id(p) for p in vars(self.data).values()].index(id(part))
+        return Own(part, query, encoder.features, salt, encoder.draws)
 
     def records(self, attacks: Sequence[Attack]) -> list[Record]:
         """Fit and score what is not yet scored; all records, with floors and ceiling."""
@@ -116,11 +118,11 @@ class Audit:
     def part(self, attack: Attack) -> list[Record]:
         """The records of one attack, fitted now unless its file is there already."""
         path = self.folder / f"{attack.name}.jsonl"
+        checkpoint = path.with_suffix(".ckpt")
         if not path.exists():
-            checkpoint = self.folder / f"{attack.name}.ckpt"
             network = attack.fit(self.threat, self.run, checkpoint)
             write_jsonl(path, self.score(attack, network))
-            checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
         return read_jsonl(path)
 
     def score(self, attack: Attack, network: nn.Module) -> list[Record]:
@@ -140,8 +142,7 @@ class Audit:
 
     def logits(self, network: nn.Module, own: Own) -> NDArray[np.float32]:
         """(n, labels) outputs of a classifier."""
-        parts = np.array_split(np.arange(len(own)), -(-len(own) // CHUNK))
-        outputs = [apply(network, own.features_of(rows), self.run) for rows in parts]
+        outputs = [apply(network, own.features_of(rows), self.run) for rows in own.chunks()]
         return torch.cat(outputs).cpu().numpy()
 
     def images(self, attack: str, network: nn.Module, own: Own, split: str) -> list[Record]:
@@ -156,10 +157,10 @@ class Audit:
     def references(self) -> list[Record]:
         """The service, the game's own adversaries as the game left them, and the floors."""
         path = self.folder / "references.jsonl"
+        checkpoint = path.with_suffix(".ckpt")
         if not path.exists():
-            checkpoint = self.folder / f"{LABEL_ONLY}.ckpt"
             write_jsonl(path, [*self.players(), *self.floors(checkpoint)])
-            checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
         return read_jsonl(path)
 
     def players(self) -> list[Record]:
@@ -182,7 +183,7 @@ class Audit:
         """The floors, or those of the ceiling's audit: they do not depend on the defence."""
         if self.ceiling is not None:
             return [
-                replace(r, trial=self.trial, defence=self.defence)
+                replace(r, trial=self.trial, defence=self.defence, seed=self.setting.seed)
                 for r in self.ceiling
                 if r.attack in FLOORS
             ]
@@ -200,8 +201,14 @@ class Audit:
         source = records if self.ceiling is None else self.ceiling
         pairs = dict.fromkeys((r.subject, r.metric) for r in records if r.split == "validation")
         return [
-            replace(headline(source, *p), trial=self.trial, defence=self.defence, attack=CEILING)
-            for p in pairs
+            replace(
+                headline(source, *pair),
+                trial=self.trial,
+                defence=self.defence,
+                seed=self.setting.seed,
+                attack=CEILING,
+            )
+            for pair in pairs
         ]
 
     def faces(self) -> NDArray[np.int64]:

@@ -69,7 +69,7 @@ def mean_face(scorer: Scorer) -> list[Record]:
 def labels_only(part: Labelled) -> Own:
     """The part as one sees it who has the true public labels and nothing else."""
     labels = torch.from_numpy(part.public).float()
-    return Own(part, None, (part.public.shape[1],), {False: labels, True: labels})
+    return Own(part, None, (part.public.shape[1],), kept={False: labels, True: labels})
 
 
 def label_decoder(data: Data, setting: Setting, run: Run, checkpoint: Path) -> nn.Module:

@@ -214,14 +214,17 @@ class _Saver:
     players: Players
     optimisers: Mapping[str, torch.optim.Optimizer]
     last: float = field(default_factory=monotonic)
+    took: float = 0.0
 
     def maybe(self, at: _Position) -> None:
-        if monotonic() - self.last >= self.seconds:
+        # A large game's checkpoint may take seconds: writing gets a twentieth of the time at most.
+        if monotonic() - self.last >= max(self.seconds, 20 * self.took):
             self.now(at)
 
     def now(self, at: _Position) -> None:
         if self.path is None:
             return
+        began = monotonic()
         state = {
             "position": {k: v for k, v in vars(at).items() if k != "history"},
             "history": json.dumps(at.history),
@@ -230,6 +233,7 @@ class _Saver:
         }
         write_atomic(self.path, lambda path: torch.save(state, path))
         self.last = monotonic()
+        self.took = self.last - began
 
 
 def _load(path: Path, players: Players, run: Run) -> tuple[_Position, dict[str, Any]]:

@@ -156,4 +156,7 @@ def locked(folder: Path) -> Iterator[None]:
             raise InputError(
                 f"{folder} is in use by another process: wait for it, or name another folder"
             ) from None
+        for path in (*folder.glob(".*.part"), *folder.glob("audit/.*.part")):
+            if path.is_file():  # left half-written by a process that was killed
+                path.unlink(missing_ok=True)
         yield

@@ -43,6 +43,10 @@ class Own:
     when it queries with them. The number seeds what a noisy encoder draws."""
     features: Shape
     """Shape of one picture's features."""
+    salt: int = 0
+    """Sets apart what a noisy encoder draws here from what it draws elsewhere."""
+    draws: bool = False
+    """Whether the encoder is noisy: then every batch is queried anew."""
     kept: dict[bool, Tensor] = field(default_factory=dict)
     """Features known so far, of the pictures and of the mirrored pictures; complete without a
     ``query``."""
@@ -55,29 +59,38 @@ class Own:
         pictures = self.labelled.pictures[rows]
         return pictures[:, :, ::-1] if mirrored else pictures
 
-    def features_of(self, rows: NDArray[np.int64], mirrored: bool = False) -> Tensor:
-        """Features of the given rows; queried once where all fit in memory."""
+    def features_of(self, rows: NDArray[np.int64], mirrored: bool = False, turn: int = 0) -> Tensor:
+        """Features of the given rows; queried once where they stay the same and fit in memory.
+
+        ``turn`` tells one query from the next where the encoder is noisy.
+        """
         if mirrored not in self.kept:
             assert self.query is not None
-            if 8 * len(self) * math.prod(self.features) > CACHE_BYTES:
-                return self.query(self.pictures(rows, mirrored), int(rows[0]))
+            if self.draws or 8 * len(self) * math.prod(self.features) > CACHE_BYTES:
+                seed = stream(self.salt, turn, int(rows[0]), int(mirrored))
+                return self.query(self.pictures(rows, mirrored), seed)
             everything = np.arange(len(self))
-            self.kept[mirrored] = self.query(self.pictures(everything, mirrored), int(mirrored))
+            self.kept[mirrored] = self.query(self.pictures(everything, mirrored), 0)
         kept = self.kept[mirrored]
         return kept[torch.from_numpy(rows).to(kept.device)]
+
+    def chunks(self) -> list[NDArray[np.int64]]:
+        """All rows, in pieces that fit in memory."""
+        return np.array_split(np.arange(len(self)), -(-len(self) // CHUNK))
 
     def batch(
         self, rows: NDArray[np.int64], device: torch.device, draw: np.random.Generator
     ) -> Batch:
         """A `Material`'s batch: features instead of an encoder, of half the pictures mirrored."""
-        turned = draw.random(len(rows)) < 0.5
+        turned, turn = draw.random(len(rows)) < 0.5, int(draw.integers(1, 2**31))
         rows = np.concatenate((rows[turned], rows[~turned]))
         halves = ((rows[: turned.sum()], True), (rows[turned.sum() :], False))
         pictures = np.concatenate([self.pictures(r, m) for r, m in halves])
+        features = [self.features_of(r, m, turn) for r, m in halves if len(r)]
         return Batch(
             pictures=as_input(pictures, device),
             private=torch.from_numpy(self.labelled.private[rows]).to(device).float(),
-            features=torch.cat([self.features_of(r, m) for r, m in halves if len(r)]),
+            features=torch.cat(features).to(device),
         )
 
 
@@ -161,9 +174,11 @@ class InferenceAttack(Attack):
         labels = torch.from_numpy(validation.labelled.private).float()
 
         def score(players: dict[str, nn.Module]) -> float:
-            features = validation.features_of(np.arange(len(validation)))
-            logits = apply(players["AC"], features, run).cpu()
-            return -float(cross_entropy(logits, labels))
+            logits = [
+                apply(players["AC"], validation.features_of(rows), run)
+                for rows in validation.chunks()
+            ]
+            return -float(cross_entropy(torch.cat(logits).cpu(), labels))
 
         epochs = self.share * threat.setting.infer_epochs
         return Phase(self.name, epochs, (stage("attack", INFER),), score=score)
@@ -181,7 +196,7 @@ class ReconstructionAttack(Attack):
 
         def score(players: dict[str, nn.Module]) -> float:
             total = 0.0
-            for rows in np.array_split(np.arange(len(validation)), -(-len(validation) // CHUNK)):
+            for rows in validation.chunks():
                 guess = apply(players["AR"], validation.features_of(rows), run)
                 truth = as_input(validation.pictures(rows), run.device)
                 total += float(ms_ssim(guess, truth).sum())

@@ -41,7 +41,7 @@ class FilesSource(Source):
         """
         if not rest:
             raise InputError(f"{cls.name!r} names no folder: write {cls.name}:PATH")
-        return cls(Path(rest).expanduser())
+        return cls(Path(rest).expanduser().absolute())
 
     @property
     def pictures(self) -> Path:

@@ -15,6 +15,8 @@ from deepobfuscator.nn.vgg import Encoder, Obfuscator
 class NoisyObfuscator(Obfuscator):
     """O behind a picture with Gaussian noise of standard deviation ``sigma``, not clipped."""
 
+    draws = True
+
     def __init__(self, size: tuple[int, int], width: float, sigma: float) -> None:
         super().__init__(size, width)
         self.sigma = sigma

@@ -148,9 +148,10 @@ class Workshop:
             unclaimed(trial, folder)
             if (folder / "bundle").is_dir():
                 bundles.check(folder / "bundle")
+                (folder / "train.ckpt").unlink(missing_ok=True)
                 return
             data = self.data(trial, run)
-            self.same_data(data, folder)
+            same_data(data, folder)
             write_atomic(folder / "trial.json", (json.dumps(to_json(trial)) + "\n").encode())
             began = monotonic()
             run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: train")
@@ -164,16 +165,6 @@ class Workshop:
             bundle.card = self.card(trial, bundle, data, run, monotonic() - began)
             bundle.save(folder / "bundle")
             checkpoint.unlink(missing_ok=True)
-
-    def same_data(self, data: Data, folder: Path) -> None:
-        """Note what the folder's run was begun on, or make sure that it is the same."""
-        path = folder / "data.json"
-        if path.exists() and json.loads(path.read_text()) != data.summary:
-            raise InputError(
-                f"the pictures or labels changed since {folder} was begun: "
-                "bring them back, or name another --out folder"
-            )
-        write_atomic(path, (json.dumps(data.summary) + "\n").encode())
 
     def card(
         self, trial: Trial, bundle: Bundle, data: Data, run: Run, seconds: float
@@ -216,18 +207,18 @@ class Workshop:
             raise InputError(f"{folder} holds no run: train one first (deepobfuscator train)")
         trial = Trial.read(folder / "trial.json")
         bundles.check(folder / "bundle")
+        if (done := finished(folder)) is not None:
+            return done
+        run = self.on(trial, folder)
+        data = self.data(trial, run)
+        same_data(data, folder)
         above: list[Record] | None = None
         if trial.key != trial.undefended().key:
             if ceiling is None:
                 ceiling = folder / "undefended"
                 self.train(trial.undefended(), ceiling)
             above = self.audit(ceiling)
-        run = self.on(trial, folder)
         with locked(folder):
-            if (folder / "records.jsonl").exists():
-                return read_jsonl(folder / "records.jsonl")
-            data = self.data(trial, run)
-            self.same_data(data, folder)
             players = trial.defence.players(trial.task, trial.setting, run)
             bundle = bundles.load(folder / "bundle", players, run)
             run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
@@ -239,6 +230,30 @@ class Workshop:
             records = audit.records(suite())
             write_jsonl(folder / "records.jsonl", records)
         return records
+
+
+def finished(folder: Path) -> list[Record] | None:
+    """The records of a finished audit; None where there is none, or an attack is missing in it."""
+    path = folder / "records.jsonl"
+    if not path.exists():
+        return None
+    records = read_jsonl(path)
+    return records if {a.name for a in suite()} <= {r.attack for r in records} else None
+
+
+def same_data(data: Data, folder: Path) -> None:
+    """Note what the folder's run was begun on, or make sure that it is the same.
+
+    Raises:
+        InputError: it is not.
+    """
+    path = folder / "data.json"
+    if path.exists() and json.loads(path.read_text()) != data.summary:
+        raise InputError(
+            f"the pictures or labels changed since {folder} was begun: "
+            "bring them back, or name another --out folder"
+        )
+    write_atomic(path, (json.dumps(data.summary) + "\n").encode())
 
 
 def unclaimed(trial: Trial, folder: Path) -> None:

@@ -26,7 +26,9 @@ class Lift(nn.Module):
     def __init__(self, values: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.shape: Shape = shape
-        self.linear = nn.Linear(values, shape[0] * shape[1] * shape[2], bias=False)
+        # The bias is not idle before the norm: it differs from place to place, and without it a
+        # code of zeros would be a map without a pattern.
+        self.linear = nn.Linear(values, shape[0] * shape[1] * shape[2])
         self.norm = nn.BatchNorm2d(shape[0])
 
     def forward(self, code: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ class Encoder(nn.Module):
     """Shape of one picture's features: (c, h, w), or (b,) for a flat code."""
     wire_bits: int
     """Bits that leave the device per picture, before any compression."""
+    draws: bool = False
+    """Whether it draws noise: the same picture then gives other features at every query."""
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """A decoder that reverses this encoder layer by layer (section 3.4).

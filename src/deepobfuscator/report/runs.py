@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,7 @@ class RunView:
     def setting(self) -> str:
         """What runs must share to be compared: the whole trial but its defence and its seed."""
         shared = {k: v for k, v in self.trial.items() if k != "defence"}
+        shared["labels"] = self.card.get("data", {}).get("fingerprint")
         for part, own in (("source", "path"), ("setting", "seed")):
             shared[part] = {k: v for k, v in shared[part].items() if k != own}
         return json.dumps(shared, sort_keys=True)
@@ -85,7 +87,7 @@ class RunView:
         try:
             with np.load(path, allow_pickle=False) as held:
                 return {k: held[k] for k in ("raw", "reconstructed", "label_only", "attack")}
-        except (ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
             raise InputError(
                 f"{path}: not readable ({error}); delete it to go without faces"
             ) from None
