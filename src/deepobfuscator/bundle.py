@@ -120,9 +120,14 @@ def check(folder: Path) -> dict[str, Any]:
     for name in {CARD, "O.safetensors", "C.safetensors"} | set(listed):
         path = folder / Path(name).name
         if not path.is_file():
-            raise InputError(f"{path} is missing: the bundle was cut short; train it again")
+            raise InputError(
+                f"{path} is missing: the bundle was cut short; delete {folder} and train again"
+            )
         if sha256(path) != listed.get(name):
-            raise InputError(f"{path} does not match {SUMS}: it was cut short or altered")
+            raise InputError(
+                f"{path} does not match {SUMS}, so it was cut short or altered: "
+                f"delete {folder} and train again"
+            )
     card: dict[str, Any] = json.loads((folder / CARD).read_text())
     return card
 

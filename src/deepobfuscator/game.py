@@ -39,7 +39,7 @@ class Setting:
     adversary_epochs: float = 2.0
     """Passes for AC and AR on the frozen O, before the game."""
     game_epochs: float = 12.0
-    """Passes for the game itself; each of its four stages sees a quarter of the batches."""
+    """Passes for the game itself, whose stages take turns batch by batch."""
     infer_epochs: float = 4.0
     """Passes over the attacker's pictures for each fresh attribute attacker."""
     reconstruct_epochs: float = 5.0

@@ -49,6 +49,7 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.deterministic = True
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()

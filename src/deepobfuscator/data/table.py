@@ -21,6 +21,9 @@ PAPER_TRAIN_SHARE = 160_000 / 202_599
 VALIDATION_SHARE = 1 / 8
 """Part of the attacker's own pictures kept for choosing, where the data brings no such part."""
 
+MOST_PUBLIC = 16
+"""The label-only floor is a table with a cell for each combination of public labels."""
+
 SMALLEST_PART = 8
 """Pictures that each part needs before any figure of it can mean something."""
 
@@ -94,6 +97,8 @@ class Task:
                 raise InputError(f"no {side} attribute given: name at least one with --{side}")
             if len(set(names)) < len(names):
                 raise InputError(f"a {side} attribute is named twice: {', '.join(names)}")
+        if len(self.public) > MOST_PUBLIC:
+            raise InputError(f"{len(self.public)} public attributes: at most {MOST_PUBLIC} work")
         both = sorted(set(self.public) & set(self.private))
         if both:
             raise InputError(

@@ -29,17 +29,12 @@ class DeepObfuscator(Defence):
 
     name: ClassVar[str] = "deepobfuscator"
     assumptions: ClassVar[tuple[str, ...]] = (
-        "Equations 1 and 3 are batch means summed over attributes, so that λ = 1 means something.",
         "The noise image of equation 8 is Gaussian, drawn anew for every picture and batch with "
         "the card's mean and deviation, and clipped to [0, 1].",
-        "Convolutions have stride 1 and padding 1; upsampling is nearest neighbour; C, AC and AR "
-        "have batch norm like O; no dropout.",
-        "The adaptive learning rate is Adam's own adaptation, after a linear rise over the first "
-        "5 % of each phase; it falls along a cosine to 1 % in pre-training and stays up in the "
-        "game, where a fall would let the adversaries catch up with an O that no longer moves; "
-        "each phase starts with a new optimiser.",
-        "Players that do not move in a stage use their running batch-norm statistics.",
-        "The sizes of the four stages follow Algorithm 1: one batch each, in turn, across epochs.",
+        "The learning rate stays at its peak in the game. Were it to fall, O would slow down and "
+        "the game's own adversaries would end far above chance; fresh attackers read as much "
+        "either way.",
+        "The turn of the four stages, one batch each, runs on across epochs.",
     )
 
     lambda1: float = 1.0

@@ -40,14 +40,22 @@ from deepobfuscator.runtime import PRECISIONS, Run, locked, resolve_device, reso
 
 PROTOCOLS = ("own", "paper")
 COMMON_ASSUMPTIONS = (
+    "Losses are batch means, equations 1 and 3 summed over attributes.",
+    "Convolutions have stride 1 and padding 1; upsampling is nearest neighbour; C, AC and AR have "
+    "batch norm like O; the paper's networks have no dropout.",
+    "The adaptive learning rate is Adam's own adaptation, after a linear rise over the first 5 % "
+    "of each phase, and unless said otherwise a fall along a cosine to 1 %; each phase starts "
+    "with a new optimiser.",
+    "Players that do not move in a stage use their running batch-norm statistics.",
     "Weights start from He's normal initialisation; Adam has torch's defaults beside its rate.",
     "The defender's training pictures are mirrored at random and shifted by up to a sixteenth of "
     "a side; the attacker's are mirrored at random.",
     "The training pool is halved between the defender and the attacker, whole people each; the "
     "paper does not say which pictures its attackers trained on.",
-    "A fresh attacker is kept at the epoch that was best on its own validation pictures. "
-    "Reconstructors learn at eight times the card's rate, the linear probe at ten times; URec#1 "
-    "and URec#2 make a quarter of the passes.",
+    "Where the data has no validation part, an eighth of the attacker's pictures becomes one.",
+    "A fresh attacker is kept at the epoch that was best on its own validation pictures.",
+    "Service and in-game adversary decide at one half; every fresh attacker and floor at a "
+    "threshold chosen on the attacker's validation pictures, one for each metric.",
 )
 
 
@@ -176,6 +184,9 @@ class Workshop:
             "command": self.command,
             "trial": to_json(trial),
             "assumptions": [*COMMON_ASSUMPTIONS, *trial.defence.assumptions],
+            "attacks": [
+                to_json(a) | {"rate": a.rate, "share": a.share, "target": a.target} for a in suite()
+            ],
             "versions": {
                 "deepobfuscator": deepobfuscator.__version__,
                 "torch": torch.__version__,
@@ -293,7 +304,7 @@ def compare(
         seeds: seeds for each defence; None takes each defence's own default.
 
     Returns:
-        The run folders.
+        The run folders; ``out/records.jsonl`` holds the records of all.
     """
     first = trial.setting.seed
     runs: list[tuple[Defence, int]] = [(Undefended(), first)]
@@ -301,10 +312,12 @@ def compare(
         last = first + (seeds or defence.default_seeds)
         runs += [(defence, s) for s in range(first, last) if (defence, s) != runs[0]]
     folders: list[Path] = []
+    records: list[Record] = []
     for defence, seed in runs:
         folder = out / f"{defence.name}-s{seed}"
         one = replace(trial, defence=defence, setting=replace(trial.setting, seed=seed))
         shop.train(one, folder)
-        shop.audit(folder, out / f"{Undefended.name}-s{first}")
+        records += shop.audit(folder, out / f"{Undefended.name}-s{first}")
         folders.append(folder)
+    write_jsonl(out / "records.jsonl", records)
     return folders

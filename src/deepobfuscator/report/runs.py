@@ -141,8 +141,7 @@ def find_runs(folder: Path) -> list[RunView]:
     """
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: name one that holds runs")
-    marks = [*folder.rglob("trial.json"), *folder.rglob("records.jsonl")]
-    runs = [_read(path) for path in sorted({mark.parent for mark in marks})]
+    runs = [_read(mark.parent) for mark in sorted(folder.rglob("trial.json"))]
     if not runs:
         raise InputError(
             f"no run in {folder}: name a folder that `deepobfuscator train` or `compare` filled"
