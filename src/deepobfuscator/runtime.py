@@ -1,5 +1,6 @@
-"""What a running process has: device, precision, folder, progress. Nothing here decides a result
-but the precision, which the run's card names.
+"""What a running process has: device, precision, folder, progress.
+
+Of these, device, precision and the number of threads touch results; the run's card names them.
 """
 
 import contextlib
