@@ -9,8 +9,9 @@ export GOMP_SPINCOUNT ?= 1000
 .PHONY: demo test lint clean
 
 demo: $(STAMP)  ## train, attack and report on built-in faces
-	$(BIN)/deepobfuscator compare --data synthetic:2400 --preset small --out runs/demo \
-	  --epochs 5 --game-epochs 6 --adversary-epochs 1 --infer-epochs 3 --reconstruct-epochs 1 --seeds 1
+	$(BIN)/deepobfuscator compare --data synthetic:2400 --defences deepobfuscator narrow-code \
+	  --seeds 1 --epochs 12 --adversary-epochs 3 --game-epochs 20 --infer-epochs 8 \
+	  --reconstruct-epochs 6 --out runs/demo
 
 test: $(STAMP) lint  ## lint, types, layers, tests
 	$(BIN)/python -m pytest

@@ -124,11 +124,19 @@ def load(
     table = source.read()
     task.check(table)
     parts: dict[str, Labelled] = {}
-    skipped = 0
-    for name, rows in vars(split(table, limit, seed, protocol)).items():
+    skipped = decoded = 0
+    splits = split(table, limit, seed, protocol)
+    everything = len(splits.rows())
+
+    def report(done: int, _: int) -> None:
+        if progress is not None:
+            progress(decoded + done, everything)
+
+    for name, rows in vars(splits).items():
         images = [table.images[i] for i in rows]
         # A store for each part: whoever is handed one part cannot reach another's pictures.
-        pictures, bad = cache.pictures(source, images, size, skip_bad, progress)
+        pictures, bad = cache.pictures(source, images, size, skip_bad, report)
+        decoded += len(images)
         if bad:
             whole = np.array([image not in bad for image in images])
             pictures, rows = pictures[whole], rows[whole]

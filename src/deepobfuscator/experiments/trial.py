@@ -120,7 +120,7 @@ class Workshop:
     """Where networks compute."""
     command: str = ""
     """What was typed, for the card."""
-    _data: tuple[str, Data] | None = field(default=None, init=False)
+    _data: tuple[Any, Data] | None = field(default=None, init=False)
 
     def on(self, trial: Trial, folder: Path) -> Run:
         """A run of ``trial`` in ``folder``."""
@@ -129,20 +129,14 @@ class Workshop:
     def data(self, trial: Trial, run: Run) -> Data:
         """The trial's data; kept, since the trials of a comparison share it."""
         t = trial
-        name = json.dumps(
-            [to_json(v) for v in (t.source, t.task, t.setting.size, t.limit, t.split_seed)]
-            + [t.protocol, t.skip_bad]
-        )
-        if self._data is None or self._data[0] != name:
+        size, seed = t.setting.size, t.split_seed
+        wanted = (t.source, t.task, size, t.limit, seed, t.protocol, t.skip_bad)
+        if self._data is None or self._data[0] != wanted:
             with run.progress("pictures", 1) as bar:
-                data = batches.load(
-                    *(t.source, t.task, t.setting.size, t.limit, t.split_seed, t.protocol),
-                    t.skip_bad,
-                    bar.at,
-                )
+                data = batches.load(*wanted, bar.at)
             if data.summary["skipped"]:
                 run.say(f"{data.summary['skipped']} pictures could not be decoded and are left out")
-            self._data = name, data
+            self._data = wanted, data
         return self._data[1]
 
     def train(self, trial: Trial, folder: Path) -> None:
@@ -160,7 +154,9 @@ class Workshop:
                 return
             data = self.data(trial, run)
             same_data(data, folder)
-            write_atomic(folder / "trial.json", (json.dumps(to_json(trial)) + "\n").encode())
+            write_atomic(
+                folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode()
+            )
             began = monotonic()
             run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: train")
             checkpoint = folder / "train.ckpt"
