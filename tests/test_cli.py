@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from deepobfuscator.cli import main
-from deepobfuscator.records import read_jsonl, select
+from deepobfuscator.records import read_jsonl, select, write_jsonl
 from deepobfuscator.report.runs import find_runs
 
 SMOKE = ("--preset", "smoke", "--limit", "64", "--infer-epochs", "1")
@@ -221,6 +221,12 @@ def test_train_audit_report(trained: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["audit", str(trained)]) == 0
     assert (trained / "records.jsonl").stat().st_mtime_ns == stamp, "done is done"
 
+    kept = [r for r in records if r.attack != "linear"]
+    write_jsonl(trained / "records.jsonl", kept)
+    (trained / "audit" / "linear.jsonl").unlink()
+    assert main(["audit", str(trained)]) == 0, "an attack that is new is fitted"
+    assert read_jsonl(trained / "records.jsonl") == records
+
     page = trained.parent / "page.html"
     assert main(["report", str(trained), "-o", str(page), "--no-faces"]) == 0
     assert "data:image" not in page.read_text()
@@ -267,6 +273,7 @@ def test_killed_anywhere_and_started_again_it_ends_with_the_same_records(tmp_pat
     for run in ("undefended-s0", "deepobfuscator-s0"):
         for name in ("records.jsonl", "history.jsonl", "bundle/O.safetensors"):
             assert (killed / run / name).read_bytes() == (whole / run / name).read_bytes()
-    assert [r.folder.name for r in find_runs(killed)]
+    merged = [r for run in find_runs(killed) for r in run.records]
+    assert sorted(map(str, merged)) == sorted(map(str, read_jsonl(killed / "records.jsonl")))
     assert (killed / "report.html").stat().st_size > 10_000
     assert not list(killed.rglob("*.part")) + list(killed.rglob("*.ckpt"))

@@ -189,3 +189,47 @@ def test_an_audit_gives_every_promised_record_and_goes_on_where_it_stopped(
     assert {r.n_people for r in whole} == {8}
     shown = np.load(tmp_path / "a" / "faces.npz")
     assert shown["raw"].shape == shown["reconstructed"].shape == shown["label_only"].shape
+
+
+def test_a_noisy_encoder_is_queried_anew_and_a_plain_one_once(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    rows = np.arange(6)
+    for name, noisy in (("undefended", False), ("pixel-noise", True)):
+        bundle = trained(Defence.find(name)(), run)
+        threat = audit(bundle, name, tiny(), run, tmp_path).threat
+        one, other = (threat.own.features_of(rows, turn=turn) for turn in (1, 2))
+        assert torch.equal(one, other) is not noisy
+        again = threat.own.features_of(rows, turn=1)
+        assert torch.equal(one, again), "the same turn draws the same noise"
+
+
+def test_parts_with_the_same_pictures_do_not_share_their_noise(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    same = [part(16, 1) for _ in range(4)]
+    noisy = audit(
+        trained(Defence.find("pixel-noise")(), run), "n", Data(*same, {}, True), run, tmp_path
+    )
+    rows = np.arange(6)
+    own, test = noisy.threat.own.features_of(rows), noisy.test.features_of(rows)
+    assert not torch.equal(own, test)
+
+
+def test_records_taken_from_the_ceiling_carry_this_trials_name_and_seed(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    plain = audit(
+        trained(Defence.find("undefended")(), run), "undefended", tiny(), run, tmp_path / "u"
+    )
+    above = plain.records(suite())
+    setting = dataclasses.replace(SETTING, seed=7)
+    bundle = trained(Defence.find("narrow-code")(), run)
+    mine = Audit(
+        *(bundle, "mine", "narrow-code", TASK, tiny(), setting),
+        *(tmp_path / "n" / "audit", run, above, tmp_path / "u" / "audit"),
+    )
+    records = mine.records(suite())
+    assert {(r.trial, r.defence, r.seed) for r in records} == {("mine", "narrow-code", 7)}
+    for attack in (*FLOORS, "ceiling"):
+        (there,) = select(above, attack=attack, subject=IMAGE, metric="ssim") or [None]
+        if there is not None:
+            (here,) = select(records, attack=attack, subject=IMAGE, metric="ssim")
+            assert here.value == there.value

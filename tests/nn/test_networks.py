@@ -249,3 +249,21 @@ def test_weights_have_hes_deviation(layer: nn.Module, inputs: int) -> None:
     assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / inputs), rel=0.02)
     assert isinstance(layer.bias, Tensor)
     assert not layer.bias.any()
+
+
+def test_a_decoder_can_paint_a_pattern_for_either_value_of_a_label() -> None:
+    """What the floor from labels alone and every flat code rest on: without a bias from place to
+    place, label 0 could only be painted flat.
+    """
+    targets = torch.zeros(2, 3, 32, 32)
+    targets[0, ..., :16] = 1  # the best flat colour is off by .25
+    targets[1, :, :16] = 1
+    decoder = mirror((1,), (32, 32), 1 / 8)
+    initialise(decoder, 0)
+    optimiser = torch.optim.Adam(decoder.parameters(), lr=0.01)
+    for _ in range(80):
+        errors = (decoder(torch.tensor([[0.0], [1.0]])) - targets).square().mean((1, 2, 3))
+        optimiser.zero_grad()
+        errors.sum().backward()
+        optimiser.step()
+    assert errors.max().item() < 0.05
