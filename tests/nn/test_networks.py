@@ -255,15 +255,14 @@ def test_a_decoder_can_paint_a_pattern_for_either_value_of_a_label() -> None:
     """What the floor from labels alone and every flat code rest on: without a bias from place to
     place, label 0 could only be painted flat.
     """
-    targets = torch.zeros(2, 3, 32, 32)
-    targets[0, ..., :16] = 1  # the best flat colour is off by .25
-    targets[1, :, :16] = 1
-    decoder = mirror((1,), (32, 32), 1 / 8)
+    coarse = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).round()
+    targets = coarse.repeat_interleave(16, 2).repeat_interleave(16, 3)
+    decoder = mirror((1,), (128, 128), 1 / 16)
     initialise(decoder, 0)
-    optimiser = torch.optim.Adam(decoder.parameters(), lr=0.01)
-    for _ in range(80):
+    optimiser = torch.optim.Adam(decoder.parameters(), lr=0.02)
+    for _ in range(60):
         errors = (decoder(torch.tensor([[0.0], [1.0]])) - targets).square().mean((1, 2, 3))
         optimiser.zero_grad()
         errors.sum().backward()
         optimiser.step()
-    assert errors.max().item() < 0.05
+    assert errors.max().item() < 0.17  # a flat picture is off by .25
