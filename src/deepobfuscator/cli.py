@@ -271,8 +271,7 @@ def _show(folders: Sequence[Path], page: Path, faces: bool, command: str) -> Non
     shown = RichTable(*table.headers)
     for row in table.rows:
         shown.add_row(*row)
-    console = Console()
-    # Away from a terminal, or on a narrow one, rows that wrap beat figures cut short.
-    console.print(shown, width=None if console.width > 130 else 130)
+    # Figures cut short would be worse than lines that a narrow terminal wraps.
+    Console(width=max(Console().width, 130)).print(shown)
     write_page(folders, page, faces, command)
     print(f"records: {', '.join(str(f) for f in folders)}\nreport: {page}")
