@@ -32,8 +32,7 @@ class DeepObfuscator(Defence):
         "The noise image of equation 8 is Gaussian, drawn anew for every picture and batch with "
         "the card's mean and deviation, and clipped to [0, 1].",
         "The learning rate stays at its peak in the game. Were it to fall, O would slow down and "
-        "the game's own adversaries would end far above chance; fresh attackers read as much "
-        "either way.",
+        "the game's own adversaries would end far above chance.",
         "The turn of the four stages, one batch each, runs on across epochs.",
     )
 
