@@ -130,7 +130,7 @@ def test_damage_to_any_file_is_told_in_one_line(
 def test_an_altered_card_is_not_believed(saved: Path) -> None:
     text = (saved / CARD).read_text()
     (saved / CARD).write_text(text.replace("0123456789ab", "ba9876543210"))
-    with pytest.raises(InputError, match=r"card\.json does not match SHA256SUMS: .*altered"):
+    with pytest.raises(InputError, match=r"card\.json does not match SHA256SUMS, so .*altered"):
         check(saved)
 
 
