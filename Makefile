@@ -9,9 +9,9 @@ export GOMP_SPINCOUNT ?= 1000
 .PHONY: demo test lint clean
 
 demo: $(STAMP)  ## train, attack and report on built-in faces
-	$(BIN)/deepobfuscator compare --data synthetic:2400 --defences deepobfuscator narrow-code \
-	  --seeds 1 --epochs 12 --adversary-epochs 3 --game-epochs 20 --infer-epochs 8 \
-	  --reconstruct-epochs 6 --out runs/demo
+	$(BIN)/deepobfuscator compare --data synthetic:4000 --defences deepobfuscator narrow-code \
+	  --seeds 1 --epochs 10 --adversary-epochs 2 --game-epochs 10 --infer-epochs 5 \
+	  --reconstruct-epochs 3 --out runs/demo
 
 test: $(STAMP) lint  ## lint, types, layers, tests
 	$(BIN)/python -m pytest

@@ -17,7 +17,7 @@ from deepobfuscator.data._portrait import Array, portraits
 from deepobfuscator.data.table import AttributeTable, Source
 from deepobfuscator.errors import InputError
 
-VERSION = 1
+VERSION = 2
 """Of the drawing: raised whenever a pixel changes."""
 
 PER_PERSON = 5
@@ -218,7 +218,7 @@ def _looks(count: int, seed: int) -> dict[str, Array]:
         "clothes": pick(CLOTHES, now(0, 1.2)), "knit": pick(CLOTHES, now(0, 1.2)),
         "frame": pick(((26, 22, 24), (70, 44, 30), (130, 130, 136)), now(0, 1)),
         "dx": now(0, 0.055), "dy": now(-0.06, 0.05), "cos": np.cos(tilt), "sin": np.sin(tilt),
-        "scale": now(0.485, 0.024), "turn_cos": np.cos(yaw), "turn_sin": np.sin(yaw),
+        "scale": now(0.70, 0.03), "turn_cos": np.cos(yaw), "turn_sin": np.sin(yaw),
         "pitch": now(0, 0.05), "blur": np.clip(now(0.025, 0.015), 0, 0.07),
         "light_x": now(0, 0.5), "light_y": now(-0.45, 0.2), "ambient": now(0.57, 0.05),
         "exposure": now(0.02, 0.05), "contrast": now(1.06, 0.07), "warmth": now(0.01, 0.03),
