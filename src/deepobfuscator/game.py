@@ -130,8 +130,9 @@ class Round:
         """L(AR2) = 1 - MS-SSIM(I_noise, I_r), equation 8; one Gaussian image for each picture,
         redrawn every batch and clipped to [0, 1].
         """
-        noise = torch.randn_like(self.reconstruction, dtype=torch.float32)
-        loss = 1 - ms_ssim(self.reconstruction, (mean + deviation * noise).clamp(0, 1)).mean()
+        noise = torch.randn(self.reconstruction.shape, device=self.reconstruction.device)
+        noise = noise.mul_(deviation).add_(mean).clamp_(0, 1)
+        loss = 1 - ms_ssim(self.reconstruction, noise).mean()
         self.noted["L_AR2"] = loss
         return loss
 

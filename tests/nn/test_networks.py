@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from deepobfuscator.defences.narrow_code import NarrowEncoder
-from deepobfuscator.nn.decoders import Decoder, mirror, resrec, urec1, urec2
-from deepobfuscator.nn.vgg import Classifier, Obfuscator, initialise, parameter_count
+from deepobfuscator.nn.decoders import Decoder, deconv, mirror, resrec, urec1, urec2
+from deepobfuscator.nn.vgg import Classifier, Obfuscator, conv, initialise, parameter_count
 
 PAPER = (216, 176)
 """Height and width of the paper's pictures in px."""
@@ -266,3 +266,21 @@ def test_a_decoder_can_paint_a_pattern_for_either_value_of_a_label() -> None:
         errors.sum().backward()
         optimiser.step()
     assert errors.max().item() < 0.17  # a flat picture is off by .25
+
+
+@pytest.mark.parametrize("build", [conv, deconv])
+def test_a_frozen_norm_is_folded_without_a_change(build: Callable[[int, int], nn.Module]) -> None:
+    layer = build(5, 7)
+    initialise(layer, 3)
+    with torch.no_grad():
+        layer.norm.weight.uniform_(0.5, 2)
+        layer.norm.bias.uniform_(-1, 1)
+    for seed in range(3):  # moves the running statistics
+        layer(3 * torch.randn(4, 5, 8, 9, generator=torch.Generator().manual_seed(seed)) + 1)
+    layer.eval()
+    x = torch.randn(4, 5, 8, 9, generator=torch.Generator().manual_seed(9)).requires_grad_()
+    plain = torch.relu(layer.norm(layer.convolution(x)))
+    torch.testing.assert_close(layer(x), plain, atol=1e-5, rtol=1e-4)
+    (ours,) = torch.autograd.grad(layer(x).square().sum(), x)
+    (theirs,) = torch.autograd.grad(plain.square().sum(), x)
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)

@@ -7,7 +7,7 @@ the picture's size; features that are flat or smaller are brought up to that gri
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepobfuscator.nn.fit import Lift, Resize, Shape, as_shape
+from deepobfuscator.nn.fit import Lift, Normed, Resize, Shape, as_shape
 from deepobfuscator.nn.vgg import convs, scaled
 
 
@@ -15,13 +15,9 @@ class Decoder(nn.Sequential):
     """A reconstructor; ``forward`` gives pictures in [0, 1]."""
 
 
-def deconv(inputs: int, outputs: int) -> nn.Sequential:
+def deconv(inputs: int, outputs: int) -> Normed:
     """deconv3: a transposed convolution of stride 1 with batch norm and ReLU."""
-    return nn.Sequential(
-        nn.ConvTranspose2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+    return Normed(nn.ConvTranspose2d(inputs, outputs, 3, padding=1, bias=False))
 
 
 def up_to_grid(

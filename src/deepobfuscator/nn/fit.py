@@ -1,7 +1,10 @@
-"""What lets the tables' networks fit features of any shape: a flat code, a map of any size."""
+"""What the tables' networks are made of: normed convolutions, and layers that let them fit
+features of any shape (a flat code, a map of any size).
+"""
 
 from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +21,35 @@ def as_shape(features: Shape) -> tuple[int, int, int]:
     if len(features) != 3:
         raise ValueError(f"features of shape {features} are no map (channels, height, width)")
     return features[0], features[1], features[2]
+
+
+class Normed(nn.Module):
+    """conv3 or deconv3: a 3x3 convolution that keeps the map's size, batch norm and ReLU.
+
+    Frozen, the norm is a linear map and is folded into the convolution's weights.
+    """
+
+    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.norm = nn.BatchNorm2d(convolution.out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, outputs, h, w)."""
+        if self.training:
+            return functional.relu(self.norm(self.convolution(features)), inplace=True)
+        norm, weight = self.norm, self.convolution.weight
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        shift = norm.bias - norm.running_mean * scale
+        if isinstance(self.convolution, nn.ConvTranspose2d):
+            folded = weight * scale[None, :, None, None]
+            maps = functional.conv_transpose2d(features, folded, shift, padding=1)
+        else:
+            folded = weight * scale[:, None, None, None]
+            maps = functional.conv2d(features, folded, shift, padding=1)
+        return functional.relu(maps, inplace=True)
 
 
 class Lift(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from deepobfuscator.nn.fit import Lift, Shape, as_shape
+from deepobfuscator.nn.fit import Lift, Normed, Shape, as_shape
 
 FRONT = (64, 128)
 """Widths of O's two blocks: 2 x conv3-64, maxpool, 2 x conv3-128, maxpool."""
@@ -20,13 +20,9 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def conv(inputs: int, outputs: int) -> nn.Sequential:
+def conv(inputs: int, outputs: int) -> Normed:
     """conv3 with batch norm and ReLU; the norm's shift makes a bias idle, so there is none."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+    return Normed(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False))
 
 
 def convs(inputs: int, widths: Iterable[int]) -> list[nn.Module]:

@@ -6,8 +6,9 @@ difference of large numbers here.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,12 @@ WINDOW, SIGMA = 11, 1.5
 
 C1, C2 = 0.01**2, 0.03**2
 """Stabilisers of luminance and of contrast-structure, for pictures whose peak is 1."""
+
+CACHED = 2**19
+"""Values of a tensor that stays in a processor's cache; more planes than that take turns."""
+
+LANES = 16
+"""Values that a processor's widest vector unit works on at once."""
 
 KNEE = 0.01
 """A scale's mean term below which a hyperbola continues it; see `_positive`."""
@@ -73,17 +80,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
         InputError: the shorter side is smaller than the window.
     """
     weights = scale_weights(min(x.shape[-2:]))
-    with _float32(x):
-        x, y = x.float(), y.float()
-        index = torch.ones((), device=x.device)
-        for weight in weights[:-1]:
-            _, structure = _terms(x, y)
-            index = index * _positive(structure.mean((-2, -1))) ** weight
-            odd = [side % 2 for side in x.shape[-2:]]
-            x, y = F.avg_pool2d(x, 2, padding=odd), F.avg_pool2d(y, 2, padding=odd)
-        luminance, structure = _terms(x, y)
-        index = index * _positive((luminance * structure).mean((-2, -1))) ** weights[-1]
-        return index.mean(1)
+    return _mean_index(x, y, lambda terms: _product(terms, weights), len(weights))
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -93,9 +90,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
         InputError: the shorter side is smaller than the window.
     """
     scale_count(min(x.shape[-2:]))
-    with _float32(x):
-        luminance, structure = _terms(x.float(), y.float())
-        return (luminance * structure).mean((-3, -2, -1))
+    return _mean_index(x, y, lambda terms: terms[0], 1)
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
@@ -104,13 +99,10 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
     return -10 * error.clamp(min=1e-10).log10()
 
 
-def _terms(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Luminance and contrast-structure maps, each (N, C, H - 10, W - 10)."""
-    mean_x, mean_y, squares, product = _blur(x), _blur(y), _blur(x * x + y * y), _blur(x * y)
-    means_product, means_squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-    luminance = (2 * means_product + C1) / (means_squares + C1)
-    structure = (2 * (product - means_product) + C2) / (squares - means_squares + C2)
-    return luminance, structure
+def _product(terms: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """The scales' terms (S, P) to the index (P,)."""
+    exponents = torch.tensor(weights, device=terms.device)[:, None]
+    return (_positive(terms) ** exponents).prod(0)
 
 
 def _positive(term: Tensor) -> Tensor:
@@ -122,35 +114,158 @@ def _positive(term: Tensor) -> Tensor:
     return torch.where(term < KNEE, below, term)
 
 
-def _blur(pictures: Tensor) -> Tensor:
-    """The Gaussian window over the last two axes, no padding: (..., H - 10, W - 10).
+Combination: TypeAlias = Callable[[Tensor], Tensor]
+"""What an index makes of its scales' mean terms: (S, P) to (P,), differentiable."""
 
-    Two banded matrix products: several times faster than depthwise convolutions on a CPU, there
-    and back.
+
+def _mean_index(x: Tensor, y: Tensor, combine: Combination, scales: int) -> Tensor:
+    """The index of each picture, the mean of its channels'."""
+    x, y = x.float().contiguous(), y.float().contiguous()
+    index: Tensor = _Index.apply(x.flatten(0, 1), y.flatten(0, 1), combine, scales)  # type: ignore[no-untyped-call]
+    return index.view(x.shape[:2]).mean(1)
+
+
+class _Index(torch.autograd.Function):
+    """The index of planes, (P, H, W) twice to (P,), with its slope worked out on the way.
+
+    A plane's index passes a single number back, so that the slope is all that need be kept, and
+    it is cheapest while a few planes' maps are still in the cache.
     """
-    height, width = pictures.shape[-2:]
-    return _band(height, pictures.device) @ (pictures @ _band(width, pictures.device).T)
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, combine: Combination, scales: int) -> Tensor:
+        with _float32(x):
+            index, along_x = _planes_index(x, y, combine, scales, ctx.needs_input_grad[0])
+            along_y = None
+            if ctx.needs_input_grad[1]:
+                _, along_y = _planes_index(y, x, combine, scales, True)
+        ctx.save_for_backward(along_x, along_y)
+        return index
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        slopes = ctx.saved_tensors
+        return *(s if s is None else s * gradient[:, None, None] for s in slopes), None, None
+
+
+def _planes_index(
+    x: Tensor, y: Tensor, combine: Combination, scales: int, want_slope: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Indices (P,) and, if wanted, their slope along x, (P, H, W)."""
+    count = len(x)
+    if x.device.type == "cpu":
+        count = max(LANES, CACHED // x[0].numel() // LANES * LANES)
+    index, slope = x.new_empty(len(x)), torch.empty_like(x) if want_slope else None
+    for start in range(0, len(x), count):
+        turn = slice(start, start + count)
+        pyramid = [(_side_by_side(x[turn]), _side_by_side(y[turn]))]
+        while len(pyramid) < scales:
+            pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
+        means, slopes = zip(
+            *(_term(a, b, a is pyramid[-1][0], want_slope) for a, b in pyramid), strict=True
+        )
+        terms = torch.stack(means).requires_grad_(want_slope)
+        with torch.set_grad_enabled(want_slope):
+            part = combine(terms)
+        index[turn] = part.detach()
+        if slope is not None:
+            (weights,) = torch.autograd.grad(part, terms, torch.ones_like(part))
+            total = None
+            for (a, _), s, weight in zip(pyramid[::-1], slopes[::-1], weights.flip(0), strict=True):
+                s.mul_(weight[None, :, None, None])
+                total = s if total is None else s.add_(_halve_adjoint(total, a))
+            assert total is not None
+            slope[turn] = (
+                total[0]
+                .flatten(1)
+                .contiguous(memory_format=torch.contiguous_format)
+                .view_as(slope[turn])
+            )
+    return index, slope
+
+
+def _side_by_side(planes: Tensor) -> Tensor:
+    """(p, H, W) to (1, p, H, W), all planes of a pixel side by side in memory.
+
+    A processor's vector units then work on as many planes at once.
+    """
+    return planes.flatten(1).t().contiguous().view(1, *planes.shape[1:], -1).permute(0, 3, 1, 2)
+
+
+def _term(x: Tensor, y: Tensor, luminance: bool, want_slope: bool) -> tuple[Tensor, Tensor | None]:
+    """Mean contrast-structure of planes (1, p, H, W), times luminance if asked for; (p,).
+
+    With m for the blurred picture, s and p for the blurred sum of squares and product, the maps are
+    (2 (p - mx my) + C2) / (s - mx^2 - my^2 + C2) and (2 mx my + C1) / (mx^2 + my^2 + C1). The
+    second result is the mean's slope along x, (1, p, H, W).
+    """
+    mean_x, mean_y = _blur(x), _blur(y)
+    product, squares = mean_x * mean_y, (mean_x * mean_x).addcmul_(mean_y, mean_y)
+    b = (_blur((x * x).addcmul_(y, y)) - squares).add_(C2).reciprocal_()
+    term = (_blur(x * y) - product).mul_(2).add_(C2).mul_(b)
+    # The term's slope is 2 b along p, -a along s and 2 (c mx - d my) along mx.
+    if luminance:
+        per_level = squares.add_(C1).reciprocal_()
+        light, contrast = product.mul_(2).add_(C1).mul_(per_level), term
+        term, b = contrast * light, b * light
+        a = contrast * b
+        c, d = a - term * per_level, b - contrast * per_level
+    else:
+        a = term * b
+        c, d = a, b
+    mean = term.mean((0, 2, 3))
+    if not want_slope:
+        return mean, None
+    slope = _spread((c * mean_x).addcmul_(d, mean_y, value=-1))
+    slope.addcmul_(x, _spread(a), value=-1).addcmul_(y, _spread(b))
+    return mean, slope.mul_(2 / term[0, 0].numel())
+
+
+def _halve(planes: Tensor) -> Tensor:
+    """The next scale: means of 2 x 2 pixels."""
+    return F.avg_pool2d(planes, 2, padding=[side % 2 for side in planes.shape[-2:]])
+
+
+def _halve_adjoint(slope: Tensor, planes: Tensor) -> Tensor:
+    """The slope along ``planes``, given that along their halves."""
+    padding = [side % 2 for side in planes.shape[-2:]]
+    return torch.ops.aten.avg_pool2d_backward(  # type: ignore[no-any-return]
+        slope, planes, [2, 2], [2, 2], padding, False, True, None
+    )
+
+
+def _blur(planes: Tensor) -> Tensor:
+    """The Gaussian window, no padding: (1, P, H, W) to (1, P, H - 10, W - 10)."""
+    down, across, count = *_windows(planes.device, planes.shape[1]), planes.shape[1]
+    return F.conv2d(F.conv2d(planes, across, groups=count), down, groups=count)
+
+
+def _spread(maps: Tensor) -> Tensor:
+    """The adjoint of `_blur`: (1, P, H - 10, W - 10) to (1, P, H, W)."""
+    down, across, count = *_windows(maps.device, maps.shape[1]), maps.shape[1]
+    wider = F.conv2d(maps, down, padding=(WINDOW - 1, 0), groups=count)
+    return F.conv2d(wider, across, padding=(0, WINDOW - 1), groups=count)
 
 
 @functools.lru_cache(maxsize=64)
-def _band(side: int, device: torch.device) -> Tensor:
-    """(side - 10, side): row i holds the window at place i."""
+def _windows(device: torch.device, count: int) -> tuple[Tensor, Tensor]:
+    """The window down and across, for each of ``count`` planes: (count, 1, 11, 1) and its turn."""
     # A tensor made in inference mode could not serve a later backward pass.
     with torch.inference_mode(False):
-        place = torch.arange(side, dtype=torch.float64)
-        centre = torch.arange(side - WINDOW + 1)[:, None] + WINDOW // 2
-        distance = (place - centre).abs()
-        window = torch.exp(distance**2 / (-2 * SIGMA**2)) * (distance <= WINDOW // 2)
-        return (window / window.sum(1, keepdim=True)).to(device, torch.float32)
+        window = torch.exp(torch.arange(-5, 6, dtype=torch.float64) ** 2 / (-2 * SIGMA**2))
+        window = (window / window.sum()).to(device, torch.float32).expand(count, 1, 1, WINDOW)
+        return window.transpose(2, 3).contiguous(), window.contiguous()
 
 
 @contextmanager
 def _float32(x: Tensor) -> Iterator[None]:
-    """No autocast, and no TF32 inside matrix products (some GPU containers turn it on)."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    """No autocast, and no TF32 inside convolutions."""
+    cudnn = torch.backends.cudnn
+    allowed = cudnn.allow_tf32
+    cudnn.allow_tf32 = False
     try:
         with torch.autocast(x.device.type, enabled=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        cudnn.allow_tf32 = allowed
