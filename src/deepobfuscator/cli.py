@@ -19,13 +19,21 @@ from deepobfuscator.data.table import Source, Task, parse_source
 from deepobfuscator.defences._base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.errors import InputError
+from deepobfuscator.experiments.cluster import KINDS, Cluster
 from deepobfuscator.experiments.presets import PRESETS, preset
 from deepobfuscator.experiments.trial import Trial, Workshop, compare
 from deepobfuscator.game import Setting
 from deepobfuscator.report.page import write_page
 from deepobfuscator.report.runs import find_runs
 from deepobfuscator.report.tables import utility_and_leakage
-from deepobfuscator.runtime import prepare, resolve_device
+from deepobfuscator.runtime import (
+    RankLostError,
+    alone,
+    join_ranks,
+    leave_ranks,
+    prepare,
+    resolve_device,
+)
 
 TRIAL_OPTIONS = ("limit", "split_seed", "protocol", "precision", "skip_bad")
 """Fields of `Trial` that are options of their own."""
@@ -49,15 +57,23 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code (0 done, 2 bad input, 130 interrupted)."""
+    """Run the command line; gives the exit code.
+
+    0 done, 1 another process of the training is gone, 2 bad input, 130 interrupted.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         prepare()
         options = _parser(arguments).parse_args(arguments)
+        if options.run is not _train:
+            alone()
         options.run(options, shlex.join(["deepobfuscator", *arguments]))
     except InputError as error:
         print(f"deepobfuscator: error: {error}", file=sys.stderr)
         return 2
+    except RankLostError as error:
+        print(f"deepobfuscator: stopped: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(
             "deepobfuscator: interrupted; the same command goes on where this one stopped",
@@ -113,6 +129,16 @@ def _parser(arguments: Sequence[str]) -> Parser:
     )
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
+    side = contest.add_argument_group("trials side by side (pip install 'deepobfuscator[cluster]')")
+    side.add_argument("--jobs", type=int, help="trials at a time, each a process of its own")
+    side.add_argument("--cluster", choices=KINDS, help="where jobs run (default: local)")
+    side.add_argument(
+        "--slurm",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="options of each SLURM job by submitit's names, as in partition=gpu gpus_per_node=1 "
+        "time=600 (minutes; a job whose time is up is queued again; default: a day)",
+    )
     _report_options(contest)
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
@@ -240,8 +266,11 @@ def _train(options: argparse.Namespace, command: str) -> None:
     else:
         trial = _trial(options, kind(**_given(options, kind)))
     out: Path = options.out or Path("runs") / f"{trial.defence.name}-{trial.key}"
-    Workshop(resolve_device(options.device), command).train(trial, out)
-    print(f"trained: {out}\nnext: deepobfuscator audit {shlex.quote(str(out))}")
+    device, rank, ranks = join_ranks(options.device)
+    Workshop(device, command, rank, ranks).train(trial, out)
+    leave_ranks()
+    if rank == 0:
+        print(f"trained: {out}\nnext: deepobfuscator audit {shlex.quote(str(out))}")
 
 
 def _audit(options: argparse.Namespace, command: str) -> None:
@@ -257,7 +286,13 @@ def _compare(options: argparse.Namespace, command: str) -> None:
     trial = _trial(options, DeepObfuscator())
     out: Path = options.out or Path("runs") / f"compare-{trial.key}"
     shop = Workshop(resolve_device(options.device), command)
-    folders = compare(shop, trial, defences, out, options.seeds)
+    ahead = None
+    if options.jobs is not None:
+        cluster = Cluster(options.jobs, options.cluster or "local", tuple(options.slurm or ()))
+        ahead = lambda trials: cluster.run(shop, trials, out)  # noqa: E731
+    elif options.cluster or options.slurm:
+        raise InputError("--cluster and --slurm need --jobs N")
+    folders = compare(shop, trial, defences, out, options.seeds, ahead)
     _show(folders, out / "report.html", not options.no_faces, command)
 
 

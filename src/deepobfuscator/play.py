@@ -4,9 +4,10 @@ Whatever is random is drawn from (seed, phase, epoch or batch), never from a run
 that a checkpoint is the players, their optimisers and a position.
 """
 
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepobfuscator.data.batches import Batch, Material
 from deepobfuscator.errors import InputError
@@ -46,14 +47,25 @@ def play_stage(
         r = Round(players, batch, current.movers, run)
         for step in current.updates:
             parameters = [p for name in step.movers for p in players[name].parameters()]
-            for p, g in zip(parameters, torch.autograd.grad(step.loss(r), parameters), strict=True):
-                p.grad = g
+            gradients = run.average(torch.autograd.grad(step.loss(r), parameters))
+            for p, g in zip(parameters, gradients, strict=True):
+                # Fused Adam walks memory: another layout would be taken for other weights.
+                p.grad = g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
             for name in step.movers:
                 optimisers[name].step()
         losses |= r.losses()
         if turn + 1 < current.repeat:
             batch.features = r.features.detach()
+    average_statistics([players[name] for name in sorted(current.movers)], run)
     return losses
+
+
+def average_statistics(players: Iterable[nn.Module], run: Run) -> None:
+    """Give all ranks the same running batch-norm statistics; on GPUs they are the same already."""
+    if run.device.type == "cpu":
+        found = [b for p in players for b in p.buffers() if b.is_floating_point()]
+        for buffer, mean in zip(found, run.average(found), strict=True):
+            buffer.copy_(mean)
 
 
 def learning_rate(peak: float, batch: int, total: int, anneal: bool = True) -> float:
@@ -81,7 +93,7 @@ class _Position:
     phase: int = 0
     batch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     best_score: float = -math.inf
     best: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -112,13 +124,15 @@ def play(
         batch (over all phases), epoch and the mean of each loss computed since the last.
 
     Raises:
-        InputError: a loss is not finite any more, or the checkpoint is of another game.
+        InputError: a loss is not finite any more, the checkpoint is of another game, or the
+            batch cannot be shared among the ranks.
     """
     at = _Position()
     states: dict[str, Any] = {}
-    if checkpoint is not None and checkpoint.exists():
-        at, states = _load(checkpoint, players, run)
-    size = min(setting.batch_size, len(material))
+    begun = run.share(lambda: _begun(checkpoint))
+    if begun is not None:
+        at, states = _load(begun, checkpoint, players, run)
+    size = run.divisible(min(setting.batch_size, len(material)))
     per_epoch = len(material) // size
     lengths = [max(1, math.ceil(p.epochs * per_epoch)) if p.epochs else 0 for p in phases]
     for index, phase in list(enumerate(phases))[at.phase :]:
@@ -134,7 +148,8 @@ def play(
         order_of = -1
         label = f"{title}{phase.name}"
         with run.progress(label, total, at.batch) as bar:
-            saver = _Saver(checkpoint, run.checkpoint_seconds, players, optimisers)
+            path = checkpoint if run.rank == 0 else None
+            saver = _Saver(path, run.checkpoint_seconds, players, optimisers)
             for b in range(at.batch, total):
                 epoch, within = divmod(b, per_epoch)
                 if epoch != order_of:
@@ -143,18 +158,19 @@ def play(
                 rate = learning_rate(setting.learning_rate, b, total, phase.anneal)
                 for optimiser in optimisers.values():
                     optimiser.param_groups[0]["lr"] = rate
-                torch.manual_seed(stream(setting.seed, index, b, 1))
+                torch.manual_seed(stream(setting.seed, index, b, 1, run.rank))
                 rows = np.sort(order[within * size : (within + 1) * size])
                 draw = np.random.default_rng(stream(setting.seed, index, b, 2))
-                batch = material.batch(rows, run.device, draw)
+                batch = material.batch(rows, run.device, draw, run.part)
                 losses = play_stage(
                     phase.stages[b % len(phase.stages)], batch, players, optimisers, run
                 )
-                _count(at, losses, phase.name, b)
+                _count(at, losses)
                 at.batch = b + 1
                 every = min(HISTORY_EVERY, max(len(phase.stages), total // 20))
                 if at.batch % every == 0 or at.batch == total:
-                    _point(at, phase.name, sum(lengths[:index]) + at.batch, at.batch / per_epoch)
+                    done = sum(lengths[:index]) + at.batch
+                    _point(at, phase.name, done, at.batch / per_epoch, run)
                 if phase.score and (at.batch % per_epoch == 0 or at.batch == total):
                     _keep_best(at, phase, players)
                 bar.advance()
@@ -168,20 +184,23 @@ def play(
     return at.history
 
 
-def _count(at: _Position, losses: dict[str, Tensor], phase: str, batch: int) -> None:
+def _count(at: _Position, losses: dict[str, Tensor]) -> None:
+    # Read by `_point` alone: to look at a number on a GPU is to wait for it.
     for name, loss in losses.items():
-        value = float(loss)
-        if not math.isfinite(value):
-            raise InputError(
-                f"training diverged: {name} is {value} at batch {batch} of {phase!r}; "
-                "lower --learning-rate"
-            )
-        at.sums[name] = at.sums.get(name, 0.0) + value
+        at.sums[name] = at.sums.get(name, 0) + loss.double()
         at.counts[name] = at.counts.get(name, 0) + 1
 
 
-def _point(at: _Position, phase: str, batch: int, epoch: float) -> None:
-    means = {name: at.sums[name] / at.counts[name] for name in sorted(at.sums)}
+def _point(at: _Position, phase: str, batch: int, epoch: float, run: Run) -> None:
+    names = sorted(at.sums)
+    sums = run.average([at.sums[name] for name in names])
+    means = {name: float(sums[k]) / at.counts[name] for k, name in enumerate(names)}
+    for name, mean in means.items():
+        if not math.isfinite(mean):
+            raise InputError(
+                f"training diverged: {name} is {mean} by batch {at.batch} of {phase!r}; "
+                "lower --learning-rate"
+            )
     at.history.append({"phase": phase, "batch": batch, "epoch": round(epoch, 4), "losses": means})
     at.sums, at.counts = {}, {}
 
@@ -236,9 +255,15 @@ class _Saver:
         self.took = self.last - began
 
 
-def _load(path: Path, players: Players, run: Run) -> tuple[_Position, dict[str, Any]]:
+def _begun(checkpoint: Path | None) -> bytes | None:
+    return checkpoint.read_bytes() if checkpoint is not None and checkpoint.exists() else None
+
+
+def _load(
+    begun: bytes, path: Path | None, players: Players, run: Run
+) -> tuple[_Position, dict[str, Any]]:
     try:
-        state = torch.load(path, map_location=run.device, weights_only=True)
+        state = torch.load(io.BytesIO(begun), map_location=run.device, weights_only=True)
         for name, player in players.items():
             player.load_state_dict(state["players"][name])
         at = _Position(**state["position"], history=json.loads(state["history"]))

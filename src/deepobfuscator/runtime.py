@@ -6,12 +6,14 @@ Of these, device, precision and the number of threads touch results; the run's c
 import contextlib
 import ctypes
 import fcntl
+import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import torch
 from rich.console import Console
@@ -23,10 +25,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from torch import Tensor, distributed
 
 from deepobfuscator.errors import InputError
 
 M = TypeVar("M", bound=torch.nn.Module)
+T = TypeVar("T")
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -74,6 +78,76 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return "bf16" if native else "fp32"
 
 
+class RankLostError(Exception):
+    """Another process of a training over several is gone; goes to the user as one line."""
+
+
+@contextlib.contextmanager
+def lost_ranks() -> Iterator[None]:
+    """Say in words what a broken collective means."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RankLostError(
+            "another process of this training is gone (its own message, if it had time for one, is "
+            "above): the same command goes on from the last checkpoint"
+        ) from error
+
+
+def join_ranks(device: str) -> tuple[torch.device, int, int]:
+    """Join the processes that torchrun started; gives this one's device, rank and their number.
+
+    Raises:
+        InputError: torch cannot use the device.
+    """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    if ranks == 1:
+        return resolve_device(device), 0, 1
+    rank = int(os.environ["RANK"])
+    there = resolve_device(device)
+    if there.type == "cuda":
+        there = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(there)
+    distributed.init_process_group("nccl" if there.type == "cuda" else "gloo")
+    signal.signal(signal.SIGTERM, _told_to_stop)
+    return there, rank, ranks
+
+
+def alone() -> None:
+    """Make sure that torchrun did not start several of this process.
+
+    Raises:
+        InputError: it did.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "torchrun is for train: start other commands once; compare --jobs N spreads its trials"
+        )
+
+
+def _told_to_stop(*_: object) -> NoReturn:
+    # torchrun sends this to the ranks that are left when one has died.
+    raise RankLostError("told to stop: the same command goes on from the last checkpoint")
+
+
+def leave_ranks() -> None:
+    """Part from the other processes, all at once."""
+    if distributed.is_initialized():
+        distributed.barrier()  # without it some processes abort on their way out
+        distributed.destroy_process_group()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that could be taken on ``device`` now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(x.split()[1]) for x in lines if x.startswith("MemAvailable:")) * 1024
+    except (OSError, StopIteration):  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
 @dataclass
 class Run:
     """One process at work on one folder."""
@@ -88,6 +162,56 @@ class Run:
     """Where progress goes; results go to standard output."""
     checkpoint_seconds: float = 30.0
     """Time between checkpoints; no result depends on it."""
+    rank: int = 0
+    """Number of this process among those that train together; the first one writes."""
+    ranks: int = 1
+    """How many train together."""
+
+    @property
+    def part(self) -> slice:
+        """This rank's share of a batch."""
+        return slice(self.rank, None, self.ranks)
+
+    def divisible(self, batch: int) -> int:
+        """The batch size, after making sure that the ranks can share it evenly.
+
+        Raises:
+            InputError: they cannot, or would be left with single pictures.
+        """
+        if self.ranks > 1 and (batch % self.ranks or batch < 2 * self.ranks):
+            raise InputError(
+                f"{self.ranks} processes cannot share batches of {batch}: make --batch-size a "
+                "multiple of their number, with at least two pictures each"
+            )
+        return batch
+
+    def average(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The mean of each tensor over the ranks.
+
+        Raises:
+            RankLostError: another rank is gone.
+        """
+        if self.ranks == 1 or not tensors:
+            return tensors
+        joined = torch.cat([t.reshape(-1) for t in tensors])
+        with lost_ranks():
+            distributed.all_reduce(joined)
+        parts = torch.split(joined / self.ranks, [t.numel() for t in tensors])
+        return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+    def share(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives on the first rank, which alone calls it.
+
+        Raises:
+            RankLostError: another rank is gone.
+        """
+        if self.ranks == 1:
+            return make()
+        box: list[Any] = [make() if self.rank == 0 else None]
+        with lost_ranks():
+            distributed.broadcast_object_list(box, 0)
+        made: T = box[0]
+        return made
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which networks (not losses) compute."""
@@ -100,6 +224,8 @@ class Run:
         for parameter in network.to(self.device).parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        if self.ranks > 1 and self.device.type == "cuda":
+            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return network
 
     @contextlib.contextmanager

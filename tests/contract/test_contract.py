@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from deepobfuscator.attacks._base import Attack
+from deepobfuscator.attacks import _base
+from deepobfuscator.attacks._base import Attack, Own
 from deepobfuscator.audit import Audit, suite
 from deepobfuscator.bundle import Bundle, apply
 from deepobfuscator.config import from_json, to_json
@@ -233,3 +234,18 @@ def test_records_taken_from_the_ceiling_carry_this_trials_name_and_seed(tmp_path
         if there is not None:
             (here,) = select(records, attack=attack, subject=IMAGE, metric="ssim")
             assert here.value == there.value
+
+
+def test_an_attacker_sees_the_same_features_whether_they_fit_in_memory_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(tmp_path)
+    bundle = trained(Defence.find("undefended")(), run)
+    rows, seen = np.array([3, 0, 9]), []
+    for free in (0, 10**12):
+        monkeypatch.setattr(_base, "free_memory", lambda device, free=free: free)
+        own = Own(part(16, 2), lambda p, s: bundle.encode(p, run, s), bundle.encoder.features)
+        seen.append([own.features_of(rows, mirrored) for mirrored in (False, True)])
+        assert bool(own.kept) == (free > 0)
+    for kept, anew in zip(*seen, strict=True):
+        torch.testing.assert_close(kept, anew)

@@ -1,6 +1,5 @@
 """What an attacker is handed, and how any network becomes a fresh attacker."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepobfuscator.bundle import CHUNK, apply
-from deepobfuscator.data.batches import Batch, Labelled, as_input
+from deepobfuscator.data.batches import Batch, Labelled, as_input, mirror
 from deepobfuscator.game import (
     INFER,
     RECONSTRUCT,
@@ -27,10 +26,7 @@ from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.play import play, stream
 from deepobfuscator.quality import ms_ssim
 from deepobfuscator.registry import Family
-from deepobfuscator.runtime import Run
-
-CACHE_BYTES = 4 * 2**30
-"""Features are kept in memory up to this size and asked for anew beyond it."""
+from deepobfuscator.runtime import Run, free_memory
 
 
 @dataclass
@@ -57,7 +53,7 @@ class Own:
     def pictures(self, rows: NDArray[np.int64], mirrored: bool = False) -> NDArray[np.uint8]:
         """(len(rows), H, W, 3) of the given rows, left and right exchanged if ``mirrored``."""
         pictures = self.labelled.pictures[rows]
-        return pictures[:, :, ::-1] if mirrored else pictures
+        return mirror(pictures) if mirrored else pictures
 
     def features_of(self, rows: NDArray[np.int64], mirrored: bool = False, turn: int = 0) -> Tensor:
         """Features of the given rows; queried once where they stay the same and fit in memory.
@@ -66,7 +62,7 @@ class Own:
         """
         if mirrored not in self.kept:
             assert self.query is not None
-            if self.draws or 8 * len(self) * math.prod(self.features) > CACHE_BYTES:
+            if self.draws or not self.fits():
                 seed = stream(self.salt, turn, int(rows[0]), int(mirrored))
                 return self.query(self.pictures(rows, mirrored), seed)
             everything = np.arange(len(self))
@@ -74,15 +70,26 @@ class Own:
         kept = self.kept[mirrored]
         return kept[torch.from_numpy(rows).to(kept.device)]
 
+    def fits(self) -> bool:
+        """Whether half of the memory holds the features of all pictures and their mirrored ones."""
+        assert self.query is not None
+        first = self.query(self.pictures(np.arange(1)), 0)
+        return 2 * 2 * first.nbytes * len(self) < free_memory(first.device)
+
     def chunks(self) -> list[NDArray[np.int64]]:
         """All rows, in pieces that fit in memory."""
         return np.array_split(np.arange(len(self)), -(-len(self) // CHUNK))
 
     def batch(
-        self, rows: NDArray[np.int64], device: torch.device, draw: np.random.Generator
+        self,
+        rows: NDArray[np.int64],
+        device: torch.device,
+        draw: np.random.Generator,
+        part: slice = slice(None),
     ) -> Batch:
         """A `Material`'s batch: features instead of an encoder, of half the pictures mirrored."""
-        turned, turn = draw.random(len(rows)) < 0.5, int(draw.integers(1, 2**31))
+        turned, turn = draw.random(len(rows))[part] < 0.5, int(draw.integers(1, 2**31))
+        rows = rows[part]
         rows = np.concatenate((rows[turned], rows[~turned]))
         halves = ((rows[: turned.sum()], True), (rows[turned.sum() :], False))
         pictures = np.concatenate([self.pictures(r, m) for r, m in halves])

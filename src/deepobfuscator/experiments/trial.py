@@ -11,13 +11,15 @@ RUN/records.jsonl   all records, written last
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
+from rich.console import Console
 
 import deepobfuscator
 from deepobfuscator import bundle as bundles
@@ -120,11 +122,17 @@ class Workshop:
     """Where networks compute."""
     command: str = ""
     """What was typed, for the card."""
+    rank: int = 0
+    """Number of this process among those that train together."""
+    ranks: int = 1
+    """How many train together."""
     _data: tuple[Any, Data] | None = field(default=None, init=False)
 
     def on(self, trial: Trial, folder: Path) -> Run:
         """A run of ``trial`` in ``folder``."""
-        return Run(folder, self.device, resolve_precision(trial.precision, self.device))
+        precision = resolve_precision(trial.precision, self.device)
+        console = Console(stderr=True, quiet=self.rank > 0)
+        return Run(folder, self.device, precision, console, rank=self.rank, ranks=self.ranks)
 
     def data(self, trial: Trial, run: Run) -> Data:
         """The trial's data; kept, since the trials of a comparison share it."""
@@ -146,29 +154,38 @@ class Workshop:
             InputError: the folder holds another trial, or the data changed since it began.
         """
         run = self.on(trial, folder)
-        with locked(folder):
-            unclaimed(trial, folder)
-            if (folder / "bundle").is_dir():
-                bundles.check(folder / "bundle")
-                (folder / "train.ckpt").unlink(missing_ok=True)
+        first = run.rank == 0
+        with locked(folder) if first else nullcontext():
+            if run.share(lambda: self._trained(trial, folder)):
                 return
             data = self.data(trial, run)
-            same_data(data, folder)
-            write_atomic(
-                folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode()
-            )
+            if first:
+                same_data(data, folder)
+                write_atomic(
+                    folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode()
+                )
             began = monotonic()
             run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: train")
             checkpoint = folder / "train.ckpt"
             players, history = trial.defence.fit(
                 trial.task, data.defender, trial.setting, run, checkpoint
             )
-            lines = "".join(json.dumps(point) + "\n" for point in history)
-            write_atomic(folder / "history.jsonl", lines.encode())
-            bundle = Bundle(players, {})
-            bundle.card = self.card(trial, bundle, data, run, monotonic() - began)
-            bundle.save(folder / "bundle")
-            checkpoint.unlink(missing_ok=True)
+            if first:
+                lines = "".join(json.dumps(point) + "\n" for point in history)
+                write_atomic(folder / "history.jsonl", lines.encode())
+                bundle = Bundle(players, {})
+                bundle.card = self.card(trial, bundle, data, run, monotonic() - began)
+                bundle.save(folder / "bundle")
+                checkpoint.unlink(missing_ok=True)
+
+    def _trained(self, trial: Trial, folder: Path) -> bool:
+        """Whether the folder holds the trial's finished bundle already."""
+        unclaimed(trial, folder)
+        done = (folder / "bundle").is_dir()
+        if done:
+            bundles.check(folder / "bundle")
+            (folder / "train.ckpt").unlink(missing_ok=True)
+        return done
 
     def card(
         self, trial: Trial, bundle: Bundle, data: Data, run: Run, seconds: float
@@ -190,6 +207,7 @@ class Workshop:
             },
             "device": str(run.device),
             "threads": torch.get_num_threads(),
+            "processes": run.ranks,
             "precision": run.precision,
             "data": data.summary,
             "features": list(bundle.encoder.features),
@@ -288,7 +306,12 @@ def difference(old: Any, new: Any, where: str = "") -> tuple[str, Any, Any]:
 
 
 def compare(
-    shop: Workshop, trial: Trial, defences: Sequence[Defence], out: Path, seeds: int | None
+    shop: Workshop,
+    trial: Trial,
+    defences: Sequence[Defence],
+    out: Path,
+    seeds: int | None,
+    ahead: Callable[[Sequence[tuple[Trial, Path]]], None] | None = None,
 ) -> list[Path]:
     """Train and audit each defence on the same data, the undefended first.
 
@@ -298,6 +321,8 @@ def compare(
         defences: methods to compare.
         out: folder of the run folders.
         seeds: seeds for each defence; None takes each defence's own default.
+        ahead: runs the trials, each in its folder, before they are gathered here; the first is
+            the undefended. None runs them here, one after the other.
 
     Returns:
         The run folders; ``out/records.jsonl`` holds the records of all.
@@ -307,13 +332,16 @@ def compare(
     for defence in defences:
         last = first + (seeds or defence.default_seeds)
         runs += [(defence, s) for s in range(first, last) if (defence, s) != runs[0]]
-    folders: list[Path] = []
+    trials = [
+        (replace(trial, defence=d, setting=replace(trial.setting, seed=s)), out / f"{d.name}-s{s}")
+        for d, s in runs
+    ]
+    if ahead is not None:
+        ahead(trials)
     records: list[Record] = []
-    for defence, seed in runs:
-        folder = out / f"{defence.name}-s{seed}"
-        one = replace(trial, defence=defence, setting=replace(trial.setting, seed=seed))
+    for one, folder in trials:
         shop.train(one, folder)
-        records += shop.audit(folder, out / f"{Undefended.name}-s{first}")
-        folders.append(folder)
-    write_jsonl(out / "records.jsonl", records)
-    return folders
+        records += shop.audit(folder, trials[0][1])
+    with locked(out):
+        write_jsonl(out / "records.jsonl", records)
+    return [folder for _, folder in trials]
