@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(STAMP)  ## train, attack and report on built-in faces
 	$(BIN)/deepobfuscator compare --data synthetic:4000 --defences deepobfuscator narrow-code \
@@ -15,6 +15,9 @@ demo: $(STAMP)  ## train, attack and report on built-in faces
 
 test: $(STAMP) lint  ## lint, types, layers, tests
 	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## speed against a straightforward reference and the machine's limit; leave it alone meanwhile
+	$(BIN)/python benchmarks/run.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -3,10 +3,6 @@
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +12,6 @@ from PIL import Image
 
 from deepobfuscator.cli import main
 from deepobfuscator.records import read_jsonl, select, write_jsonl
-from deepobfuscator.report.runs import find_runs
 
 SMOKE = ("--preset", "smoke", "--limit", "64", "--infer-epochs", "1")
 
@@ -246,34 +241,3 @@ def test_the_card_says_what_was_assumed(trained: Path) -> None:
     assert card["trial"] == json.loads((trained / "trial.json").read_text())
     assert any("learning rate" in s.lower() or "adam" in s.lower() for s in card["assumptions"])
     assert card["command"].startswith("deepobfuscator train ")
-
-
-def compare_in_a_process(out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "deepobfuscator", "compare", *SMOKE, "--data", "synthetic:440"]
-    command += ["--limit", "340", "--defences", "deepobfuscator", "--out", str(out)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def test_killed_anywhere_and_started_again_it_ends_with_the_same_records(tmp_path: Path) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert compare_in_a_process(whole).wait() == 0
-    for sign in (
-        "undefended-s0/trial.json",
-        "undefended-s0/audit/linear.jsonl",
-        "deepobfuscator-s0/train.ckpt",
-        "deepobfuscator-s0/audit/urec1.ckpt",
-    ):
-        process = compare_in_a_process(killed)
-        while process.poll() is None and not (killed / sign).exists():
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not (killed / "deepobfuscator-s0" / "records.jsonl").exists()
-    assert compare_in_a_process(killed).wait() == 0
-    for run in ("undefended-s0", "deepobfuscator-s0"):
-        for name in ("records.jsonl", "history.jsonl", "bundle/O.safetensors"):
-            assert (killed / run / name).read_bytes() == (whole / run / name).read_bytes()
-    merged = [r for run in find_runs(killed) for r in run.records]
-    assert sorted(map(str, merged)) == sorted(map(str, read_jsonl(killed / "records.jsonl")))
-    assert (killed / "report.html").stat().st_size > 10_000
-    assert not list(killed.rglob("*.part")) + list(killed.rglob("*.ckpt"))

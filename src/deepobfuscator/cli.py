@@ -130,7 +130,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
     side = contest.add_argument_group("trials side by side (pip install 'deepobfuscator[cluster]')")
-    side.add_argument("--jobs", type=int, help="trials at a time, each a process of its own")
+    side.add_argument("--jobs", type=int, help="trials at a time, each with its share of the cores")
     side.add_argument("--cluster", choices=KINDS, help="where jobs run (default: local)")
     side.add_argument(
         "--slurm",

@@ -175,17 +175,16 @@ class Cluster:
         """``job`` with the part of this machine that is its own; SLURM gives out its machines."""
         if self.kind != "local":
             return job
-        threads, gpus = max(1, torch.get_num_threads() // self.jobs), os.environ.get(GPUS)
-        if job.device == "cuda":
-            here = gpus.split(",") if gpus else [str(i) for i in range(torch.cuda.device_count())]
-            gpus = here[place % len(here)]
+        threads, named = max(1, torch.get_num_threads() // self.jobs), os.environ.get(GPUS)
+        here = named.split(",") if named else [str(i) for i in range(torch.cuda.device_count())]
+        gpus = here[place % len(here)] if job.device == "cuda" else ",".join(here)
         return replace(job, parent=os.getpid(), threads=threads, gpus=gpus)
 
     def executor(self, logs: Path) -> "submitit.AutoExecutor":
         """What starts jobs whose logs go to ``logs``.
 
         Raises:
-            InputError: submitit or SLURM is missing, or refuses an option.
+            InputError: submitit or SLURM is missing or refuses an option, or no log can be kept.
         """
         try:
             import submitit
@@ -201,6 +200,8 @@ class Cluster:
             raise InputError(
                 "--cluster slurm: no srun here; call it where SLURM is, or take --cluster local"
             ) from None
+        except OSError as error:
+            raise InputError(f"cannot use the folder {logs}: {error.strerror}") from None
         options: dict[str, Any] = {f"slurm_{k}": v for k, v in map(option, self.options)}
         try:
             executor.update_parameters(name=logs.name, timeout_min=MINUTES[self.kind], **options)
