@@ -109,11 +109,10 @@ def draw_moves(n: int, size: tuple[int, ...], draw: np.random.Generator) -> NDAr
 def augment(pictures: NDArray[np.uint8], moves: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Mirror and move pictures (n, H, W, 3) in 0..255 as `draw_moves` says; edges are repeated."""
     _, height, width, _ = pictures.shape
-    mirrored = moves[:, 2] == 1
-    pictures = pictures.copy()
-    pictures[mirrored] = mirror(pictures[mirrored])
+    turned = iter(mirror(pictures[moves[:, 2] == 1]))
     result = np.empty_like(pictures)
-    for before, after, (down, right, _) in zip(pictures, result, moves.tolist(), strict=True):
+    for before, after, (down, right, flip) in zip(pictures, result, moves.tolist(), strict=True):
+        before = next(turned) if flip else before
         kept = before[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
         top, left = max(0, down), max(0, right)
         bottom, end = top + kept.shape[0], left + kept.shape[1]
