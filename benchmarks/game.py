@@ -34,7 +34,13 @@ def product_run(precision: str = "auto") -> Run:
 
 
 def product(
-    where: str, size: tuple[int, int], width: float, batch: int, cycles: int, limit: int
+    where: str,
+    size: tuple[int, int],
+    width: float,
+    batch: int,
+    cycles: int,
+    limit: int,
+    compiled: bool = False,
 ) -> Iterator[dict[str, float]]:
     """Images a second of `play`, itself in charge of data, optimisers and bookkeeping."""
     run, size = product_run(), (size[0], size[1])
@@ -42,6 +48,9 @@ def product(
     defence = DeepObfuscator()
     material = pictures.load(where, size, limit).defender
     players = defence.players(pictures.TASK, setting, run)
+    if compiled:
+        for player in players.values():
+            player.compile()
     # Half a batch less, so that rounding cannot add one.
     epochs = (4 * cycles - 0.5) / (len(material) // batch)
     phase = replace(defence.phases(setting)[-1], epochs=epochs)

@@ -13,6 +13,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -22,7 +23,10 @@ from torch.nn import functional
 
 from deepobfuscator import runtime
 from deepobfuscator.data.batches import Batch
-from deepobfuscator.game import Players, Round, Stage
+from deepobfuscator.data.table import Task
+from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+from deepobfuscator.experiments.presets import preset
+from deepobfuscator.game import Players, Round, Setting, Stage
 from deepobfuscator.runtime import Run
 from harness import Contender
 
@@ -80,6 +84,15 @@ def needed(stage: Stage, players: Players, batch: Batch, run: Run, size: int) ->
     for hook in hooks:
         hook.remove()
     return +found
+
+
+def arithmetic(operation: Operation) -> int:
+    """Floating-point operations: two for each product of two numbers."""
+    if operation.kind == "product":
+        a, b, c = operation.shape
+        return 2 * a * b * c
+    n, inputs, outputs, height, width, kernel = operation.shape
+    return 2 * n * inputs * outputs * height * width * kernel**2
 
 
 Form = Callable[[], object]
@@ -184,3 +197,33 @@ def fastest(turns: Iterable[Mapping[str, Any]]) -> dict[Operation, float]:
 def total(need: Mapping[Operation, int], best: Mapping[Operation, float]) -> float:
     """Seconds that ``need`` takes at least."""
     return sum(count * best[operation] for operation, count in need.items())
+
+
+def main() -> None:
+    """Print the arithmetic of the limit: GFLOP a picture in each stage, and a whole paper run."""
+    task, defence = Task(("public",), ("private",)), DeepObfuscator()
+    for name in ("small", "paper"):
+        setting = Setting(**preset(name).setting)
+        height, width = setting.size
+        run = Run(Path())
+        players = defence.players(task, setting, run)
+        batch = Batch(torch.rand(2, 3, height, width), torch.zeros(2, 1), torch.zeros(2, 1))
+        print(f"{name}: {height}x{width}, width {setting.width:g}")
+        whole = 0.0
+        for phase in defence.phases(setting):
+            each = {
+                stage.name: sum(
+                    n * arithmetic(o) for o, n in needed(stage, players, batch, run, 1).items()
+                )
+                for stage in phase.stages
+            }
+            mean = sum(each.values()) / len(each)
+            whole += phase.epochs * mean
+            print(f"  {phase.name}, {phase.epochs:g} passes: {mean / 1e9:.2f} GFLOP a picture")
+            for stage, operations in each.items():
+                print(f"    {stage}: {operations / 1e9:.2f}")
+        print(f"  all passes: {whole / 1e12:.2f} TFLOP for each of the defender's pictures")
+
+
+if __name__ == "__main__":
+    main()

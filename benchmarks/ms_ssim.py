@@ -33,7 +33,6 @@ PEERS = {
 
 def ours() -> Index:
     """The product's."""
-    product_run()
     return importlib.import_module("deepobfuscator.quality").ms_ssim
 
 
@@ -82,7 +81,8 @@ def pair(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 def timed(
     index: str, shape: tuple[int, ...], repeats: int, installed: str
 ) -> Iterator[dict[str, Any]]:
-    """A contender: seconds there and back, and the values."""
+    """A contender: seconds there and back, and the values; all with the product's allocator."""
+    product_run()
     sys.path.append(installed)
     try:
         ms_ssim: Index = globals()[index]()

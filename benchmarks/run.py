@@ -1,4 +1,4 @@
-"""The benchmarks: ``python benchmarks/run.py [game ms_ssim data audit scaling] [--quick]``.
+"""The benchmarks: ``python benchmarks/run.py [NAME ...] [--quick]``.
 
 Ratios measured side by side in one run, and how near each comes to a limit measured in the same
 run; the table goes to standard output, the figures to ``runs/bench/results.json``.
@@ -17,7 +17,7 @@ from typing import Any
 
 from harness import ROOT, Contender, Options, alternate, as_json, table
 
-BENCHMARKS = ("game", "ms_ssim", "data", "audit", "scaling")
+BENCHMARKS = ("game", "ms_ssim", "data", "audit", "scaling", "compiled")
 CELEBA = ROOT.parent / "shared" / "celeba20k"
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from deepobfuscator.errors import InputError
 from deepobfuscator.quality import (
     describe_ms_ssim,
+    images,
     ms_ssim,
     psnr,
     scale_count,
@@ -111,6 +112,30 @@ def test_gradient_of_ms_ssim_is_that_of_the_formula() -> None:
         assert exact.grad is not None
         error = (ours.grad - exact.grad).norm() / exact.grad.norm()
         assert error < 1e-3
+
+
+def test_gradient_to_the_second_picture_is_that_to_the_first_exchanged() -> None:
+    y = natural(2, 64, 64)
+    x = distorted(y)[0].requires_grad_()
+    other = y.clone().requires_grad_()
+    along_x, along_y = torch.autograd.grad(ms_ssim(x, other).sum(), (x, other))
+    exchanged_x, exchanged_y = torch.autograd.grad(ms_ssim(other, x).sum(), (x, other))
+    torch.testing.assert_close(along_x, exchanged_x)
+    torch.testing.assert_close(along_y, exchanged_y)
+    assert not torch.allclose(along_x, along_y, rtol=0.1)
+
+
+def test_pictures_that_take_turns_come_out_as_those_that_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    y = natural(13, 40, 44)
+    x = distorted(y)[0].requires_grad_()
+    whole = ms_ssim(x, y)
+    (slope,) = torch.autograd.grad(whole.sum(), x)
+    monkeypatch.setattr(images, "CACHED", 1)
+    turns = ms_ssim(x, y)
+    torch.testing.assert_close(turns, whole)
+    torch.testing.assert_close(torch.autograd.grad(turns.sum(), x)[0], slope)
 
 
 def test_gradient_of_ms_ssim_on_the_negative_picture_matches_finite_differences() -> None:

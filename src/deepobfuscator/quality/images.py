@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from deepobfuscator.errors import InputError
 
@@ -144,6 +145,7 @@ class _Index(torch.autograd.Function):
         return index
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         slopes = ctx.saved_tensors
@@ -177,12 +179,7 @@ def _planes_index(
                 s.mul_((weight / _places(a))[None, :, None, None])
                 total = s if total is None else s.add_(_halve_adjoint(total, a))
             assert total is not None
-            slope[turn] = (
-                total[0]
-                .flatten(1)
-                .contiguous(memory_format=torch.contiguous_format)
-                .view_as(slope[turn])
-            )
+            slope[turn].flatten(1).copy_(total[0].flatten(1))
     return index, slope
 
 
