@@ -31,7 +31,7 @@ class Setting:
     width: float = 0.25
     """Channel multiplier of every network; 1 is the paper's."""
     batch_size: int = 64
-    """Pictures a batch (section 4.1: 64)."""
+    """Pictures a batch (section 4.1: 64), over all processes together."""
     learning_rate: float = 1e-3
     """Adam's, at its peak; it rises over the first 5 % of a phase."""
     epochs: float = 6.0

@@ -104,9 +104,10 @@ def join_ranks(device: str) -> tuple[torch.device, int, int]:
     if ranks == 1:
         return resolve_device(device), 0, 1
     rank = int(os.environ["RANK"])
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
     there = resolve_device(device)
     if there.type == "cuda":
-        there = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(there)
     distributed.init_process_group("nccl" if there.type == "cuda" else "gloo")
     signal.signal(signal.SIGTERM, _told_to_stop)
