@@ -62,7 +62,7 @@ def play_stage(
 
 def average_statistics(players: Iterable[nn.Module], run: Run) -> None:
     """Give all ranks the same running batch-norm statistics; on GPUs they are the same already."""
-    if run.device.type == "cpu":
+    if run.ranks > 1 and run.device.type == "cpu":
         found = [b for p in players for b in p.buffers() if b.is_floating_point()]
         for buffer, mean in zip(found, run.average(found), strict=True):
             buffer.copy_(mean)

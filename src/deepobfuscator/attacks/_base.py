@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,7 +63,7 @@ class Own:
         """
         if mirrored not in self.kept:
             assert self.query is not None
-            if self.draws or not self.fits():
+            if self.draws or not self.fits:
                 seed = stream(self.salt, turn, int(rows[0]), int(mirrored))
                 return self.query(self.pictures(rows, mirrored), seed)
             everything = np.arange(len(self))
@@ -70,6 +71,7 @@ class Own:
         kept = self.kept[mirrored]
         return kept[torch.from_numpy(rows).to(kept.device)]
 
+    @cached_property
     def fits(self) -> bool:
         """Whether half of the memory holds the features of all pictures and their mirrored ones."""
         assert self.query is not None
