@@ -1,4 +1,4 @@
-"""Seconds for the whole attackers' suite on one bundle, attacker by attacker.
+"""Seconds for every trained reader and reconstructor on one bundle, attacker by attacker.
 
 The reference fits the same architectures (built by the product, run plainly: float32, channels
 first) from picture files, computing the features anew for every batch. Both see the same number of
@@ -16,15 +16,25 @@ import torch
 import limit
 import pictures
 import reference
-from deepobfuscator.attacks._base import Attack, Threat
-from deepobfuscator.audit import Audit, suite
+from deepobfuscator.attacks._base import InferenceAttack, ReconstructionAttack, TrainedAttack
+from deepobfuscator.attacks._threat import Threat
+from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
+from deepobfuscator.attacks.reconstruct import Mirror, ResRec, URec1, URec2
+from deepobfuscator.audit import Audit
 from deepobfuscator.bundle import Bundle
 from deepobfuscator.data.batches import Batch
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.game import Setting
 from deepobfuscator.runtime import Run
+from deepobfuscator.scoring import Scorer
 from game import product_run
 from harness import Contender, Options, Row, Spread, alternate
+
+SUITE: tuple[InferenceAttack | ReconstructionAttack, ...] = (
+    *(AdversaryClassifier(), LinearProbe(), MLP(), ResidualNet()),
+    *(Mirror(), ResRec(), URec1(), URec2()),
+)
+"""Every architecture that reads attributes or rebuilds pictures, once."""
 
 
 def passes(size: tuple[int, int], width: float, batch: int) -> Setting:
@@ -45,10 +55,11 @@ def threat(where: str, setting: Setting, limit: int, run: Run) -> Threat:
         player.eval()
     data = pictures.load(where, setting.size, limit)
     bundle = Bundle(players, {})
-    return Audit(bundle, "", "undefended", pictures.TASK, data, setting, Path(), run).threat
+    scorer = Scorer("", "undefended", 0, pictures.TASK, data, run)
+    return Audit(bundle, pictures.TASK, data, setting, Path(), run, scorer).threat
 
 
-def batches(attack: Attack, threat: Threat) -> int:
+def batches(attack: TrainedAttack, threat: Threat) -> int:
     """How many `play` gives this attack."""
     setting = threat.setting
     named = setting.infer_epochs if attack.target == "attributes" else setting.reconstruct_epochs
@@ -62,7 +73,7 @@ def product(
     """One attacker a turn, in the suite's order; the first pays for the features that all share."""
     run, setting = product_run(), passes(size, width, batch)
     faced = threat(where, setting, limit, run)
-    for attack in suite():
+    for attack in SUITE:
         began = perf_counter()
         attack.fit(faced, run)
         yield {"seconds": perf_counter() - began}
@@ -84,7 +95,7 @@ def plain(
             mirror=training,
         )
         parts.append((dataset, batch, training))
-    for attack in suite():
+    for attack in SUITE:
         began = perf_counter()
         reference.fit_attacker(
             attack.network(faced).to(memory_format=torch.contiguous_format),
@@ -107,7 +118,7 @@ def bench(options: Options) -> list[Row]:
     run, setting = Run(Path()), passes(size, width, batch)
     needs, counts = {}, {}
     faced = threat(where, setting, pool, run)
-    for attack in suite():
+    for attack in SUITE:
         role = "AC" if attack.target == "attributes" else "AR"
         played = {role: attack.network(faced)}
         small = Batch(

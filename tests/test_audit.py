@@ -9,16 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks.infer import MLP, LinearProbe
 from deepobfuscator.audit import Audit
 from deepobfuscator.bundle import Bundle
 from deepobfuscator.data.batches import Data, Labelled
 from deepobfuscator.data.table import Task
-from deepobfuscator.floors import codes, label_table
+from deepobfuscator.floors import codes, from_labels, label_table, majority, mean_face
 from deepobfuscator.game import Setting
+from deepobfuscator.judge import Judge
+from deepobfuscator.knowledge import BUDGETS, with_others
 from deepobfuscator.nn.vgg import Encoder
-from deepobfuscator.records import Record, fresh, select
+from deepobfuscator.records import LABELS, SHUFFLED, Record, headline, select
+from deepobfuscator.report.evidence import LEAK, NO_LEAK, TOO_WEAK, evidence
 from deepobfuscator.runtime import Run
+from deepobfuscator.scoring import Scorer
 
 TASK = Task(("A",), ("P",))
 SETTING = Setting(
@@ -45,65 +48,190 @@ def part(n: int, seed: int) -> Labelled:
     pictures = np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
     pictures[:, 0, 0] = 255 * y[:, :1]
     pictures[:, 0, 1] = 255 * y[:, 1:]
+    pictures[:, :, 16:] = pictures[:, :, 15::-1]  # attackers also learn from mirrored pictures
     return Labelled(pictures, y[:, :1], y[:, 1:], np.arange(n) + 10_000 * seed)
 
 
 class Planted(Encoder):
-    """Sees only a few values of the picture."""
+    """Sees only a few values of the picture, whose red corner pixels hold A and P.
 
-    features = (2,)
+    ``coins`` are pixels of noise: each is 1 with a known chance, and the same for a picture at
+    every query, save in the encoder that ``draws``.
+    """
+
     wire_bits = 64
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, accuracy: float = 1.0, bits: int = 1) -> None:
         super().__init__()
-        self.what = what
+        self.what, self.accuracy, self.bits = what, accuracy, bits
+        self.draws = what == "noisy"
+        self.features = {"pixel": (3, 32, 32), "channel": (1 + bits,)}.get(what, (2,))
 
     def forward(self, pictures: Tensor) -> Tensor:
         public, private = pictures[:, 0, 0, :2].unbind(1)
-        coin = (pictures[:, 0, 5, 5] > 0.5).float()
+        noise = pictures[:, 1, 9, 5 : 5 + self.bits]
         if self.what == "bit":
             return torch.stack((public, private), 1)
         if self.what == "flipped":
             return torch.stack((public, 1 - private), 1)
         if self.what == "xor":
+            coin = (noise[:, 0] > 0.5).float()
             return torch.stack((coin, (private - coin).abs()), 1)
-        return torch.stack((public, coin), 1)
+        if self.what == "pixel":
+            hidden = pictures.clone()
+            hidden[:, 0, 0, :2] = 0.5
+            hidden[:, 2, 17, 9] = private
+            return hidden
+        if self.what == "channel":
+            wrong = (noise > self.accuracy).float()
+            return torch.cat((public[:, None], (private[:, None] - wrong).abs()), 1)
+        if self.what == "noisy":
+            wrong = (torch.rand_like(private) > self.accuracy).float()
+            return torch.stack((public, (private - wrong).abs()), 1)
+        return torch.stack((public, (noise[:, 0] > 0.5).float()), 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data() -> Data:
     return Data(part(64, 1), part(2000, 2), part(400, 3), part(1000, 4), {}, False)
 
 
-def audited(what: str, data: Data, folder: Path) -> list[Record]:
-    """Attribute records of the planted encoder."""
+def an_audit(encoder: Encoder, data: Data, folder: Path) -> Audit:
     run = Run(folder)
     run.console.quiet = True
-    bundle = Bundle({"O": Planted(what).eval()}, {})
-    audit = Audit(bundle, "key", what, TASK, data, SETTING, folder, run)
-    return [r for attack in (LinearProbe(), MLP()) for r in audit.part(attack)]
+    scorer = Scorer("key", "planted", 0, TASK, data, run)
+    return Audit(Bundle({"O": encoder.eval()}, {}), TASK, data, SETTING, folder, run, scorer)
 
 
-def best(records: list[Record], metric: str = "balanced_accuracy") -> Record:
-    return max(fresh(records, "P", metric), key=lambda r: r.value)
+def audited(
+    encoder: Encoder,
+    data: Data,
+    folder: Path,
+    ceiling: list[Record] | None = None,
+    given: tuple[str, ...] = (),
+) -> list[Record]:
+    """Attribute records of the quick suite against the planted encoder: the common attackers, and
+    those who are ``given`` more or less.
+    """
+    audit = an_audit(encoder, data, folder)
+    audit.parts = [p for p in audit.parts if p.knowledge.given in ("", *given)]
+    parts = [p for p in audit.parts if p.attack.target == "attributes" and not audit.lacks(p)]
+    judge = Judge(audit, [(p, audit.guesses(p)) for p in parts], ceiling)
+    records = judge.attribute("P", 0, "private")
+    return records + judge.ceilings(records)
 
 
-@pytest.mark.parametrize("what", ["bit", "flipped", "xor"])
-def test_a_planted_leak_is_found(what: str, data: Data, tmp_path: Path) -> None:
-    assert best(audited(what, data, tmp_path)).value > 0.99
+@pytest.fixture(scope="module")
+def ceiling(data: Data, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """The positive control: an encoder that hides nothing."""
+    budgets = tuple(f"{n} pictures" for n in BUDGETS)
+    return audited(Planted("bit"), data, tmp_path_factory.mktemp("ceiling"), given=budgets)
 
 
-def test_no_leak_beyond_the_public_label_is_reported_where_there_is_none(
-    data: Data, tmp_path: Path
+@pytest.mark.parametrize("what", ["flipped", "xor", "pixel"])
+def test_a_planted_leak_is_found(
+    what: str, data: Data, ceiling: list[Record], tmp_path: Path
+) -> None:
+    """As it is, as a confident inverted adversary leaves it, by parity, in one of 1,024 pixels."""
+    records = audited(Planted(what), data, tmp_path, ceiling)
+    found = headline(records, "P", "balanced_accuracy")
+    assert found.value > 0.97
+    assert found.low < found.high <= 1
+    assert evidence(records, "P").status == LEAK
+
+
+@pytest.mark.parametrize(("accuracy", "bits"), [(0.75, 1), (0.95, 1), (0.8, 3)])
+def test_a_channel_of_known_accuracy_is_measured(
+    accuracy: float, bits: int, data: Data, ceiling: list[Record], tmp_path: Path
+) -> None:
+    """So many noisy copies of one bit: a majority of them is right with a known chance."""
+    records = audited(Planted("channel", accuracy, bits), data, tmp_path, ceiling)
+    a = accuracy
+    truth = a if bits == 1 else a**3 + 3 * a**2 * (1 - a)
+    found = headline(records, "P", "accuracy")
+    assert found.low <= truth <= found.high
+    highest = select(records, attack="maximum", metric="balanced_accuracy")[0]
+    assert highest.high >= truth
+    assert evidence(records, "P").status == LEAK
+
+
+def test_an_attribute_that_was_removed_is_not_found(
+    data: Data, ceiling: list[Record], tmp_path: Path
 ) -> None:
     """The features hold A, which says P in 60 % of the cases, and a coin."""
-    found = best(audited("public", data, tmp_path))
+    records = audited(Planted("public"), data, tmp_path, ceiling, (LABELS, SHUFFLED))
+    found = headline(records, "P", "balanced_accuracy")
     assert found.low <= 0.6 <= found.high
-    assert found.high < 0.65
+    over = select(records, attack=found.attack, metric="excess", given="")[0]
+    assert over.low <= 0 <= over.high
+    assert over.high < 0.05
+    assert evidence(records, "P").status == NO_LEAK
+    for control in select(
+        records, given="shuffled pairs", metric="balanced_accuracy", split="test"
+    ):
+        assert control.low <= 0.5 <= control.high
+
+
+def test_without_a_positive_control_nothing_is_safe(data: Data, tmp_path: Path) -> None:
+    """The same encoder as its own ceiling: nobody has shown that these attackers can read P."""
+    records = audited(Planted("public"), data, tmp_path)
+    assert evidence(records, "P").status == TOO_WEAK
+
+
+def test_true_labels_show_a_leak_that_the_floor_hides(data: Data, tmp_path: Path) -> None:
+    """The features hold whether A and P agree: nothing of P by itself, all of it beside A."""
+
+    class Agreement(Planted):
+        def forward(self, pictures: Tensor) -> Tensor:
+            public, private = pictures[:, 0, 0, :2].unbind(1)
+            return torch.stack((private, 1 - (public - private).abs()), 1)[:, 1:].repeat(1, 2)
+
+    records = audited(Agreement("agreement"), data, tmp_path, given=(LABELS,))
+    alone = headline(records, "P", "balanced_accuracy")
+    assert alone.value < 0.65
+    beside = headline(records, "P", "balanced_accuracy", "public labels")
+    over = select(records, attack=beside.attack, metric="excess", given="public labels")[0]
+    assert beside.value > 0.95
+    assert over.low > 0.3
+    assert evidence(records, "P").status == LEAK
+
+
+def test_a_noisy_encoder_is_met_by_averaged_queries(data: Data, tmp_path: Path) -> None:
+    """Each query tells P with a chance of .7; a majority of eight with .874."""
+    records = audited(Planted("noisy", 0.7), data, tmp_path, given=("8 queries a picture",))
+    once = headline(records, "P", "accuracy")
+    assert once.low <= 0.7 <= once.high
+    many = headline(records, "P", "accuracy", "8 queries a picture")
+    assert many.low <= 0.874 <= many.high
+
+
+def test_budgets_grow_towards_all_pictures(data: Data, ceiling: list[Record]) -> None:
+    reached = [
+        headline(ceiling, "P", "balanced_accuracy", given).value
+        for given in ("50 pictures", "200 pictures", "1000 pictures", "")
+    ]
+    assert reached[0] > 0.7, "one bit is learned from few"
+    assert reached[-1] > 0.99
+
+
+def test_others_of_a_person_are_averaged_without_the_picture_itself(
+    data: Data, tmp_path: Path
+) -> None:
+    people = np.array([5, 7, 5, 9, 7, 5])
+    some = part(6, 2)
+    some = Labelled(some.pictures, some.public, some.private, people)
+    crowd = Data(some, some, some, some, {}, True)
+    own = an_audit(Planted("bit"), crowd, tmp_path).seen(some)
+    plain = own.features_of(np.arange(6))
+    joined = with_others(own).features_of(np.array([0, 3, 4]))
+    assert joined.shape == (3, 4)
+    torch.testing.assert_close(joined[:, :2], plain[[0, 3, 4]])
+    expected = torch.stack((plain[[2, 5]].mean(0), plain[3], plain[1]))
+    torch.testing.assert_close(joined[:, 2:], expected)
 
 
 def test_label_table_is_the_best_guess_from_labels(data: Data) -> None:
-    table = label_table(data.attacker, 0)
+    table = label_table(data.attacker.public, data.attacker.private[:, 0])
     y, z = data.attacker.public[:, 0], data.attacker.private[:, 0]
     np.testing.assert_allclose(table, [z[y == 0].mean(), z[y == 1].mean()])
 
@@ -112,8 +240,7 @@ def test_label_table_counts_combinations() -> None:
     draw = np.random.default_rng(0)
     public, private = draw.integers(0, 2, (2, 500, 3), dtype=np.uint8)
     public[:, 2] &= public[:, 1]  # (0, 0, 1) and (1, 0, 1) never occur
-    some = Labelled(np.zeros((500, 1, 1, 3), np.uint8), public, private, np.arange(500))
-    table = label_table(some, 1)
+    table = label_table(public, private[:, 1])
     for combination in product((0, 1), repeat=3):
         rows = (public == combination).all(1)
         expected = private[rows, 1].mean() if rows.any() else private[:, 1].mean()
@@ -122,32 +249,25 @@ def test_label_table_counts_combinations() -> None:
 
 
 def test_floors_are_the_majority_and_the_label_table(data: Data, tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.console.quiet = True
-    bundle = Bundle({"O": Planted("bit").eval()}, {})
-    audit = Audit(bundle, "key", "planted", TASK, data, SETTING, tmp_path, run)
-    floors = audit.floors(tmp_path / "floor.ckpt")
+    scorer = an_audit(Planted("bit"), data, tmp_path).scorer
     y, z = data.test.public[:, 0], data.test.private[:, 0]
+    hidden = data.attacker.private[:, 0]
 
-    def of(attack: str, metric: str) -> float:
-        (record,) = select(floors, attack=attack, metric=metric, subject="P")
+    def of(name: str, metric: str) -> float:
+        scores = (majority if name == "majority" else from_labels)(data, hidden)
+        (record,) = select(scorer.attribute(name, "P", scores)[0], metric=metric, split="test")
         return record.value
 
     assert of("majority", "accuracy") == pytest.approx(max(z.mean(), 1 - z.mean()))
     assert of("majority", "balanced_accuracy") == of("majority", "auc") == 0.5
+    assert of("majority", "mcc") == 0
     assert of("label-only", "accuracy") == pytest.approx((y == z).mean())
     by_hand = ((y[z == 1] == 1).mean() + (y[z == 0] == 0).mean()) / 2
     assert of("label-only", "balanced_accuracy") == pytest.approx(by_hand)
     assert of("label-only", "auc") == pytest.approx(by_hand)
 
 
-def test_the_mean_face_is_the_attackers_mean(data: Data, tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.console.quiet = True
-    bundle = Bundle({"O": Planted("bit").eval()}, {})
-    audit = Audit(bundle, "key", "planted", TASK, data, SETTING, tmp_path, run)
-    floors = audit.floors(tmp_path / "floor.ckpt")
-    (psnr,) = select(floors, attack="mean-face", metric="psnr")
+def test_the_mean_face_is_the_attackers_mean(data: Data) -> None:
     mean = data.attacker.pictures.mean(0) / 255
-    errors = ((data.test.pictures / 255 - mean) ** 2).mean((1, 2, 3))
-    assert psnr.value == pytest.approx(float((-10 * np.log10(errors)).mean()), abs=1e-3)
+    found = mean_face(data.attacker).permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(found, mean, atol=1e-6)

@@ -156,7 +156,7 @@ def test_the_key_does_not_tell_a_whole_number_from_the_same_fraction() -> None:
 @pytest.mark.parametrize(
     ("part", "value"),
     [(None, Trial()), ("setting", Setting()), ("task", Trial().task)]
-    + [("defence", kind()) for kind in Defence.members().values()]
+    + [("defence", kind()) for kind in Defence.members().values() if kind.trains]
     + [("source", Source.find("synthetic")())],
     ids=lambda v: getattr(v, "name", type(v).__name__),
 )

@@ -189,6 +189,7 @@ def every_stage() -> list[tuple[str, Stage]]:
     return [
         (name, s)
         for name, kind in Defence.members().items()
+        if kind.trains
         for phase in kind().phases(SETTING)
         for s in phase.stages
     ]

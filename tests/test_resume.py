@@ -17,13 +17,22 @@ from typing import Any, NoReturn, TypeAlias
 import pytest
 
 from deepobfuscator import play
+from deepobfuscator.attacks._base import Attack
+from deepobfuscator.attacks.infer import MLP, LinearProbe, ResidualNet
 from deepobfuscator.cli import main
+from deepobfuscator.knowledge import Part
 from deepobfuscator.records import read_jsonl
 from deepobfuscator.report.runs import find_runs
 
 SMOKE = ("--preset", "smoke", "--data", "synthetic:440", "--limit", "340")
 # Ten batches an epoch. Attackers end within their second: the best epoch is part of where they are.
 SMOKE += ("--epochs=1.5", "--adversary-epochs=.5", "--game-epochs=1.1", "--infer-epochs=1.5")
+
+
+def file(attack: Attack) -> str:
+    """Stem of the file that keeps a common attacker's guesses."""
+    return Path(Part(attack).file).stem
+
 
 TRAINING = {
     "pre-training": ("stage", "service", 5),
@@ -38,10 +47,10 @@ TRAINING = {
     "checkpoint left beside the bundle": ("after", "bundle", 1),
 }
 AUDIT = {
-    "floors": (("after", "references.ckpt", 4), 9),
-    "attacker's second epoch": (("after", "mlp.ckpt", 11), 2 * 14),
+    "floors": (("after", "label-only.ckpt", 4), 9),
+    "attacker's second epoch": (("after", f"{file(MLP())}.ckpt", 11), 2 * 14),
     "reconstructor's checkpoint half-written": (("half", "mirror.ckpt", 5), 2 * 9 + 1),
-    "attack scored but not kept": (("before", "resrec.jsonl", 1), 2 * 9),
+    "attacker done but not kept": (("before", f"{file(ResidualNet())}.npz", 1), 2 * 14 + 14),
     "records half-written": (("half", "records.jsonl", 1), 0),
 }
 """Where to kill: before the k-th batch of a stage, or before or after a file (or half of it) takes
@@ -156,7 +165,7 @@ def whole(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 def same(run: Path, whole: Path) -> set[str]:
     """Make sure that every figure and weight is the same to the last bit; gives their files."""
-    kinds = (".jsonl", ".safetensors")
+    kinds = (".jsonl", ".safetensors", ".npz")
     names = {str(p.relative_to(run)) for p in run.rglob("*") if p.suffix in kinds}
     for name in names:
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
@@ -183,7 +192,7 @@ def test_a_killed_audit_goes_on(
     command: Command, whole: Whole, tmp_path: Path, kill: Kill, batches: int
 ) -> None:
     run, part = tmp_path / "run", Path(kill[1]).stem
-    shutil.copytree(whole[0], run, ignore=shutil.ignore_patterns("records.jsonl", f"{part}.*"))
+    shutil.copytree(whole[0], run, ignore=shutil.ignore_patterns("records.jsonl", f"{part}*"))
     assert command("audit", run, kill=kill) + command("audit", run) == batches
     assert {"records.jsonl", "undefended/records.jsonl"} < same(run, whole[0])
 
@@ -192,7 +201,7 @@ def test_a_comparison_killed_again_and_again_goes_on(
     command: Command, whole: Whole, tmp_path: Path
 ) -> None:
     compare = ("compare", *SMOKE, "--defences", "deepobfuscator", "--seeds", "1", "--out", tmp_path)
-    played = command(*compare, kill=("after", "linear.jsonl", 1))
+    played = command(*compare, kill=("after", f"{file(LinearProbe())}.npz", 1))
     played += command(*compare, kill=("stage", "defend against AR", 2))
     played += command(*compare, kill=("half", "records.jsonl", 2))
     played += command(*compare)

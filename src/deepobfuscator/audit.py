@@ -1,61 +1,59 @@
-"""The audit: every attack is fitted afresh on the frozen encoder and scored here, the same way.
+"""The audit: every attacker is fitted afresh on the frozen encoder, and its guesses are kept.
 
-Each part (the references, one attack) leaves its records in a file of its own, so that an audit
-that was stopped goes on at the part it was stopped in.
+Each attacker leaves its guesses in a file of its own, so that an audit that was stopped goes on at
+the attacker it was stopped in, and a larger suite does none of a smaller one twice. `judge` makes
+records of them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 
-from deepobfuscator.attacks._base import Attack, Own, Threat
+from deepobfuscator.attacks._base import QUICK, Attack, Fitted, outputs
+from deepobfuscator.attacks._threat import Own, Threat
+from deepobfuscator.attacks.identify import trial_rows
+from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.bundle import Bundle, apply
 from deepobfuscator.data.batches import Data, Labelled
 from deepobfuscator.data.table import Task
 from deepobfuscator.files import write_atomic
-from deepobfuscator.floors import attribute_floors, label_decoder, labels_only, mean_face
+from deepobfuscator.floors import labels_only, mean_face
 from deepobfuscator.game import Setting
-from deepobfuscator.records import (
-    CEILING,
-    FLOORS,
-    IMAGE,
-    IN_GAME,
-    LABEL_ONLY,
-    SERVICE,
-    Record,
-    headline,
-    read_jsonl,
-    write_jsonl,
-)
+from deepobfuscator.knowledge import STEPS, Knowledge, Part, plan
+from deepobfuscator.records import IN_GAME, LABEL_ONLY, MEAN_FACE
 from deepobfuscator.runtime import Run
 from deepobfuscator.scoring import Scorer
 
 FACES = 8
 """Test pictures shown in the report, each of another person."""
 
+Guesses: TypeAlias = dict[str, NDArray[Any]]
+"""What one attacker guessed: ``validation`` and ``test`` logits or embeddings, or the quality of
+its reconstructions picture by picture."""
 
-def suite() -> list[Attack]:
-    """Every registered attack at its defaults; attribute inference first."""
-    attacks = [kind() for kind in Attack.members().values()]
-    return sorted(attacks, key=lambda a: (a.target, a.name))
+
+def attacks(suite: str) -> list[Attack]:
+    """The attacks of a suite; those that others build on come first."""
+    found = [v for kind in Attack.members().values() for v in kind.variants(suite)]
+    first = ("attributes", "image", "identity")
+    return sorted(found, key=lambda a: (first.index(a.target), a.label != Mirror.name, a.label))
 
 
 @dataclass
 class Audit:
-    """One bundle under attack."""
+    """One encoder under attack."""
 
     bundle: Bundle
     """What is attacked."""
-    trial: str
-    """Key of its trial."""
-    defence: str
-    """Name of its defence."""
     task: Task
     """Public and private attributes."""
     data: Data
@@ -63,153 +61,194 @@ class Audit:
     setting: Setting
     """The attackers' budget."""
     folder: Path
-    """Where the parts are kept."""
+    """Where the guesses are kept."""
     run: Run
     """Device and progress."""
-    ceiling: Sequence[Record] | None = None
-    """Records of the undefended encoder's audit on the same data; None if this is that one."""
-    ceiling_folder: Path | None = None
-    """Where that audit kept its parts."""
+    scorer: Scorer
+    """Compares pictures."""
+    suite: str = QUICK
+    """Which attackers: one of `SUITES`."""
+    whole: bool = True
+    """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
+    other: Labelled | None = None
+    """Pictures of another source, for an attacker who has no others."""
+    games: Any = None
+    """(number, labelled pictures) to the players of a game of the known defence; or None."""
+    floor_folder: Path | None = None
+    """Where the ceiling's audit keeps the label-only decoder: floors do not depend on a defence."""
 
     @cached_property
-    def scorer(self) -> Scorer:
-        """Makes this trial's records."""
-        return Scorer(self.trial, self.defence, self.setting.seed, self.task, self.data, self.run)
+    def parts(self) -> list[Part]:
+        """Every attacker, in order."""
+        service = self.bundle.players.get("C")
+        ask = None if service is None else partial(apply, service, run=self.run)
+        found = plan(
+            *(attacks(self.suite), self.suite, self.data, self.bundle.encoder.draws),
+            *(ask, self.other),
+        )
+        return [p for p in found if self.whole or not p.knowledge.given]
+
+    @cached_property
+    def own(self) -> Own:
+        """The attacker's pictures as the wire shows them."""
+        return self.seen(self.data.attacker)
+
+    @cached_property
+    def validation(self) -> Own:
+        """The attacker's pictures to choose on."""
+        return self.seen(self.data.validation)
 
     @cached_property
     def test(self) -> Own:
         """The test part as the wire shows it; for scoring alone."""
         return self.seen(self.data.test)
 
-    @cached_property
-    def threat(self) -> Threat:
-        """An attacker who knows the architecture and has pictures of their own; no test picture."""
-        setting, encoder = self.setting, self.bundle.encoder
-        return Threat(
-            self.seen(self.data.attacker),
-            self.seen(self.data.validation),
-            setting.size,
-            setting,
-            lambda: encoder.mirror(setting.size, setting.width),
-        )
-
     def seen(self, part: Labelled) -> Own:
         """Pictures with what the frozen encoder makes of them."""
         bundle, run = self.bundle, self.run
         query = lambda pictures, seed: bundle.encode(pictures, run, seed)  # noqa: E731
         encoder = bundle.encoder
-        salt = 1 + [id(p) for p in vars(self.data).values()].index(id(part))
+        data = self.data
+        parts = (data.defender, data.attacker, data.validation, data.test)
+        salt = 1 + [id(p) for p in parts].index(id(part))
         return Own(part, query, encoder.features, salt, encoder.draws)
 
-    def records(self, attacks: Sequence[Attack]) -> list[Record]:
-        """Fit and score what is not yet scored; all records, with floors and ceiling."""
-        records = self.references()
-        for attack in attacks:
-            records += self.part(attack)
-        records += self.ceilings(records)
-        floors: dict[tuple[str, str], float] = {}
-        for r in records:
-            if r.attack in FLOORS:
-                at = (r.subject, r.metric)
-                floors[at] = max(r.value, floors.get(at, r.value))
-        self.show_faces(headline(records, IMAGE, "ms_ssim").attack)
-        return [replace(r, floor=floors.get((r.subject, r.metric))) for r in records]
+    @cached_property
+    def threat(self) -> Threat:
+        """The common attacker, who knows the architecture, and the weights where that helps."""
+        setting, encoder = self.setting, self.bundle.encoder
+        games = self.games
+        threat = Threat(
+            *(self.own, self.validation, setting.size, setting),
+            lambda: encoder.mirror(setting.size, setting.width),
+            encoder if differentiable(encoder, setting.size, self.run) else None,
+            partial(games, labelled=self.data.attacker) if games else None,
+        )
+        path = self.folder / "mirror.safetensors"
+        threat.decoder = partial(kept_network, Mirror(), threat, self.run, path)
+        return threat
 
-    def part(self, attack: Attack) -> list[Record]:
-        """The records of one attack, fitted now unless its file is there already."""
-        path = self.folder / f"{attack.name}.jsonl"
-        checkpoint = path.with_suffix(".ckpt")
-        if not path.exists():
-            network = attack.fit(self.threat, self.run, checkpoint)
-            write_jsonl(path, self.score(attack, network))
-        checkpoint.unlink(missing_ok=True)
-        return read_jsonl(path)
-
-    def score(self, attack: Attack, network: nn.Module) -> list[Record]:
-        """Figures of a fitted attacker on its own validation pictures and on test."""
-        if attack.target == "image":
-            self.keep_faces(attack.name, network, self.test)
-            return [
-                *self.images(attack.name, network, self.threat.validation, "validation"),
-                *self.images(attack.name, network, self.test, "test"),
-            ]
-        own, test = self.logits(network, self.threat.validation), self.logits(network, self.test)
-        return [
-            record
-            for k, subject in enumerate(self.task.private)
-            for record in self.scorer.attribute(attack.name, subject, own[:, k], test[:, k])
-        ]
-
-    def logits(self, network: nn.Module, own: Own) -> NDArray[np.float32]:
-        """(n, labels) outputs of a classifier."""
-        outputs = [apply(network, own.features_of(rows), self.run) for rows in own.chunks()]
-        return torch.cat(outputs).cpu().numpy()
-
-    def images(self, attack: str, network: nn.Module, own: Own, split: str) -> list[Record]:
-        """Records of a decoder's reconstructions."""
-        return self.scorer.images(
-            attack,
-            own.labelled,
-            split,
-            lambda rows: apply(network, own.features_of(rows), self.run),
+    def threat_of(self, knowledge: Knowledge) -> Threat:
+        """What an attacker of this kind is handed."""
+        common = self.threat
+        own, validation = (
+            knowledge.learn(knowledge.see(seen), choosing)
+            for seen, choosing in ((common.own, False), (common.validation, True))
+        )
+        setting = common.setting
+        if knowledge.pictures is not None:
+            passes = STEPS * min(setting.batch_size, len(own)) / len(own)
+            longer = {
+                name: max(getattr(setting, name), passes)
+                for name in ("infer_epochs", "reconstruct_epochs")
+            }
+            setting = Setting(**(vars(setting) | longer))
+        if own.features != common.own.features:
+            return Threat(own, validation, setting.size, setting)
+        return Threat(
+            *(own, validation, setting.size, setting),
+            *(common.mirror, common.encoder, common.games, common.decoder),
         )
 
-    def references(self) -> list[Record]:
-        """The service, the game's own adversaries as the game left them, and the floors."""
-        path = self.folder / "references.jsonl"
+    def lacks(self, part: Part) -> str:
+        """Why an attacker cannot be tried here; empty where it can."""
+        return part.knowledge.why_not or part.attack.lacks(self.threat_of(part.knowledge))
+
+    def guesses(self, part: Part) -> Guesses:
+        """The guesses of one attacker, fitted now unless its file is there already."""
+        path = self.folder / part.file
         checkpoint = path.with_suffix(".ckpt")
         if not path.exists():
-            write_jsonl(path, [*self.players(), *self.floors(checkpoint)])
+            threat = self.threat_of(part.knowledge)
+            given = f"{part.knowledge.given}: " if part.knowledge.given else ""
+            undeclared = "undeclared: " if part.knowledge.subjects == "undeclared" else ""
+            if part.attack == Mirror() and not given:
+                fitted = kept_network(
+                    part.attack, threat, self.run, self.folder / "mirror.safetensors", "attack by "
+                )
+            else:
+                fitted = part.attack.fit(
+                    threat, self.run, checkpoint, f"{given}{undeclared}attack by "
+                )
+            found = self.asked(part.attack, fitted, part.knowledge)
+            write_arrays(path, **found, curve=np.array(fitted.curve))
         checkpoint.unlink(missing_ok=True)
-        return read_jsonl(path)
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files}
 
-    def players(self) -> list[Record]:
-        """C on the public attributes, AC on the private ones, AR on the pictures."""
-        records: list[Record] = []
-        for name, role, subjects in (
-            ("C", SERVICE, self.task.public),
-            ("AC", IN_GAME, self.task.private),
-        ):
+    def asked(self, attack: Attack, fitted: Fitted, knowledge: Knowledge) -> Guesses:
+        """What a fitted attacker guesses of its own validation pictures and of test."""
+        validation, test = knowledge.see(self.validation), knowledge.see(self.test)
+        if attack.target == "image":
+            return self.painted(fitted, validation, test, attack.most)
+        found = {}
+        for split, own in (("validation", validation), ("test", test)):
+            found[split] = outputs(fitted, own, self.run).numpy()
+            if fitted.gallery is not None:
+                known = trial_rows(own.person)[0]
+                raw = [own.pictures(rows) for rows in np.array_split(known, -(-len(known) // 256))]
+                look = [apply(fitted.gallery, torch.from_numpy(p), self.run) for p in raw]
+                found[f"{split}_gallery"] = torch.cat(look).cpu().numpy()
+        return found
+
+    def painted(self, fitted: Any, validation: Own, test: Own, most: int | None = None) -> Guesses:
+        """Quality of every reconstruction, and pictures of the faces the report shows."""
+        found: Guesses = {}
+        for split, own in (("validation", validation), ("test", test)):
+            few = len(own) if most is None else min(most, len(own))
+            rows = np.linspace(0, len(own) - 1, few).round().astype(np.int64)
+            guess = partial(paint, fitted, own, self.run)
+            found |= {
+                f"{split}_{metric}": values
+                for metric, values in self.scorer.compare(own.labelled, rows, guess).items()
+            }
+            found[f"{split}_rows"] = rows
+        exposed = most_exposed(found["test_ms_ssim"], found["test_rows"], test.person)
+        found["exposed_rows"] = exposed
+        found["exposed"] = as_pixels(paint(fitted, test, self.run, exposed))
+        found["faces"] = as_pixels(paint(fitted, test, self.run, self.faces()))
+        return found
+
+    def players(self) -> dict[str, NDArray[np.float64]]:
+        """Probabilities on test by C and by the game's own AC, as the game left them."""
+        found: dict[str, NDArray[np.float64]] = {}
+        for name in ("C", "AC"):
             if name in self.bundle.players:
-                logits = self.logits(self.bundle.players[name], self.test).astype(np.float64)
-                chances = 1 / (1 + np.exp(-logits))
-                for k, subject in enumerate(subjects):
-                    records += self.scorer.naive(role, subject, chances[:, k])
-        if "AR" in self.bundle.players:
-            records += self.images(IN_GAME, self.bundle.players["AR"], self.test, "test")
-        return records
+                logits = outputs(self.bundle.players[name], self.test, self.run)
+                found[name] = torch.sigmoid(logits.double()).numpy()
+        return found
 
-    def floors(self, checkpoint: Path) -> list[Record]:
-        """The floors, or those of the ceiling's audit: they do not depend on the defence."""
-        if self.ceiling is not None:
-            return [
-                replace(r, trial=self.trial, defence=self.defence, seed=self.setting.seed)
-                for r in self.ceiling
-                if r.attack in FLOORS
-            ]
-        decoder = label_decoder(self.data, self.setting, self.run, checkpoint)
-        labels = labels_only(self.data.test)
-        self.keep_faces(LABEL_ONLY, decoder, labels)
-        return [
-            *attribute_floors(self.scorer, self.task),
-            *mean_face(self.scorer),
-            *self.images(LABEL_ONLY, decoder, labels, "test"),
-        ]
+    def reconstructions(self) -> dict[str, Guesses]:
+        """The floors' and the game's own reconstructions, in the form of an attacker's."""
+        path = self.folder / "floors.npz"
+        if path.exists():
+            with np.load(path) as held:
+                flat = {name: held[name] for name in held.files}
+        else:
+            mean = mean_face(self.data.attacker).to(self.run.device)
+            own, test = labels_only(self.data.validation), labels_only(self.data.test)
+            all_found = {
+                LABEL_ONLY: self.painted(self.label_decoder(), own, test),
+                MEAN_FACE: self.painted(lambda f: mean.expand(len(f), -1, -1, -1), own, test),
+            }
+            if "AR" in self.bundle.players:
+                all_found[IN_GAME] = self.painted(
+                    self.bundle.players["AR"], self.validation, self.test
+                )
+            flat = {f"{who}/{k}": v for who, found in all_found.items() for k, v in found.items()}
+            write_arrays(path, **flat)
+        grouped: dict[str, Guesses] = {}
+        for name, values in flat.items():
+            who, _, what = name.partition("/")
+            grouped.setdefault(who, {})[what] = values
+        return grouped
 
-    def ceilings(self, records: Sequence[Record]) -> list[Record]:
-        """The undefended encoder's headline for every subject and metric."""
-        source = records if self.ceiling is None else self.ceiling
-        pairs = dict.fromkeys((r.subject, r.metric) for r in records if r.split == "validation")
-        return [
-            replace(
-                headline(source, *pair),
-                trial=self.trial,
-                defence=self.defence,
-                seed=self.setting.seed,
-                attack=CEILING,
-            )
-            for pair in pairs
-        ]
+    def label_decoder(self) -> Fitted:
+        """A mirror that sees the public labels alone."""
+        own, validation = labels_only(self.data.attacker), labels_only(self.data.validation)
+        path = (self.floor_folder or self.folder) / f"{LABEL_ONLY}.safetensors"
+        threat = Threat(own, validation, self.setting.size, self.setting)
+        return kept_network(Mirror(), threat, self.run, path, "floor: labels to pictures, ")
 
     def faces(self) -> NDArray[np.int64]:
         """Rows of the test pictures that the report shows."""
@@ -218,25 +257,81 @@ class Audit:
         shown: NDArray[np.int64] = np.sort(first)[chosen]
         return shown
 
-    def keep_faces(self, attack: str, decoder: nn.Module, own: Own) -> None:
-        """Keep what a decoder paints of the pictures in `faces`."""
-        painted: Tensor = apply(decoder, own.features_of(self.faces()), self.run)
-        pixels = (painted.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
-        write_arrays(self.folder / f"{attack}.npz", painted=pixels)
-
-    def show_faces(self, strongest: str) -> None:
-        """``faces.npz`` for the report: raw, by the strongest reconstructor, by the floor's."""
-        floor = (self.ceiling_folder or self.folder) / f"{LABEL_ONLY}.npz"
+    def show_faces(self, strongest: str, guesses: Mapping[str, Guesses]) -> None:
+        """The report's pictures: some people, and those whom ``strongest`` exposes most."""
+        pictures, best, floor = self.data.test.pictures, guesses[strongest], guesses[LABEL_ONLY]
         write_arrays(
             self.folder.parent / "faces.npz",
-            raw=self.data.test.pictures[self.faces()],
-            reconstructed=np.load(self.folder / f"{strongest}.npz")["painted"],
-            label_only=np.load(floor)["painted"],
+            raw=pictures[self.faces()],
+            reconstructed=best["faces"],
+            label_only=floor["faces"],
+            attack=np.array(strongest),
+        )
+        exposed, test = best["exposed_rows"], labels_only(self.data.test)
+        place = {int(row): i for i, row in enumerate(best["test_rows"])}
+        write_arrays(
+            self.folder / "faces.npz",
+            worst_raw=pictures[exposed],
+            worst_rebuilt=best["exposed"],
+            worst_label_only=as_pixels(paint(self.label_decoder(), test, self.run, exposed)),
+            worst_ms_ssim=best["test_ms_ssim"][[place[int(row)] for row in exposed]],
             attack=np.array(strongest),
         )
 
 
-def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+def kept_network(
+    attack: Mirror, threat: Threat, run: Run, path: Path, title: str = "attack by "
+) -> Fitted:
+    """A reconstructor whose weights are kept in ``path``; fitted now unless they are there."""
+    if path.exists():
+        network, state = run.place(attack.network(threat)).eval(), load_file(path)
+        curve = tuple(state.pop("curve").tolist())
+        network.load_state_dict(state)
+        return Fitted(network, curve, network=network)
+    checkpoint = path.with_suffix(".ckpt")
+    fitted = attack.fit(threat, run, checkpoint, title)
+    assert fitted.network is not None
+    state = {k: v.cpu().contiguous() for k, v in fitted.network.state_dict().items()}
+    write_atomic(path, as_bytes(state | {"curve": torch.tensor(fitted.curve)}))
+    checkpoint.unlink(missing_ok=True)
+    return fitted
+
+
+def paint(fitted: Any, own: Own, run: Run, rows: NDArray[np.int64]) -> Tensor:
+    """Reconstructions (n, 3, H, W) of the given rows."""
+    return apply(fitted, own.features_of(rows), run)
+
+
+def as_pixels(pictures: Tensor) -> NDArray[np.uint8]:
+    """(n, 3, H, W) in [0, 1] to (n, H, W, 3) in 0..255."""
+    pixels: NDArray[np.uint8] = (
+        (pictures.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
+    )
+    return pixels
+
+
+def most_exposed(
+    quality: NDArray[np.float64], rows: NDArray[np.int64], person: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The rows that were rebuilt best, best first, each of another person."""
+    order = np.argsort(-quality, kind="stable")
+    _, first = np.unique(person[rows[order]], return_index=True)
+    exposed: NDArray[np.int64] = rows[order[np.sort(first)[:FACES]]]
+    return exposed
+
+
+def differentiable(encoder: nn.Module, size: tuple[int, int], run: Run) -> bool:
+    """Whether a gradient that is not zero everywhere comes back through the encoder."""
+    with torch.enable_grad():
+        picture = torch.rand(2, 3, *size, device=run.device, requires_grad=True)
+        features = encoder(picture)
+        if not features.requires_grad:
+            return False
+        slope = torch.autograd.grad(features.float().square().sum(), picture, allow_unused=True)[0]
+    return slope is not None and bool(slope.abs().sum() > 0)
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     """Write arrays as .npz, whole or not at all."""
 
     def write(temporary: Path) -> None:

@@ -6,6 +6,7 @@ holds no code and no pickle.
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepobfuscator.data.batches import as_input
 from deepobfuscator.errors import InputError
@@ -87,11 +88,11 @@ def _remove(*folders: Path) -> None:
 
 
 @torch.no_grad()
-def apply(network: nn.Module, inputs: Tensor, run: Run) -> Tensor:
+def apply(network: Callable[[Tensor], Tensor], inputs: Tensor, run: Run) -> Tensor:
     """``network`` on many inputs, in chunks, as float32 on ``run.device``.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode, if it is one.
         inputs: features, or uint8 pictures (n, H, W, 3).
         run: device and precision.
     """
@@ -117,7 +118,7 @@ def check(folder: Path) -> dict[str, Any]:
     for line in (folder / SUMS).read_text(errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         listed[name] = digest
-    for name in {CARD, "O.safetensors", "C.safetensors"} | set(listed):
+    for name in {CARD, "O.safetensors"} | set(listed):
         path = folder / Path(name).name
         if not path.is_file():
             raise InputError(

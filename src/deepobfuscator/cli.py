@@ -1,30 +1,46 @@
 """The command line: train, audit, compare, report."""
 
 import argparse
-import dataclasses
-import math
+import json
 import shlex
 import sys
-import typing
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
 import deepobfuscator
-from deepobfuscator.config import field_docs
-from deepobfuscator.data.table import Source, Task, parse_source
+from deepobfuscator.attacks._base import SUITES
+from deepobfuscator.data.table import parse_source
 from deepobfuscator.defences._base import Defence
+from deepobfuscator.defences.brought import Brought
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.errors import InputError
+from deepobfuscator.experiments.audits import Order
 from deepobfuscator.experiments.cluster import KINDS, Cluster
-from deepobfuscator.experiments.presets import PRESETS, preset
-from deepobfuscator.experiments.trial import Trial, Workshop, compare
-from deepobfuscator.game import Setting
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.experiments.workshop import Workshop, compare
+from deepobfuscator.files import write_atomic
+from deepobfuscator.nn.brought import open_encoder
+from deepobfuscator.options import (
+    Parser,
+    fields_of,
+    given_fields,
+    listed_names,
+    peek,
+    trial_given,
+    trial_of,
+    trial_options,
+)
+from deepobfuscator.records import IDENTITY, IMAGE
+from deepobfuscator.report.audit_page import write_audit_page
+from deepobfuscator.report.gates import EXCEEDED, WEAK, Gate, parse_gate
 from deepobfuscator.report.page import write_page
-from deepobfuscator.report.runs import find_runs
+from deepobfuscator.report.runs import find_runs, read_run
+from deepobfuscator.report.summary import summarise, write_summary
 from deepobfuscator.report.tables import utility_and_leakage
 from deepobfuscator.runtime import (
     RankLostError,
@@ -35,31 +51,28 @@ from deepobfuscator.runtime import (
     resolve_device,
 )
 
-TRIAL_OPTIONS = ("limit", "split_seed", "protocol", "precision", "skip_bad")
-"""Fields of `Trial` that are options of their own."""
-
-
 EXAMPLES = """examples:
   deepobfuscator compare                                   built-in faces, every defence
   deepobfuscator train --data celeba:PATH --public Smiling --private Male --out runs/smile
-  deepobfuscator audit runs/smile
+  deepobfuscator audit runs/smile --suite standard --fail-if "Male.excess > 0.05"
+  deepobfuscator audit encoder.onnx --data folder:PATH --public A --private B,C --out audits/mine
   deepobfuscator report runs/ -o report.html
 
 Every command goes on where it was stopped, and does nothing twice."""
 
+AUDIT = """Attack a trained run, or an encoder made elsewhere, with fresh attackers.
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Complain as everything else does."""
-        raise InputError(f"{message} (see {self.prog} --help)")
+A run folder brings its pictures and its task. An .onnx file (one float input n x 3 x H x W in
+[0, 1], the batch free) or a torch module (MODULE:ATTRIBUTE) needs --data, --public and --private.
+Its ceiling is the same suite on raw pictures, a run's is an undefended encoder, trained if needed.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code.
 
-    0 done, 1 another process of the training is gone, 2 bad input, 130 interrupted.
+    0 done, 1 another process of the training is gone, 2 bad input, 3 a limit of --fail-if is
+    exceeded, 4 the attack is too weak to tell whether it is, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -67,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser(arguments).parse_args(arguments)
         if options.run is not _train:
             alone()
-        options.run(options, shlex.join(["deepobfuscator", *arguments]))
+        code = options.run(options, shlex.join(["deepobfuscator", *arguments]))
     except InputError as error:
         print(f"deepobfuscator: error: {error}", file=sys.stderr)
         return 2
@@ -80,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    return 0
+    return int(code or 0)
 
 
 def _parser(arguments: Sequence[str]) -> Parser:
@@ -95,38 +108,59 @@ def _parser(arguments: Sequence[str]) -> Parser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     train = _command(commands, "train", "Train a defence and keep it as a bundle.", _train)
-    _trial_options(train)
+    trial_options(train)
     train.add_argument("--trial", type=Path, help="repeat the trial in this trial.json")
     train.add_argument("--out", type=Path, help="run folder (default: runs/DEFENCE-KEY)")
     train.add_argument(
         "--defence",
-        help=f"one of {', '.join(Defence.members())} (default: {DeepObfuscator.name}); "
+        help=f"one of {', '.join(trainable())} (default: {DeepObfuscator.name}); "
         "with --help, shows its own options below",
     )
-    chosen = _peek(arguments, "--defence") or DeepObfuscator.name
-    _fields(train.add_argument_group(f"options of {chosen}"), Defence.find(chosen))
+    chosen = peek(arguments, "--defence") or DeepObfuscator.name
+    fields_of(train.add_argument_group(f"options of {chosen}"), Defence.find(chosen))
 
     audit = _command(
         commands,
         "audit",
-        "Attack a trained run with fresh attackers; train its undefended ceiling if needed.",
+        "Attack a trained run, or an encoder made elsewhere, with fresh attackers.",
         _audit,
     )
-    audit.add_argument("run_folder", type=Path, metavar="RUN", help="a folder made by train")
+    audit.description = AUDIT
+    audit.formatter_class = argparse.RawDescriptionHelpFormatter
+    audit.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a folder made by train, an .onnx file, or MODULE:ATTRIBUTE (a torch module)",
+    )
+    _suite_options(audit)
+    audit.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar='"SUBJECT.METRIC > NUMBER"',
+        help="exit with 3 where the upper bound of the strongest attacker exceeds the number, and "
+        'with 4 where the attack is too weak to tell, as in "Male.excess > 0.05"; may be repeated',
+    )
     _report_options(audit)
-    audit.add_argument("-o", "--output", type=Path, help="page (default: RUN/report.html)")
+    audit.add_argument(
+        "-o", "--output", type=Path, help="page (default: report.html in the folder)"
+    )
+    audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
+    audit.add_argument("--defender-data", help="what an encoder made elsewhere was trained on")
+    trial_options(audit)
 
     contest = _command(
         commands, "compare", "Train and audit defences side by side, one report.", _compare
     )
-    _trial_options(contest)
+    trial_options(contest)
     contest.add_argument(
         "--defences",
         nargs="+",
-        default=list(Defence.members()),
+        default=trainable(),
         metavar="NAME",
         help="which to compare (default: all)",
     )
+    _suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
     side = contest.add_argument_group("trials side by side (pip install 'deepobfuscator[cluster]')")
@@ -158,113 +192,52 @@ def _command(commands: Any, name: str, description: str, run: Any) -> Parser:
     return parser
 
 
-def _trial_options(parser: Parser) -> None:
-    kinds = ", ".join(k if k == "synthetic" else f"{k}:PATH" for k in Source.members())
-    presets = "; ".join(f"{name}: {p.purpose}" for name, p in PRESETS.items())
-    what = parser.add_argument_group("pictures and task")
-    what.add_argument("--data", help=f"one of {kinds} (default: synthetic)")
-    for side in ("public", "private"):
-        default = getattr(Trial().task, side)
-        what.add_argument(
-            f"--{side}",
-            nargs="+",
-            metavar="NAME",
-            help=f"{side} attributes, separated by blanks or commas (default: {default[0]})",
-        )
-    _fields(what, Trial, ("limit", "split_seed", "protocol", "skip_bad"))
-    how = parser.add_argument_group("size, length, precision (defaults are those of small)")
-    how.add_argument("--preset", help=presets.replace("%", "%%"))
-    _fields(how, Setting)
-    _fields(how, Trial, ("precision",))
+def trainable() -> list[str]:
+    """Names of the defences that can be trained."""
+    return [name for name, kind in Defence.members().items() if kind.trains]
+
+
+def _defence(name: str) -> type[Defence]:
+    kind = Defence.find(name)
+    if not kind.trains:
+        raise InputError(f"{name} is not trained: take one of {', '.join(trainable())}")
+    return kind
+
+
+def _suite_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--suite",
+        default=SUITES[0],
+        help=f"how many attackers: {', '.join(SUITES)}, each with all of the one before "
+        f"(default: {SUITES[0]})",
+    )
+    parser.add_argument(
+        "--other-data",
+        help="pictures for an attacker who has none like the defender's, from the standard suite "
+        "on (default: drawn faces, where the data itself is not drawn)",
+    )
+
+
+def _order(options: argparse.Namespace) -> Order:
+    other = options.other_data
+    return Order(options.suite, None if other is None else parse_source(other))
 
 
 def _report_options(parser: Parser) -> None:
     parser.add_argument("--no-faces", action="store_true", help="a page without any picture")
 
 
-def _fields(parser: Any, kind: type, only: Sequence[str] | None = None) -> None:
-    """An option for each field of a dataclass, explained by the field's docstring line."""
-    docs, hints = field_docs(kind), typing.get_type_hints(kind)
-    for f in dataclasses.fields(kind):
-        if only is not None and f.name not in only:
-            continue
-        option, text = f"--{f.name.replace('_', '-')}", docs[f.name].replace("%", "%%")
-        if hints[f.name] is bool:
-            parser.add_argument(option, action="store_true", default=None, help=text)
-            continue
-        default = "x".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
-        hint = hints[f.name]
-        named = next(k for k in (int, float, str, tuple) if k in (hint, *typing.get_args(hint)))
-        parser.add_argument(
-            option,
-            type=_size if f.name == "size" else _number if named is float else named,
-            metavar="HxW" if f.name == "size" else f.name.split("_")[-1].upper(),
-            help=text + ("" if default is None else f" (default: {default})"),
-        )
-
-
-def _number(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return number
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, as in 216x176")
-    return int(height), int(width)
-
-
-def _peek(arguments: Sequence[str], option: str) -> str | None:
-    """The value of an option on which other options depend, before parsing."""
-    for i, argument in enumerate(arguments):
-        if argument.startswith(f"{option}="):
-            return argument.partition("=")[2]
-        if argument == option and i + 1 < len(arguments):
-            return arguments[i + 1]
-    return None
-
-
-def _given(options: argparse.Namespace, kind: type) -> dict[str, Any]:
-    names = [f.name for f in dataclasses.fields(kind)]
-    return {n: v for n in names if (v := getattr(options, n, None)) is not None}
-
-
-def _names(given: Sequence[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
-    if given is None:
-        return default
-    return tuple(name for word in given for name in word.split(",") if name)
-
-
-def _trial(options: argparse.Namespace, defence: Defence) -> Trial:
-    chosen, base = preset(options.preset or "small"), Trial()
-    given = {n: v for n in TRIAL_OPTIONS if (v := getattr(options, n)) is not None}
-    return Trial(
-        source=parse_source(options.data or base.source.name),
-        task=Task(
-            _names(options.public, base.task.public), _names(options.private, base.task.private)
-        ),
-        defence=defence,
-        setting=Setting(**(chosen.setting | _given(options, Setting))),
-        **(chosen.trial | given),
-    )
-
-
 def _train(options: argparse.Namespace, command: str) -> None:
-    kind = Defence.find(options.defence or DeepObfuscator.name)
+    kind = _defence(options.defence or DeepObfuscator.name)
     if options.trial is not None:
-        brought = ("data", "public", "private", "preset", "defence", *TRIAL_OPTIONS)
-        given = [n for n in brought if getattr(options, n) is not None]
-        given += [*_given(options, Setting), *_given(options, kind)]
-        if given:
+        if given := trial_given(options, kind):
             raise InputError(
-                f"--trial brings its own settings: drop --{given[0].replace('_', '-')}, or change "
-                f"a copy of {options.trial}"
+                f"--trial brings its own settings: drop {given}, or change a copy of "
+                f"{options.trial}"
             )
         trial = Trial.read(options.trial)
     else:
-        trial = _trial(options, kind(**_given(options, kind)))
+        trial = trial_of(options, kind(**given_fields(options, kind)))
     out: Path = options.out or Path("runs") / f"{trial.defence.name}-{trial.key}"
     device, rank, ranks = join_ranks(options.device)
     Workshop(device, command, rank, ranks).train(trial, out)
@@ -273,26 +246,69 @@ def _train(options: argparse.Namespace, command: str) -> None:
         print(f"trained: {out}\nnext: deepobfuscator audit {shlex.quote(str(out))}")
 
 
-def _audit(options: argparse.Namespace, command: str) -> None:
-    folder: Path = options.run_folder
-    Workshop(resolve_device(options.device), command).audit(folder)
-    _show([folder], options.output or folder / "report.html", not options.no_faces, command)
+def _audit(options: argparse.Namespace, command: str) -> int:
+    gates = [parse_gate(text) for text in options.fail_if]
+    order = _order(options)
+    shop = Workshop(resolve_device(options.device), command)
+    target = options.target
+    if Path(target).is_dir():
+        if given := trial_given(options) or ("--out" if options.out else None):
+            raise InputError(f"{target} brings its own settings: drop {given}")
+        folder = Path(target)
+        trial = Trial.read(folder / "trial.json") if (folder / "trial.json").is_file() else None
+    elif target.endswith(".onnx") or ":" in target:
+        trial = trial_of(options, Brought.of(target))
+        encoder = open_encoder(target, options.size)
+        trial = replace(trial, setting=replace(trial.setting, size=encoder.size))
+        folder = options.out or Path("runs") / f"audit-{trial.key}"
+    else:
+        raise InputError(
+            f"no run folder {target}: name a folder made by train, an .onnx file, or "
+            "MODULE:ATTRIBUTE"
+        )
+    if trial is not None:
+        audited = (*trial.source.read().attributes, IMAGE, IDENTITY) if gates else ()
+        for gate in gates:
+            gate.check([name for name in audited if name not in trial.task.public])
+        if not trial.defence.trains:
+            shop.train(trial, folder)
+    shop.audit(folder, order=order)
+    page = options.output or folder / "report.html"
+    return _show_audit(folder, page, gates, not options.no_faces)
+
+
+def _show_audit(folder: Path, page: Path, gates: Sequence[Gate], faces: bool) -> int:
+    """Judge the gates, write summary and page, say the verdict; gives the exit code."""
+    outcomes = [gate.judge(read_run(folder).records) for gate in gates]
+    notes = folder / "audit" / "notes.json"
+    told = json.loads(notes.read_text()) | {"gates": [asdict(outcome) for outcome in outcomes]}
+    write_atomic(notes, f"{json.dumps(told, indent=1)}\n".encode())
+    run = read_run(folder)
+    write_summary(run, folder / "audit.json")
+    write_audit_page(run, page, faces)
+    print(summarise(run)["verdict"]["line"])
+    for outcome in outcomes:
+        upper = "not attacked" if outcome.upper is None else f"at most {outcome.upper:.3f}"
+        print(f"{outcome.outcome}: {outcome.rule} ({upper})")
+    print(f"summary: {folder / 'audit.json'}\nreport: {page}")
+    found = [outcome.outcome for outcome in outcomes]
+    return 3 if EXCEEDED in found else 4 if WEAK in found else 0
 
 
 def _compare(options: argparse.Namespace, command: str) -> None:
     if options.seeds is not None and options.seeds < 1:
         raise InputError("--seeds must be at least 1")
-    defences = [Defence.find(name)() for name in _names(options.defences, ())]
-    trial = _trial(options, DeepObfuscator())
+    defences = [_defence(name)() for name in listed_names(options.defences)]
+    trial, order = trial_of(options, DeepObfuscator()), _order(options)
     out: Path = options.out or Path("runs") / f"compare-{trial.key}"
     shop = Workshop(resolve_device(options.device), command)
     ahead = None
     if options.jobs is not None:
         cluster = Cluster(options.jobs, options.cluster or "local", tuple(options.slurm or ()))
-        ahead = lambda trials: cluster.run(shop, trials, out)  # noqa: E731
+        ahead = lambda trials: cluster.run(shop, trials, out, order)  # noqa: E731
     elif options.cluster or options.slurm:
         raise InputError("--cluster and --slurm need --jobs N")
-    folders = compare(shop, trial, defences, out, options.seeds, ahead)
+    folders = compare(shop, trial, defences, out, options.seeds, order, ahead)
     _show(folders, out / "report.html", not options.no_faces, command)
 
 

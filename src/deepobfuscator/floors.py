@@ -5,16 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
-from deepobfuscator.attacks._base import Own, Threat
+from deepobfuscator.attacks._base import Fitted
+from deepobfuscator.attacks._threat import Own, Threat
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.data.batches import Data, Labelled
-from deepobfuscator.data.table import Task
 from deepobfuscator.game import Setting
-from deepobfuscator.records import LABEL_ONLY, MAJORITY, MEAN_FACE, Record, select
 from deepobfuscator.runtime import Run
-from deepobfuscator.scoring import Scorer
+from deepobfuscator.scoring import Scores
 
 
 def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -23,47 +22,37 @@ def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
     return combination
 
 
-def label_table(part: Labelled, k: int) -> NDArray[np.float64]:
-    """How often private attribute ``k`` is present for each combination of public labels.
+def label_table(public: NDArray[np.uint8], hidden: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """How often an attribute ``hidden`` (n,) is present for each combination of public labels.
 
     No predictor from the labels alone beats this table; a combination that was never seen gets
     the overall rate. Shape (2^M,).
     """
-    labels = part.private[:, k].astype(np.float64)
-    cells = 1 << part.public.shape[1]
-    count = np.bincount(codes(part.public), minlength=cells)
-    present = np.bincount(codes(part.public), weights=labels, minlength=cells)
+    labels = hidden.astype(np.float64)
+    cells = 1 << public.shape[1]
+    count = np.bincount(codes(public), minlength=cells)
+    present = np.bincount(codes(public), weights=labels, minlength=cells)
     return np.where(count > 0, present / np.maximum(count, 1), labels.mean())
 
 
-def attribute_floors(scorer: Scorer, task: Task) -> list[Record]:
-    """The majority class of every attribute, and for the private ones the best guess from the
-    true public labels alone.
-    """
-    own, validation, test = scorer.data.attacker, scorer.data.validation, scorer.data.test
-    records: list[Record] = []
-    for subject in (*task.public, *task.private):
-        rate = scorer.labels(own, subject).mean()
-        always = [np.full(len(part), rate) for part in (validation, test)]
-        records += scorer.attribute(MAJORITY, subject, *always)
-    for k, subject in enumerate(task.private):
-        table = label_table(own, k)
-        from_labels = [table[codes(part.public)] for part in (validation, test)]
-        records += scorer.attribute(LABEL_ONLY, subject, *from_labels)
-    return select(records, split="test")
+def majority(data: Data, hidden: NDArray[np.uint8]) -> Scores:
+    """Everybody gets the attribute's rate among the attacker's own."""
+    rate = float(hidden.mean())
+    return np.full(len(data.validation), rate), np.full(len(data.test), rate)
 
 
-def mean_face(scorer: Scorer) -> list[Record]:
-    """Guessing the mean of the attacker's own pictures for everybody."""
-    part = scorer.data.attacker
+def from_labels(data: Data, hidden: NDArray[np.uint8]) -> Scores:
+    """The best guess from the true public labels, learned from the attacker's own ``hidden``."""
+    table = label_table(data.attacker.public, hidden)
+    return table[codes(data.validation.public)], table[codes(data.test.public)]
+
+
+def mean_face(part: Labelled) -> Tensor:
+    """The mean of the attacker's own pictures, (3, H, W) in [0, 1]."""
     total = np.zeros(part.pictures.shape[1:], dtype=np.float64)
     for rows in np.array_split(np.arange(len(part)), -(-len(part) // 1024)):
         total += part.pictures[rows].sum(0, dtype=np.float64)
-    mean = torch.from_numpy(total / len(part) / 255).float().permute(2, 0, 1)
-    face = mean.to(scorer.run.device)
-    return scorer.images(
-        MEAN_FACE, scorer.data.test, "test", lambda rows: face.expand(len(rows), -1, -1, -1)
-    )
+    return torch.from_numpy(total / len(part) / 255).float().permute(2, 0, 1)
 
 
 def labels_only(part: Labelled) -> Own:
@@ -72,8 +61,13 @@ def labels_only(part: Labelled) -> Own:
     return Own(part, None, (part.public.shape[1],), kept={False: labels, True: labels})
 
 
-def label_decoder(data: Data, setting: Setting, run: Run, checkpoint: Path) -> nn.Module:
+def label_decoder(data: Data, setting: Setting, run: Run, checkpoint: Path) -> Fitted:
     """The mirror of Table 1 and its loss, fitted on the public labels instead of features."""
     own, validation = labels_only(data.attacker), labels_only(data.validation)
     threat = Threat(own, validation, setting.size, setting)
     return Mirror().fit(threat, run, checkpoint, "floor: labels to pictures, ")
+
+
+def signs(part: Labelled) -> NDArray[np.float32]:
+    """(n, M) public labels as -1 and 1: people who share them are alike."""
+    return 2 * part.public.astype(np.float32) - 1

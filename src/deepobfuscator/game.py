@@ -27,7 +27,7 @@ class Setting:
     """How long and how large everything trains: what all defences of a comparison share."""
 
     size: tuple[int, int] = (64, 64)
-    """Height and width of the pictures in px; multiples of 4, from 32 up."""
+    """Height and width of the pictures in px; from 32 up, and to train multiples of 4."""
     width: float = 0.25
     """Channel multiplier of every network; 1 is the paper's."""
     batch_size: int = 64
@@ -48,12 +48,10 @@ class Setting:
     """Draws initial weights, batches and noise."""
 
     def __post_init__(self) -> None:
-        for side in self.size:
-            if side % 4 or side < 32:
-                raise InputError(
-                    f"--size {self.size[0]}x{self.size[1]}: height and width must be multiples "
-                    "of 4 from 32 up"
-                )
+        if min(self.size) < 32:
+            raise InputError(
+                f"--size {self.size[0]}x{self.size[1]}: height and width must be at least 32"
+            )
         for name in ("width", "learning_rate", "epochs", "infer_epochs", "reconstruct_epochs"):
             if not getattr(self, name) > 0:
                 raise InputError(f"--{name.replace('_', '-')} must be above 0")

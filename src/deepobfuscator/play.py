@@ -7,7 +7,7 @@ that a checkpoint is the players, their optimisers and a position.
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -121,7 +121,8 @@ def play(
 
     Returns:
         The training curves: one dict for every 100 batches (fewer in short phases) with phase,
-        batch (over all phases), epoch and the mean of each loss computed since the last.
+        batch (over all phases), epoch and the mean of each loss computed since the last; where a
+        phase has a score, one dict for every epoch with phase, batch and score.
 
     Raises:
         InputError: a loss is not finite any more, the checkpoint is of another game, or the
@@ -172,7 +173,9 @@ def play(
                     done = sum(lengths[:index]) + at.batch
                     _point(at, phase.name, done, at.batch / per_epoch, run)
                 if phase.score and (at.batch % per_epoch == 0 or at.batch == total):
-                    _keep_best(at, phase, players)
+                    done = sum(lengths[:index]) + at.batch
+                    score = _keep_best(at, phase.score, phase.movers, players)
+                    at.history.append({"phase": phase.name, "batch": done, "score": score})
                 bar.advance()
                 saver.maybe(at)
             _restore_best(at, players)
@@ -205,17 +208,19 @@ def _point(at: _Position, phase: str, batch: int, epoch: float, run: Run) -> Non
     at.sums, at.counts = {}, {}
 
 
-def _keep_best(at: _Position, phase: Phase, players: Players) -> None:
-    assert phase.score is not None
-    for name in phase.movers:
+def _keep_best(
+    at: _Position, judge: Callable[[Players], float], movers: Sequence[str], players: Players
+) -> float:
+    for name in movers:
         players[name].eval()
-    score = phase.score(players)
+    score = judge(players)
     if score > at.best_score:
         at.best_score = score
         at.best = {
             name: {k: v.detach().clone() for k, v in players[name].state_dict().items()}
-            for name in phase.movers
+            for name in movers
         }
+    return score
 
 
 def _restore_best(at: _Position, players: Players) -> None:

@@ -13,14 +13,31 @@ from deepobfuscator.files import write_atomic
 
 K = TypeVar("K")
 
-IMAGE = "image"
-"""The subject of a reconstruction; every other subject is an attribute's name."""
+IMAGE, IDENTITY = "image", "identity"
+"""The subjects of a reconstruction and of re-identification; any other is an attribute's name."""
 
-SERVICE, IN_GAME, CEILING = "service", "in-game", "ceiling"
+SERVICE, IN_GAME, CEILING, MAXIMUM = "service", "in-game", "ceiling", "maximum"
 MAJORITY, LABEL_ONLY, MEAN_FACE = "majority", "label-only", "mean-face"
 FLOORS = (MAJORITY, LABEL_ONLY, MEAN_FACE)
-REFERENCES = (SERVICE, IN_GAME, CEILING, *FLOORS)
-"""Attack names that are no fresh attackers: the service, the game's own, ceiling, floors."""
+REFERENCES = (SERVICE, IN_GAME, CEILING, MAXIMUM, *FLOORS)
+"""Attack names that are no fresh attackers: the service, the game's own, ceiling, the highest of
+all fresh attackers with its simultaneous interval, floors."""
+
+LABELS, ANSWER, SHUFFLED = "public labels", "service's answer alone", "shuffled pairs"
+"""Values of `Record.given`: features and true public labels; C's output and no features; the
+negative control. Others are a budget ("200 pictures") or spell out a further threat."""
+
+EXCESS, OVER_SERVICE, P_HOLM = "excess", "excess_over_service", "p_holm"
+"""Metrics of a comparison: attacker minus label-only floor, paired over people (of balanced
+accuracy, of MS-SSIM, of verification AUC); attacker minus what C's answer alone gives; Holm's p."""
+
+HEADLINE_METRIC = {IMAGE: "ms_ssim", IDENTITY: "auc"}
+"""What a headline attacker is chosen by, where it is not balanced accuracy."""
+
+
+def headline_metric(subject: str) -> str:
+    """The metric that comes first for ``subject``; attackers are chosen by it."""
+    return HEADLINE_METRIC.get(subject, "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -34,9 +51,11 @@ class Record:
     attack: str
     """Name of the attack, or one of `REFERENCES`."""
     subject: str
-    """An attribute's name, or ``image``."""
+    """An attribute's name, ``image`` or ``identity``."""
     metric: str
-    """accuracy, balanced_accuracy, auc (fractions); ms_ssim, ssim (at most 1); psnr (dB)."""
+    """accuracy, balanced_accuracy, auc (fractions), mcc (-1 to 1); ms_ssim, ssim (at most 1), psnr
+    (dB), ms_ssim_worst (the 5 % best rebuilt pictures); auc, eer, rank1 of an identity; excess,
+    excess_over_service (differences); p_holm."""
     value: float
     """The figure."""
     low: float
@@ -55,6 +74,8 @@ class Record:
     """Seed of the trial."""
     detail: str = ""
     """What the figure depends on: the scales of an MS-SSIM, where a threshold was chosen."""
+    given: str = ""
+    """What this attacker had that others had not, or had less of; empty for the common threat."""
 
 
 def select(records: Iterable[Record], **wanted: object) -> list[Record]:
@@ -70,23 +91,25 @@ def group(records: Iterable[Record], by: Callable[[Record], K]) -> dict[K, list[
     return groups
 
 
-def fresh(records: Iterable[Record], subject: str, metric: str) -> list[Record]:
+def fresh(records: Iterable[Record], subject: str, metric: str, given: str = "") -> list[Record]:
     """Test figures of the fresh attackers on one subject and metric."""
-    of_test = select(records, subject=subject, metric=metric, split="test")
+    of_test = select(records, subject=subject, metric=metric, split="test", given=given)
     return [r for r in of_test if r.attack not in REFERENCES]
 
 
-def headline(records: Iterable[Record], subject: str, metric: str) -> Record:
+def headline(records: Iterable[Record], subject: str, metric: str, given: str = "") -> Record:
     """The attacker that was best on its own validation pictures, as scored once on test.
 
-    ``records`` are those of one trial.
+    ``records`` are those of one trial. The attacker is chosen by `headline_metric`, whatever
+    ``metric`` is asked for.
 
     Raises:
         KeyError: no fresh attacker was scored on this subject and metric.
     """
     records = list(records)
-    tests = {r.attack: r for r in fresh(records, subject, metric)}
-    own = select(records, subject=subject, metric=metric, split="validation")
+    tests = {r.attack: r for r in fresh(records, subject, metric, given)}
+    wanted = {"subject": subject, "metric": headline_metric(subject), "given": given}
+    own = select(records, split="validation", **wanted)
     chosen = max((r for r in own if r.attack in tests), key=lambda r: r.value, default=None)
     if chosen is None:
         raise KeyError(f"no fresh attacker on {subject} by {metric}")

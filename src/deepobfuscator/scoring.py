@@ -1,7 +1,10 @@
-"""Scores: guesses against the truth of one part, as records."""
+"""Scores: what attackers guessed against the truth, as records. Every figure of one subject comes
+from the same resampled people, so that differences are paired.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -14,16 +17,24 @@ from deepobfuscator.data.batches import Data, Labelled, as_input
 from deepobfuscator.data.table import Task
 from deepobfuscator.quality import (
     METRICS,
+    Bootstrap,
     Measured,
+    Sample,
     best_threshold,
     describe_ms_ssim,
-    measure,
-    measure_mean,
     ms_ssim,
     psnr,
+    simultaneous,
     ssim,
 )
-from deepobfuscator.records import IMAGE, Record
+from deepobfuscator.records import (
+    EXCESS,
+    IMAGE,
+    LABEL_ONLY,
+    MAXIMUM,
+    Record,
+    headline_metric,
+)
 from deepobfuscator.runtime import Run
 
 IMAGE_METRICS = {"ms_ssim": ms_ssim, "ssim": ssim, "psnr": psnr}
@@ -32,8 +43,14 @@ IMAGE_METRICS = {"ms_ssim": ms_ssim, "ssim": ssim, "psnr": psnr}
 Painter: TypeAlias = Callable[[NDArray[np.int64]], Tensor]
 """Rows of a part to guessed pictures (n, 3, H, W) in [0, 1]."""
 
+Scores: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""One attribute's scores on validation (n,) and on test (m,)."""
 
-@dataclass(frozen=True)
+Samples: TypeAlias = dict[str, Sample]
+"""Test figures of one attacker by metric."""
+
+
+@dataclass
 class Scorer:
     """Makes the records of one trial; floors are set when all parts of an audit are there."""
 
@@ -50,62 +67,130 @@ class Scorer:
     run: Run
     """Where pictures are compared."""
 
+    @cached_property
+    def boot(self) -> dict[str, Bootstrap]:
+        """Resampled people of validation and of test."""
+        return {
+            split: Bootstrap(part.people)
+            for split, part in (("validation", self.data.validation), ("test", self.data.test))
+        }
+
+    def part(self, split: str) -> Labelled:
+        """The pictures of a split."""
+        return self.data.validation if split == "validation" else self.data.test
+
     def labels(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
-        """(n,) values of a public or private attribute."""
+        """(n,) values of an attribute."""
         if subject in self.task.public:
             return part.public[:, self.task.public.index(subject)]
-        return part.private[:, self.task.private.index(subject)]
+        if subject in self.task.private:
+            return part.private[:, self.task.private.index(subject)]
+        assert part.undeclared is not None
+        return part.undeclared[:, self.data.undeclared.index(subject)]
 
     def attribute(
-        self, attack: str, subject: str, own: NDArray[np.floating], test: NDArray[np.floating]
-    ) -> list[Record]:
-        """Records of scores of one attribute on validation (``own``) and on test.
+        self,
+        attack: str,
+        subject: str,
+        scores: Scores,
+        given: str = "",
+        metrics: Sequence[str] = METRICS,
+        order: Callable[[int], NDArray[np.int64]] = np.arange,
+    ) -> tuple[list[Record], Samples]:
+        """Records on validation and on test, and the test figures for comparisons.
 
-        Thresholds are chosen on validation, one for each metric that has one.
+        Thresholds are chosen on validation, one for each metric that has one. ``order`` gives
+        the row whose label is held against each score.
         """
-        parts = (self.data.validation, own, "validation"), (self.data.test, test, "test")
-        records = []
-        for metric in METRICS:
+        own, test = scores
+        records, samples = list[Record](), Samples()
+        truth = self.labels(self.data.validation, subject)[order(len(own))]
+        for metric in metrics:
             threshold, detail = 0.0, ""
             if metric != "auc":
-                threshold = best_threshold(own, self.labels(self.data.validation, subject), metric)
+                threshold = best_threshold(own, truth, metric)
                 detail = "threshold chosen on validation"
-            for part, scores, split in parts:
-                labels = self.labels(part, subject)
-                measured = measure(metric, scores, labels, part.people, threshold)
-                records.append(self.record(attack, subject, metric, measured, part, split, detail))
-        return records
+            for split, guess in (("validation", own), ("test", test)):
+                labels = self.labels(self.part(split), subject)[order(len(guess))]
+                sample = self.boot[split].attribute(metric, guess, labels, threshold)
+                records.append(
+                    self.record(
+                        attack, subject, metric, sample.interval(), split, detail, given=given
+                    )
+                )
+                if split == "test":
+                    samples[metric] = sample
+        return records, samples
 
     def naive(self, attack: str, subject: str, chances: NDArray[np.floating]) -> list[Record]:
         """Records of probabilities on test, with the threshold 1/2 that nobody tuned."""
-        test = self.data.test
-        labels = self.labels(test, subject)
+        labels = self.labels(self.data.test, subject)
         return [
             self.record(
                 *(attack, subject, metric),
-                measure(metric, chances, labels, test.people, 0.5),
-                *(test, "test", "" if metric == "auc" else "threshold 1/2"),
+                self.boot["test"].attribute(metric, chances, labels, 0.5).interval(),
+                *("test", "" if metric == "auc" else "threshold 1/2"),
             )
             for metric in METRICS
         ]
 
-    def images(self, attack: str, part: Labelled, split: str, guess: Painter) -> list[Record]:
-        """Records of guessed pictures (in [0, 1]) against the true ones."""
+    def compare(
+        self, part: Labelled, rows: NDArray[np.int64], guess: Painter
+    ) -> dict[str, NDArray[np.float64]]:
+        """Each of `IMAGE_METRICS` of guessed pictures against the true ones, (len(rows),)."""
         values: dict[str, list[Tensor]] = {m: [] for m in IMAGE_METRICS}
         with torch.no_grad():
-            for rows in np.array_split(np.arange(len(part)), -(-len(part) // CHUNK)):
-                truth, guessed = as_input(part.pictures[rows], self.run.device), guess(rows)
+            for some in np.array_split(rows, -(-len(rows) // CHUNK)):
+                truth, guessed = as_input(part.pictures[some], self.run.device), guess(some)
                 for metric, function in IMAGE_METRICS.items():
                     values[metric].append(function(guessed, truth).cpu())
-        scales = describe_ms_ssim(min(part.pictures.shape[1:3]))
+        return {m: torch.cat(v).numpy().astype(np.float64) for m, v in values.items()}
+
+    def images(
+        self,
+        attack: str,
+        split: str,
+        values: Mapping[str, NDArray[np.float64]],
+        rows: NDArray[np.int64],
+        given: str = "",
+    ) -> tuple[list[Record], Samples]:
+        """Records of what `compare` gave for ``rows`` of a split."""
+        boot, samples = self.boot[split], Samples()
+        for metric in IMAGE_METRICS:
+            samples[metric] = boot.mean(values[metric], rows)
+        samples["ms_ssim_worst"] = boot.worst(values["ms_ssim"], rows=rows)
+        scales = describe_ms_ssim(min(self.data.test.pictures.shape[1:3]))
         return [
             self.record(
-                *(attack, IMAGE, metric),
-                measure_mean(torch.cat(values[metric]).numpy(), part.people),
-                *(part, split, scales if metric == "ms_ssim" else ""),
+                *(attack, IMAGE, metric, sample.interval(), split),
+                scales if metric.startswith("ms_ssim") else "",
+                given=given,
+                rows=rows,
             )
-            for metric in IMAGE_METRICS
+            for metric, sample in samples.items()
+        ], samples
+
+    def compared(
+        self,
+        subject: str,
+        attackers: Mapping[str, Samples],
+        excesses: Mapping[str, Sample],
+        rows: NDArray[np.int64] | None = None,
+    ) -> list[Record]:
+        """Each attacker's excess over the label-only floor, and the highest of all attackers."""
+        over = f"over {LABEL_ONLY}"
+        records = [
+            self.record(attack, subject, EXCESS, sample.interval(), "test", over, "", rows)
+            for attack, sample in excesses.items()
         ]
+        metric = headline_metric(subject)
+        figures = {attack: samples[metric] for attack, samples in attackers.items()}
+        for name, samples in ((metric, figures), (EXCESS, dict(excesses))):
+            if samples:
+                best = max(samples, key=lambda a: samples[a].value)
+                highest = simultaneous(list(samples.values()))
+                records.append(self.record(MAXIMUM, subject, name, highest, "test", best, "", rows))
+        return records
 
     def record(
         self,
@@ -113,12 +198,14 @@ class Scorer:
         subject: str,
         metric: str,
         measured: Measured,
-        part: Labelled,
         split: str,
         detail: str = "",
+        given: str = "",
+        rows: NDArray[np.int64] | None = None,
     ) -> Record:
         """A record of this trial; its floor is set when all parts are there."""
-        people = len(np.unique(part.people)) if self.data.known_people else None
+        who = self.part(split).people
+        who = who if rows is None else who[rows]
         return Record(
             trial=self.trial,
             defence=self.defence,
@@ -129,9 +216,10 @@ class Scorer:
             low=measured.low,
             high=measured.high,
             floor=None,
-            n=len(part),
-            n_people=people,
+            n=len(who),
+            n_people=len(np.unique(who)) if self.data.known_people else None,
             split=split,
             seed=self.seed,
             detail=detail,
+            given=given,
         )

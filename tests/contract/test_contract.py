@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from deepobfuscator.attacks import _base
-from deepobfuscator.attacks._base import Attack, Own
-from deepobfuscator.audit import Audit, suite
-from deepobfuscator.bundle import Bundle, apply
+from deepobfuscator.attacks import _threat
+from deepobfuscator.attacks._base import EXHAUSTIVE, QUICK, STANDARD, Attack, outputs
+from deepobfuscator.attacks._threat import Own
+from deepobfuscator.audit import Audit, attacks
+from deepobfuscator.bundle import Bundle
 from deepobfuscator.config import from_json, to_json
 from deepobfuscator.data.batches import Data, Labelled
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences._base import Defence
 from deepobfuscator.game import Setting
-from deepobfuscator.records import FLOORS, IMAGE, Record, headline, select
+from deepobfuscator.judge import Judge
+from deepobfuscator.records import FLOORS, IDENTITY, IMAGE, Record, headline, select
 from deepobfuscator.runtime import Run
+from deepobfuscator.scoring import Scorer
 
 TASK = Task(("A",), ("P", "Q"))
 SETTING = Setting(
@@ -37,14 +40,15 @@ SETTING = Setting(
 
 def part(n: int, seed: int) -> Labelled:
     draw = np.random.default_rng(seed)
-    labels = draw.integers(0, 2, (n, 3), dtype=np.uint8)
-    labels[:2] = [[0, 0, 0], [1, 1, 1]]
+    labels = draw.integers(0, 2, (n, 4), dtype=np.uint8)
+    labels[:2] = [[0, 0, 0, 0], [1, 1, 1, 1]]
     pictures = draw.integers(0, 256, (n, 8, 9, 3), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
-    return Labelled(pictures, labels[:, :1], labels[:, 1:], np.arange(n) // 2 + 1000 * seed)
+    people = np.arange(n) // 2 + 1000 * seed
+    return Labelled(pictures, labels[:, :1], labels[:, 1:3], people, labels[:, 3:])
 
 
 def tiny(test_seed: int = 4) -> Data:
-    return Data(part(16, 1), part(16, 2), part(16, 3), part(16, test_seed), {}, True)
+    return Data(part(16, 1), part(16, 2), part(16, 3), part(16, test_seed), {}, True, ("U",))
 
 
 def a_run(folder: Path) -> Run:
@@ -59,11 +63,22 @@ def trained(defence: Defence, run: Run) -> Bundle:
     return Bundle(players, {})
 
 
-def audit(bundle: Bundle, name: str, data: Data, run: Run, folder: Path) -> Audit:
-    return Audit(bundle, "key", name, TASK, data, SETTING, folder / "audit", run)
+def audit(
+    bundle: Bundle, name: str, data: Data, run: Run, folder: Path, setting: Setting = SETTING
+) -> Audit:
+    scorer = Scorer("key", name, setting.seed, TASK, data, run)
+    return Audit(bundle, TASK, data, setting, folder / "audit", run, scorer)
 
 
-@pytest.fixture(scope="module", params=list(Defence.members()))
+def judged(one: Audit, ceiling: list[Record] | None = None) -> list[Record]:
+    guessed = [(p, one.guesses(p)) for p in one.parts if not one.lacks(p)]
+    return Judge(one, guessed, ceiling).records()
+
+
+TRAINABLE = [name for name, kind in Defence.members().items() if kind.trains]
+
+
+@pytest.fixture(scope="module", params=TRAINABLE)
 def defended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp(request.param)
     run = a_run(folder)
@@ -85,28 +100,52 @@ def test_features_and_wire_size_are_as_declared(defended: Any) -> None:
     assert bundle.encoder.wire_bits >= features[0].numel()
 
 
-@pytest.mark.parametrize("attack", suite(), ids=lambda a: a.name)
-def test_every_attack_fits_every_defence(defended: Any, attack: Attack) -> None:
+def tried(defended: Any) -> tuple[Any, list[Attack]]:
+    """The threat against a defence, with its game known, and the attacks that can be tried."""
     defence, bundle, run, folder = defended
-    threat = audit(bundle, defence.name, tiny(), run, folder).threat
-    network = attack.fit(threat, run)
-    outputs = apply(network, threat.own.features_of(np.arange(5)), run)
+    one = audit(bundle, defence.name, tiny(), run, folder)
+    one.games = lambda number, labelled: bundle.players
+    return one.threat, [a for a in attacks(STANDARD) if not a.lacks(one.threat)]
+
+
+@pytest.mark.parametrize("attack", attacks(STANDARD), ids=lambda a: a.label)
+def test_every_attack_fits_every_defence_it_can_be_tried_on(defended: Any, attack: Attack) -> None:
+    threat, possible = tried(defended)
+    if attack not in possible:
+        assert len(attack.lacks(threat)) > 10, "it says why not"
+        return
+    run = defended[2]
+    fitted = attack.fit(threat, run)
+    found = outputs(fitted, threat.own, run, np.arange(5))
     if attack.target == "attributes":
-        assert outputs.shape == (5, len(TASK.private))
+        assert found.shape == (5, len(TASK.private))
+    elif attack.target == "identity":
+        assert found.shape[0] == 5
+        if fitted.gallery is not None:
+            assert fitted.gallery(torch.rand(2, 3, *SETTING.size)).shape == (2, found.shape[1])
     else:
-        assert outputs.shape == (5, 3, *SETTING.size)
-        assert outputs.min() >= 0
-        assert outputs.max() <= 1
-    assert torch.isfinite(outputs).all()
+        assert found.shape == (5, 3, *SETTING.size)
+        assert found.min() >= 0
+        assert found.max() <= 1
+    assert torch.isfinite(found).all()
+
+
+def test_each_suite_holds_the_smaller_ones() -> None:
+    quick, standard, exhaustive = (set(attacks(s)) for s in (QUICK, STANDARD, EXHAUSTIVE))
+    assert quick < standard < exhaustive
+    for suite in (quick, standard, exhaustive):
+        assert len({a.label for a in suite}) == len(suite)
 
 
 def test_an_attack_leaves_the_encoder_as_it_was(defended: Any) -> None:
-    defence, bundle, run, folder = defended
+    bundle, run = defended[1], defended[2]
     before = {k: v.clone() for k, v in bundle.encoder.state_dict().items()}
-    threat = audit(bundle, defence.name, tiny(), run, folder).threat
-    for attack in suite():
-        attack.fit(threat, run)
+    threat, possible = tried(defended)
+    for attack in possible:
+        fitted = attack.fit(threat, run)
+        outputs(fitted, threat.own, run, np.arange(2))
     assert all(torch.equal(v, before[k]) for k, v in bundle.encoder.state_dict().items())
+    assert all(p.grad is None for p in bundle.encoder.parameters()) or not bundle.encoder.training
 
 
 def reachable(start: object) -> Iterator[object]:
@@ -148,15 +187,14 @@ def test_no_choice_touches_the_test_part(tmp_path: Path) -> None:
     bundle = trained(Defence.find("narrow-code")(), run)
 
     def audited(seed: int) -> list[Record]:
-        folder = tmp_path / str(seed)
-        records = audit(bundle, "narrow-code", tiny(seed), run, folder).records(suite())
+        records = judged(audit(bundle, "narrow-code", tiny(seed), run, tmp_path / str(seed)))
         return [dataclasses.replace(r, floor=None) for r in records]
 
     one, other = audited(4), audited(5)
     assert select(one, split="validation") == select(other, split="validation")
     assert select(one, split="test") != select(other, split="test")
-    for subject in (*TASK.private, IMAGE):
-        metric = "ms_ssim" if subject == IMAGE else "balanced_accuracy"
+    for subject in (*TASK.private, "U", IMAGE, IDENTITY):
+        metric = {IMAGE: "ms_ssim", IDENTITY: "auc"}.get(subject, "balanced_accuracy")
         assert headline(one, subject, metric).attack == headline(other, subject, metric).attack
 
 
@@ -164,32 +202,42 @@ def test_an_audit_gives_every_promised_record_and_goes_on_where_it_stopped(
     defended: Any, tmp_path: Path
 ) -> None:
     defence, bundle, run, _ = defended
-    whole = audit(bundle, defence.name, tiny(), run, tmp_path / "a").records(suite())
+    whole = judged(audit(bundle, defence.name, tiny(), run, tmp_path / "a"))
     stopped = audit(bundle, defence.name, tiny(), run, tmp_path / "b")
-    stopped.references()
-    stopped.part(suite()[0])
-    again = audit(bundle, defence.name, tiny(), run, tmp_path / "b").records(suite())
-    assert again == whole
+    for part in stopped.parts[:3]:
+        stopped.guesses(part)
+    begun = audit(bundle, defence.name, tiny(), run, tmp_path / "b")
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "b" / "audit").glob("*.npz")}
+    assert judged(begun) == whole
+    assert len(stamps) == 3
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
 
-    attacks = {a.name for a in suite() if a.target == "attributes"}
-    expected = {"ceiling", "majority", "label-only"} | attacks
+    fresh_ones = {a.label for a in attacks(QUICK) if a.target == "attributes"} | {"ensemble"}
+    expected = {"ceiling", "majority", "label-only"} | fresh_ones
     expected |= {"in-game"} if "AC" in bundle.players else set()
     for subject in TASK.private:
-        for metric in ("accuracy", "balanced_accuracy", "auc"):
-            found = select(whole, subject=subject, metric=metric, split="test")
+        for metric in ("accuracy", "balanced_accuracy", "auc", "mcc"):
+            found = select(whole, subject=subject, metric=metric, split="test", given="")
+            found = [r for r in found if r.attack != "maximum"]
             assert {r.attack for r in found} == expected
             assert len(found) == len(expected)
             floors = [r.value for r in found if r.attack in FLOORS]
             assert {r.floor for r in found} == {max(floors)}
+        over = select(whole, subject=subject, metric="excess", given="")
+        assert {r.attack for r in over} == {"ceiling", "maximum"} | fresh_ones
+        assert select(whole, subject=subject, metric="excess", given="public labels")
+        assert select(whole, subject=subject, metric="excess_over_service")
+        assert select(whole, subject=subject, given="shuffled pairs")
     for metric in ("ms_ssim", "ssim", "psnr"):
-        found = select(whole, subject=IMAGE, metric=metric, split="test")
-        assert {"mean-face", "label-only", "ceiling", "mirror", "urec1"} <= {
-            r.attack for r in found
-        }
+        found = select(whole, subject=IMAGE, metric=metric, split="test", given="")
+        assert {"mean-face", "label-only", "ceiling", "mirror"} <= {r.attack for r in found}
+    for metric in ("auc", "eer", "rank1"):
+        found = select(whole, subject=IDENTITY, metric=metric, split="test")
+        assert {"label-only", "ceiling", "identify"} <= {r.attack for r in found}
+    assert select(whole, subject="U", metric="p_holm")
     assert all(r.low <= r.value <= r.high for r in whole)
-    assert {r.n_people for r in whole} == {8}
-    shown = np.load(tmp_path / "a" / "faces.npz")
-    assert shown["raw"].shape == shown["reconstructed"].shape == shown["label_only"].shape
+    shares = [r for r in whole if r.metric in ("accuracy", "balanced_accuracy", "auc", "excess")]
+    assert all(r.low < r.high for r in shares)
 
 
 def test_a_noisy_encoder_is_queried_anew_and_a_plain_one_once(tmp_path: Path) -> None:
@@ -217,23 +265,28 @@ def test_parts_with_the_same_pictures_do_not_share_their_noise(tmp_path: Path) -
 
 def test_records_taken_from_the_ceiling_carry_this_trials_name_and_seed(tmp_path: Path) -> None:
     run = a_run(tmp_path)
-    plain = audit(
-        trained(Defence.find("undefended")(), run), "undefended", tiny(), run, tmp_path / "u"
-    )
-    above = plain.records(suite())
+    undefended = trained(Defence.find("undefended")(), run)
+    above = judged(audit(undefended, "undefended", tiny(), run, tmp_path / "u"))
     setting = dataclasses.replace(SETTING, seed=7)
     bundle = trained(Defence.find("narrow-code")(), run)
-    mine = Audit(
-        *(bundle, "mine", "narrow-code", TASK, tiny(), setting),
-        *(tmp_path / "n" / "audit", run, above, tmp_path / "u" / "audit"),
-    )
-    records = mine.records(suite())
-    assert {(r.trial, r.defence, r.seed) for r in records} == {("mine", "narrow-code", 7)}
-    for attack in (*FLOORS, "ceiling"):
-        (there,) = select(above, attack=attack, subject=IMAGE, metric="ssim") or [None]
-        if there is not None:
-            (here,) = select(records, attack=attack, subject=IMAGE, metric="ssim")
-            assert here.value == there.value
+    mine = audit(bundle, "narrow-code", tiny(), run, tmp_path / "n", setting)
+    mine.floor_folder = tmp_path / "u" / "audit"
+    records = judged(mine, above)
+    assert {(r.trial, r.defence, r.seed) for r in records} == {("key", "narrow-code", 7)}
+    for subject, metric in ((IMAGE, "ssim"), ("P", "excess"), ("U", "auc"), (IDENTITY, "rank1")):
+        (here,) = select(records, attack="ceiling", subject=subject, metric=metric)
+        first = {IMAGE: "ms_ssim", IDENTITY: "auc"}.get(subject, "balanced_accuracy")
+        best = headline(above, subject, first).attack
+        (there,) = select(
+            above, attack=best, subject=subject, metric=metric, split="test", given=""
+        )
+        assert here.value == there.value
+    for name in ("majority", "label-only", "mean-face"):
+        (floor,) = select(records, attack=name, metric="ssim") or select(
+            records, attack=name, metric="mcc", subject="P"
+        )
+        (same,) = select(above, attack=name, metric=floor.metric, subject=floor.subject)
+        assert floor.value == same.value, "floors do not depend on the defence"
 
 
 def test_an_attacker_sees_the_same_features_whether_they_fit_in_memory_or_not(
@@ -243,7 +296,7 @@ def test_an_attacker_sees_the_same_features_whether_they_fit_in_memory_or_not(
     bundle = trained(Defence.find("undefended")(), run)
     rows, seen = np.array([3, 0, 9]), []
     for free in (0, 10**12):
-        monkeypatch.setattr(_base, "free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(_threat, "free_memory", lambda device, free=free: free)
         own = Own(part(16, 2), lambda p, s: bundle.encode(p, run, s), bundle.encoder.features)
         seen.append([own.features_of(rows, mirrored) for mirrored in (False, True)])
         assert bool(own.kept) == (free > 0)

@@ -4,7 +4,9 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,12 @@ import pytest
 
 from deepobfuscator.records import (
     CEILING,
+    EXCESS,
     IMAGE,
     IN_GAME,
     LABEL_ONLY,
     MAJORITY,
+    MAXIMUM,
     MEAN_FACE,
     SERVICE,
     Record,
@@ -23,6 +27,34 @@ from deepobfuscator.records import (
 )
 
 Plant = Callable[..., Path]
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Checked(HTMLParser):
+    """Every tag with its attributes, and whether tags close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[Any]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[Any]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
 
 DEFENCES: dict[str, dict[str, Any]] = {
     "undefended": {"read": 0.961, "rebuilt": 0.93, "kept": 0.903, "bits": 1_048_576},
@@ -48,6 +80,18 @@ def plant(tmp_path: Path) -> Plant:
         return plant_run(tmp_path / "runs", **how)
 
     return planted
+
+
+@pytest.fixture
+def pieces() -> SimpleNamespace:
+    """Builders of single files of a run."""
+    return SimpleNamespace(trial=_trial, card=_card, faces=_plant_faces)
+
+
+@pytest.fixture
+def checked() -> type[HTMLParser]:
+    """A parser of a page; see `Checked`."""
+    return Checked
 
 
 @pytest.fixture
@@ -115,10 +159,14 @@ def plant_run(
             for metric, extra in (("balanced_accuracy", 0.0), ("accuracy", 0.004), ("auc", 0.03)):
                 add(attack, name, metric, value + extra, floor=floor)
                 add(attack, name, metric, value + extra + own, floor=floor, split="validation")
+            add(attack, name, EXCESS, value - floor)
+        highest = max(attackers.values())
+        add(MAXIMUM, name, "balanced_accuracy", highest, high=highest + width, detail="lucky")
         if in_game is not None:
             add(IN_GAME, name, "balanced_accuracy", in_game + shift)
         if ceiling is not None:
             add(CEILING, name, "balanced_accuracy", ceiling)
+            add(CEILING, name, EXCESS, ceiling - floor)
         add(MAJORITY, name, "balanced_accuracy", 0.5)
         add(MAJORITY, name, "accuracy", 0.58)
         add(LABEL_ONLY, name, "balanced_accuracy", floor)
@@ -127,6 +175,7 @@ def plant_run(
         for part in ("test", "validation"):
             add(attack, IMAGE, "ms_ssim", value, floor=0.281, split=part, detail=scales)
             add(attack, IMAGE, "psnr", 12 + 14 * value, floor=11.9, split=part)
+        add(attack, IMAGE, EXCESS, value - 0.281)
     if in_game_rebuilt is not None:
         add(IN_GAME, IMAGE, "ms_ssim", in_game_rebuilt + shift)
     add(LABEL_ONLY, IMAGE, "ms_ssim", 0.281)

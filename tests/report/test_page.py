@@ -1,6 +1,5 @@
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,54 +10,27 @@ from deepobfuscator.errors import InputError
 from deepobfuscator.report.page import page, write_page
 from deepobfuscator.report.runs import compare, find_runs
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
 
-
-class Checked(HTMLParser):
-    """Every tag with its attributes, and whether tags close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.words = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[Any]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[Any]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
-
-def test_the_page_loads_nothing_and_its_tags_close(study: Path) -> None:
+def test_the_page_loads_nothing_and_its_tags_close(checked: Any, study: Path) -> None:
     text = page([study])
-    checked = Checked(text)
-    assert not checked.open
+    parsed = checked(text)
+    assert not parsed.open
     assert not re.search(r"https?:|@import|url\(", text)
-    assert not {tag for tag, _ in checked.tags} & {"script", "link", "iframe", "object", "base"}
-    for _, attributes in checked.tags:
+    assert not {tag for tag, _ in parsed.tags} & {"script", "link", "iframe", "object", "base"}
+    for _, attributes in parsed.tags:
         for name in ("src", "href", "srcset", "data"):
             assert (attributes.get(name) or "data:").startswith("data:")
         assert not any(name.startswith("on") for name in attributes)
 
 
-def test_names_are_escaped_wherever_they_stand(plant: Any, tmp_path: Path) -> None:
+def test_names_are_escaped_wherever_they_stand(checked: Any, plant: Any, tmp_path: Path) -> None:
     evil = "<script>alert('&')</script>"
     for defence in ("undefended", "deepobfuscator"):
         plant(defence=defence, public=[evil], private=[evil + "2"], options={"note": evil})
     text = page([tmp_path])
     assert "<script" not in text
     assert "&lt;script&gt;" in text
-    assert evil + "2" in Checked(text).words
+    assert evil + "2" in checked(text).words
 
 
 def test_the_same_folders_give_the_same_bytes(study: Path, tmp_path: Path) -> None:
@@ -87,8 +59,8 @@ def test_pictures_of_other_people_stay_out_of_the_grid(plant: Any, tmp_path: Pat
     assert text.count("<img") == 3 * 6
 
 
-def test_an_unfinished_run_is_listed_and_not_hidden(study: Path) -> None:
-    words = Checked(page([study])).words
+def test_an_unfinished_run_is_listed_and_not_hidden(checked: Any, study: Path) -> None:
+    words = checked(page([study])).words
     assert "Unfinished" in words
     assert "deepobfuscator, seed 3" in words
 
@@ -100,8 +72,8 @@ def test_every_seed_is_a_mark_of_its_own(study: Path) -> None:
     assert "○ 51.1 → ● 79.2" in text
 
 
-def test_commands_versions_and_assumptions_are_told(study: Path) -> None:
-    words = Checked(page([study], command="deepobfuscator report 'my runs'")).words
+def test_commands_versions_and_assumptions_are_told(checked: Any, study: Path) -> None:
+    words = checked(page([study], command="deepobfuscator report 'my runs'")).words
     for run in find_runs(study):
         assert run.card.get("command", "") in words
     assert "deepobfuscator report 'my runs'" in words
@@ -143,7 +115,7 @@ def test_a_broken_file_is_named(plant: Any, tmp_path: Path, name: str, content: 
 
 
 def test_runs_are_compared_only_where_nothing_but_the_defence_differs(
-    plant: Any, tmp_path: Path
+    checked: Any, plant: Any, tmp_path: Path
 ) -> None:
     for defence in ("undefended", "deepobfuscator"):
         for seed in (0, 1):
@@ -158,7 +130,7 @@ def test_runs_are_compared_only_where_nothing_but_the_defence_differs(
     trial["setting"]["size"] = [96, 96]
     (other / "trial.json").write_text(json.dumps(trial))
     assert [len(c.configurations) for c in compare(find_runs(tmp_path))] == [2, 1]
-    words = Checked(page([tmp_path])).words
+    words = checked(page([tmp_path])).words
     assert "2 comparisons" in words
     assert "setting.size=[96, 96]" in words
 

@@ -88,7 +88,15 @@ def test_every_attacker_is_in_the_full_tables(plant: Any, tmp_path: Path) -> Non
     plant(in_game=0.51)
     comparison = compare(find_runs(tmp_path))[0]
     by = {row[3] for row in attribute_attacks(comparison).rows if row[0] == "Male"}
-    assert by == {"boosted (headline)", "lucky", "linear", "in-game", "majority", "label-only"}
+    assert by == {
+        "boosted (headline)",
+        "lucky",
+        "linear",
+        "in-game",
+        "maximum",
+        "majority",
+        "label-only",
+    }
     images = {row[3]: row[4:7] for row in image_attacks(comparison).rows}
     assert images["mirror (headline)"] == (".412 (.401–.423)", "–", "17.8 dB (17.5–18.0)")
 

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from deepobfuscator.report.evidence import LEAK, NO_LEAK, TOO_WEAK
 from deepobfuscator.report.runs import compare, find_runs
-from deepobfuscator.report.verdict import LEAK, NO_LEAK, TOO_WEAK, Verdict, judge
+from deepobfuscator.report.verdict import Verdict, judge
 
 
 def verdict(folder: Path) -> Verdict:
@@ -19,14 +20,14 @@ def words(said: Verdict) -> str:
     ("read", "undefended", "outcome"),
     [
         (0.60, 0.96, LEAK),
-        (0.563, 0.96, LEAK),  # its interval begins at 55.2, just above the floor of 55.1
-        (0.561, 0.96, NO_LEAK),  # begins at 55.0
+        (0.563, 0.96, LEAK),  # its excess begins just above 0
+        (0.561, 0.96, NO_LEAK),  # begins just below 0
         (0.50, 0.96, NO_LEAK),
         (0.50, 0.561, TOO_WEAK),  # even the undefended encoder does not clear the floor
         (0.60, 0.561, LEAK),  # a leak stays one
     ],
 )
-def test_a_leak_needs_an_interval_above_the_floor(
+def test_a_leak_needs_an_excess_whose_interval_lies_above_nothing(
     plant: Any, tmp_path: Path, read: float, undefended: float, outcome: str
 ) -> None:
     # Images clear their floor's ceiling and leak nothing, so that the attribute decides.
@@ -36,7 +37,7 @@ def test_a_leak_needs_an_interval_above_the_floor(
     assert [f.status for f in said.findings] == ["baseline", outcome]
     for_male = next(s for s in said.findings[1].sentences if s.startswith("Male"))
     expected = {
-        LEAK: "a leak above the label-only floor of 55.1",
+        LEAK: "a leak: +",
         NO_LEAK: "No leak above the label-only floor of 55.1\xa0% was found by these attackers",
         TOO_WEAK: "the attack is too weak to tell",
     }

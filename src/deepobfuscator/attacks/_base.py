@@ -1,147 +1,100 @@
-"""What an attacker is handed, and how any network becomes a fresh attacker."""
+"""What an attack is, and how any network becomes a fresh attacker."""
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepobfuscator.bundle import CHUNK, apply
-from deepobfuscator.data.batches import Batch, Labelled, as_input, mirror
-from deepobfuscator.game import (
-    INFER,
-    RECONSTRUCT,
-    Phase,
-    Setting,
-    cross_entropy,
-    stage,
-)
-from deepobfuscator.nn.fit import Shape
+from deepobfuscator.attacks._threat import Guess, Own, Threat
+from deepobfuscator.bundle import apply
+from deepobfuscator.data.batches import as_input
+from deepobfuscator.game import INFER, Phase, Players, Round, cross_entropy, stage, update
 from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.play import play, stream
 from deepobfuscator.quality import ms_ssim
 from deepobfuscator.registry import Family
-from deepobfuscator.runtime import Run, free_memory
+from deepobfuscator.runtime import Run
+
+QUICK, STANDARD, EXHAUSTIVE = SUITES = ("quick", "standard", "exhaustive")
+"""Sets of attackers, each within the next."""
 
 
-@dataclass
-class Own:
-    """Pictures of the attacker's own with their private labels, and the features they give."""
+@dataclass(frozen=True)
+class Fitted:
+    """A frozen attacker; called with features (n, *shape)."""
 
-    labelled: Labelled
-    query: Callable[[NDArray[np.uint8], int], Tensor] | None
-    """Features (n, *shape), float32, of pictures (n, H, W, 3) in 0..255: what the attacker sees
-    when it queries with them. The number seeds what a noisy encoder draws."""
-    features: Shape
-    """Shape of one picture's features."""
-    salt: int = 0
-    """Sets apart what a noisy encoder draws here from what it draws elsewhere."""
-    draws: bool = False
-    """Whether the encoder is noisy: then every batch is queried anew."""
-    kept: dict[bool, Tensor] = field(default_factory=dict)
-    """Features known so far, of the pictures and of the mirrored pictures; complete without a
-    ``query``."""
+    guess: Guess
+    """What it makes of features: logits, pictures in [0, 1], or embeddings."""
+    curve: tuple[float, ...] = ()
+    """How good it was on its own validation pictures after each epoch; higher is better."""
+    gallery: Guess | None = None
+    """Of an identity attack: embeds raw pictures (n, 3, H, W) of known people; None where it
+    queries the encoder with them."""
+    network: nn.Module | None = None
+    """The network behind ``guess``, where there is one."""
 
-    def __len__(self) -> int:
-        return len(self.labelled)
-
-    def pictures(self, rows: NDArray[np.int64], mirrored: bool = False) -> NDArray[np.uint8]:
-        """(len(rows), H, W, 3) of the given rows, left and right exchanged if ``mirrored``."""
-        pictures = self.labelled.pictures[rows]
-        return mirror(pictures) if mirrored else pictures
-
-    def features_of(self, rows: NDArray[np.int64], mirrored: bool = False, turn: int = 0) -> Tensor:
-        """Features of the given rows; queried once where they stay the same and fit in memory.
-
-        ``turn`` tells one query from the next where the encoder is noisy.
-        """
-        if mirrored not in self.kept:
-            assert self.query is not None
-            if self.draws or not self.fits:
-                seed = stream(self.salt, turn, int(rows[0]), int(mirrored))
-                return self.query(self.pictures(rows, mirrored), seed)
-            everything = np.arange(len(self))
-            self.kept[mirrored] = self.query(self.pictures(everything, mirrored), 0)
-        kept = self.kept[mirrored]
-        return kept[torch.from_numpy(rows).to(kept.device)]
-
-    @cached_property
-    def fits(self) -> bool:
-        """Whether half of the memory holds the features of all pictures and their mirrored ones."""
-        assert self.query is not None
-        first = self.query(self.pictures(np.arange(1)), 0)
-        return 2 * 2 * first.nbytes * len(self) < free_memory(first.device)
-
-    def chunks(self) -> list[NDArray[np.int64]]:
-        """All rows, in pieces that fit in memory."""
-        return np.array_split(np.arange(len(self)), -(-len(self) // CHUNK))
-
-    def batch(
-        self,
-        rows: NDArray[np.int64],
-        device: torch.device,
-        draw: np.random.Generator,
-        part: slice = slice(None),
-    ) -> Batch:
-        """A `Material`'s batch: features instead of an encoder, of half the pictures mirrored."""
-        turned, turn = draw.random(len(rows))[part] < 0.5, int(draw.integers(1, 2**31))
-        rows = rows[part]
-        rows = np.concatenate((rows[turned], rows[~turned]))
-        halves = ((rows[: turned.sum()], True), (rows[turned.sum() :], False))
-        pictures = np.concatenate([self.pictures(r, m) for r, m in halves])
-        features = [self.features_of(r, m, turn) for r, m in halves if len(r)]
-        return Batch(
-            pictures=as_input(pictures, device),
-            private=torch.from_numpy(self.labelled.private[rows]).to(device).float(),
-            features=torch.cat(features).to(device),
-        )
+    def __call__(self, features: Tensor) -> Tensor:
+        """The guess."""
+        return self.guess(features)
 
 
-@dataclass
-class Threat:
-    """All that an attacker is handed; the test part is not in it."""
-
-    own: Own
-    """Pictures to train on."""
-    validation: Own
-    """Pictures to choose on."""
-    size: tuple[int, int]
-    """Height and width of a picture in px."""
-    setting: Setting
-    """Batch size, learning rate, lengths, width, seed: the budget."""
-    mirror: Callable[[], nn.Module | None] | None = None
-    """Declared knowledge of the encoder's architecture: builds its reverse; None is a black box."""
-
-    @property
-    def features(self) -> Shape:
-        """Shape of one picture's features."""
-        return self.own.features
-
-    @property
-    def labels(self) -> int:
-        """Number of private attributes."""
-        return len(self.own.labelled.private[0])
-
-
+@dataclass(frozen=True)
 class Attack(Family):
     """A frozen dataclass whose fields are the attack's hyperparameters.
 
-    `fit` gives a frozen network from features to logits (``target`` attributes) or pictures
-    (``target`` image). The audit scores it: an attack cannot grade itself.
+    `fit` gives a frozen attacker, which the audit scores: an attack cannot grade itself.
     """
 
     target: ClassVar[str]
-    """``attributes`` or ``image``."""
+    """``attributes``, ``image`` or ``identity``."""
+    suite: ClassVar[str] = STANDARD
+    """The smallest suite it belongs to."""
+    most: ClassVar[int | None] = None
+    """Pictures it is scored on, where more would take too long."""
+
+    seed: int = 0
+    """Draws its initial weights and batches, beside the trial's seed."""
+    passes: float = 1.0
+    """Length relative to the setting's: twice as long without gain is evidence of convergence."""
+
+    @abstractmethod
+    def fit(
+        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+    ) -> Fitted:
+        """A fresh attacker, chosen on the attacker's own validation pictures."""
+
+    def lacks(self, threat: Threat) -> str:
+        """Why this attack cannot be tried under ``threat``; empty where it can."""
+        return ""
+
+    @classmethod
+    def variants(cls, suite: str) -> tuple[Self, ...]:
+        """What ``suite`` tries of this attack."""
+        return (cls(),) if SUITES.index(cls.suite) <= SUITES.index(suite) else ()
+
+    @property
+    def label(self) -> str:
+        """The name, and every field that is not at its default."""
+        fields = [f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
+        return " ".join([self.name, *(f"{f.name}={getattr(self, f.name)}" for f in fields)])
+
+
+@dataclass(frozen=True)
+class TrainedAttack(Attack):
+    """A network, trained in one phase and kept at the epoch that was best on validation."""
+
     rate: ClassVar[float] = 1.0
     """Learning rate relative to the setting's."""
     share: ClassVar[float] = 1.0
     """Passes relative to the setting's."""
+    role: ClassVar[str]
+    """The player of the game whose place it takes."""
 
     @abstractmethod
     def network(self, threat: Threat) -> nn.Module:
@@ -151,59 +104,103 @@ class Attack(Family):
     def phase(self, threat: Threat, run: Run) -> Phase:
         """How it trains and on what it chooses its best epoch."""
 
-    def fit(
-        self,
-        threat: Threat,
-        run: Run,
-        checkpoint: Path | None = None,
-        title: str = "attack by ",
-    ) -> nn.Module:
-        """A fresh attacker: initial weights from the seed, trained on the attacker's own pictures,
-        kept at the epoch that was best on the attacker's own validation pictures.
-        """
-        network = self.network(threat)
-        seed = stream(threat.setting.seed, *self.name.encode())
-        initialise(network, seed)
-        run.place(network)
-        role = "AC" if self.target == "attributes" else "AR"
-        phase = self.phase(threat, run)
-        setting = replace(threat.setting, learning_rate=self.rate * threat.setting.learning_rate)
-        play({role: network}, [phase], threat.own, setting, run, checkpoint, title)
+    def start(self, network: nn.Module, threat: Threat) -> None:
+        """Give ``network`` its initial weights."""
+        initialise(network, stream(threat.setting.seed, *self.label.encode()))
+
+    def guess(self, network: nn.Module) -> Guess:
+        """What the trained network guesses."""
         return network
 
+    def fit(
+        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+    ) -> Fitted:
+        """Train on the attacker's own pictures, from initial weights that the seeds draw."""
+        network = self.network(threat)
+        self.start(network, threat)
+        run.place(network)
+        setting = replace(threat.setting, learning_rate=self.rate * threat.setting.learning_rate)
+        if self.seed:
+            setting = replace(setting, seed=stream(setting.seed, self.seed) % 2**31)
+        history = play(
+            {self.role: network},
+            [replace(self.phase(threat, run), name=self.label)],
+            *(threat.own, setting, run, checkpoint, title),
+        )
+        curve = tuple(float(h["score"]) for h in history if "score" in h)
+        return Fitted(self.guess(network), curve, network=network)
 
-class InferenceAttack(Attack):
+
+@dataclass(frozen=True)
+class InferenceAttack(TrainedAttack):
     """Trains as AC does (equation 4)."""
 
     target: ClassVar[str] = "attributes"
+    suite: ClassVar[str] = QUICK
+    role: ClassVar[str] = "AC"
+    seeds: ClassVar[tuple[int, int, int]] = (1, 3, 5)
+    """Seeds in each suite."""
+
+    @classmethod
+    def variants(cls, suite: str) -> tuple[Self, ...]:
+        """Several seeds and, beyond the quick suite, one that learns twice as long."""
+        seeds = range(cls.seeds[SUITES.index(suite)])
+        found = tuple(cls(seed=s) for s in seeds) if super().variants(suite) else ()
+        return (*found, cls(passes=2.0)) if found and suite != QUICK else found
 
     def phase(self, threat: Threat, run: Run) -> Phase:
         """L(AC) on the attacker's pictures; the epoch of least L(AC) on validation is kept."""
         validation = threat.validation
         labels = torch.from_numpy(validation.labelled.private).float()
 
-        def score(players: dict[str, nn.Module]) -> float:
-            logits = [
-                apply(players["AC"], validation.features_of(rows), run)
-                for rows in validation.chunks()
-            ]
-            return -float(cross_entropy(torch.cat(logits).cpu(), labels))
+        def score(players: Players) -> float:
+            logits = outputs(players["AC"], validation, run)
+            return -float(cross_entropy(logits, labels))
 
-        epochs = self.share * threat.setting.infer_epochs
+        epochs = self.passes * self.share * threat.setting.infer_epochs
         return Phase(self.name, epochs, (stage("attack", INFER),), score=score)
 
 
-class ReconstructionAttack(Attack):
+LOSSES: dict[str, Callable[[Round], Tensor]] = {
+    "ms_ssim": lambda r: r.L_AR1,
+    "l1": lambda r: distance(r),
+    "mixed": lambda r: 0.84 * r.L_AR1 + 0.16 * distance(r),
+}
+"""What a reconstructor minimises: equation 6, L1, or both as Zhao et al. (2017) weigh them."""
+
+
+def distance(r: Round) -> Tensor:
+    """Mean absolute difference of picture and reconstruction."""
+    assert r.batch.pictures is not None
+    loss = (r.reconstruction.float() - r.batch.pictures).abs().mean()
+    r.noted["L_1"] = loss
+    return loss
+
+
+@dataclass(frozen=True)
+class ReconstructionAttack(TrainedAttack):
     """Trains as AR does (equation 7)."""
 
     target: ClassVar[str] = "image"
     rate: ClassVar[float] = 8.0
+    role: ClassVar[str] = "AR"
+
+    loss: str = "ms_ssim"
+    """ms_ssim, l1 or mixed."""
+
+    @classmethod
+    def variants(cls, suite: str) -> tuple[Self, ...]:
+        """All losses in the exhaustive suite."""
+        found = super().variants(suite)
+        return tuple(cls(loss=loss) for loss in LOSSES) if found and suite == EXHAUSTIVE else found
 
     def phase(self, threat: Threat, run: Run) -> Phase:
-        """L(AR1) on the attacker's pictures; the epoch of highest MS-SSIM on validation is kept."""
+        """The loss on the attacker's pictures; the epoch of highest MS-SSIM on validation is
+        kept.
+        """
         validation = threat.validation
 
-        def score(players: dict[str, nn.Module]) -> float:
+        def score(players: Players) -> float:
             total = 0.0
             for rows in validation.chunks():
                 guess = apply(players["AR"], validation.features_of(rows), run)
@@ -211,5 +208,12 @@ class ReconstructionAttack(Attack):
                 total += float(ms_ssim(guess, truth).sum())
             return total / len(validation)
 
-        epochs = self.share * threat.setting.reconstruct_epochs
-        return Phase(self.name, epochs, (stage("attack", RECONSTRUCT),), score=score)
+        epochs = self.passes * self.share * threat.setting.reconstruct_epochs
+        step = stage("attack", update("AR", loss=LOSSES[self.loss]))
+        return Phase(self.name, epochs, (step,), score=score)
+
+
+def outputs(guess: Guess, own: Own, run: Run, rows: np.ndarray | None = None) -> Tensor:
+    """What an attacker makes of pictures (all, or the given rows), on the CPU."""
+    chunks = own.chunks() if rows is None else np.array_split(rows, -(-len(rows) // 256))
+    return torch.cat([apply(guess, own.features_of(c), run).cpu() for c in chunks])

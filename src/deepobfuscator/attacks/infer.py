@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from deepobfuscator.attacks._base import InferenceAttack, Threat
+from deepobfuscator.attacks._base import InferenceAttack
+from deepobfuscator.attacks._threat import Threat
 from deepobfuscator.nn.decoders import Residual
-from deepobfuscator.nn.fit import Lift, as_shape
+from deepobfuscator.nn.fit import Lift, Shape, as_shape
 from deepobfuscator.nn.vgg import Classifier, conv, scaled
 
 
@@ -41,6 +42,7 @@ class LinearProbe(InferenceAttack):
 
     name: ClassVar[str] = "linear"
     rate: ClassVar[float] = 10.0
+    seeds: ClassVar[tuple[int, int, int]] = (1, 1, 1)
 
     def network(self, threat: Threat) -> nn.Module:
         """Logistic regression."""
@@ -79,26 +81,31 @@ class ResidualNet(InferenceAttack):
 
     def network(self, threat: Threat) -> nn.Module:
         """A small residual network; halves the map between blocks while it can."""
-        features, layers = threat.features, list[nn.Module]()
-        if len(features) == 1:
-            lift = Lift(features[0], (scaled(128, threat.setting.width), 4, 4))
-            layers.append(lift)
-            features = lift.shape
-        inputs, height, columns = as_shape(features)
-        last = max(16, scaled(self.channels, threat.setting.width))
-        for outputs in (last // 2, last // 2, last):
-            layers.append(
-                Residual(
-                    inputs,
-                    outputs,
-                    conv(inputs, outputs),
-                    nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(outputs),
-                )
+        layers, values = trunk(threat.features, threat.setting.width, self.channels)
+        return nn.Sequential(*layers, nn.Linear(values, threat.labels))
+
+
+def trunk(features: Shape, width: float, channels: int) -> tuple[list[nn.Module], int]:
+    """Layers from features of any shape to one flat vector, and its length."""
+    layers = list[nn.Module]()
+    if len(features) == 1:
+        lift = Lift(features[0], (scaled(128, width), 4, 4))
+        layers.append(lift)
+        features = lift.shape
+    inputs, height, columns = as_shape(features)
+    last = max(16, scaled(channels, width))
+    for outputs in (last // 2, last // 2, last):
+        layers.append(
+            Residual(
+                inputs,
+                outputs,
+                conv(inputs, outputs),
+                nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
             )
-            inputs = outputs
-            if min(height, columns) >= 4:
-                layers.append(nn.MaxPool2d(2))
-                height, columns = height // 2, columns // 2
-        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, threat.labels))
-        return nn.Sequential(*layers, *head)
+        )
+        inputs = outputs
+        if min(height, columns) >= 4:
+            layers.append(nn.MaxPool2d(2))
+            height, columns = height // 2, columns // 2
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], inputs

@@ -5,11 +5,12 @@ of its passes.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.attacks._base import ReconstructionAttack, Threat
+from deepobfuscator.attacks._base import LOSSES, QUICK, ReconstructionAttack
+from deepobfuscator.attacks._threat import Threat
 from deepobfuscator.nn.decoders import mirror, resrec, urec1, urec2
 
 
@@ -18,6 +19,14 @@ class Mirror(ReconstructionAttack):
     """The reverse of the encoder where its architecture is known, else the mirror of Table 1."""
 
     name: ClassVar[str] = "mirror"
+    suite: ClassVar[str] = QUICK
+
+    @classmethod
+    def variants(cls, suite: str) -> tuple[Self, ...]:
+        """All losses beyond the quick suite, and one that learns twice as long."""
+        if suite == QUICK:
+            return (cls(),)
+        return (*(cls(loss=loss) for loss in LOSSES), cls(passes=2.0))
 
     def network(self, threat: Threat) -> nn.Module:
         """AR at the setting's width."""

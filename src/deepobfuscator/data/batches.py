@@ -1,8 +1,10 @@
 """Pictures with labels as training sees them, and everything a trial needs of its data."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from deepobfuscator.data import cache
 from deepobfuscator.data.table import Source, Task, split
+from deepobfuscator.errors import InputError
 from deepobfuscator.runtime import free_memory
 
 
@@ -27,6 +30,8 @@ class Batch:
     """(n, K) labels z, 0 or 1."""
     features: Tensor | None = None
     """Features of a frozen O, where they are known already."""
+    people: Tensor | None = None
+    """(n,) the person on each picture, numbered from 0 within the part."""
 
 
 class Material(Protocol):
@@ -60,6 +65,8 @@ class Labelled:
     """(n, K) labels."""
     people: NDArray[np.int64]
     """(n,) the person on each picture, or a number of its own where identities are unknown."""
+    undeclared: NDArray[np.uint8] | None = None
+    """(n, U) the attributes that are neither public nor private."""
 
     resident: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
     """The pictures on a GPU, where they fit in half of its free memory."""
@@ -164,6 +171,8 @@ class Data:
     """Fingerprint, pictures and people of each part, pictures skipped; for the card."""
     known_people: bool
     """Whether the data says who is on a picture."""
+    undeclared: tuple[str, ...] = ()
+    """Names of the attributes that are neither public nor private and vary in every part."""
 
 
 def load(
@@ -174,6 +183,7 @@ def load(
     seed: int,
     protocol: str,
     skip_bad: bool,
+    defended: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Data:
     """Read the labels, cut the parts and decode (once) the pictures in use.
@@ -184,8 +194,10 @@ def load(
     table = source.read()
     task.check(table)
     parts: dict[str, Labelled] = {}
+    hashes: dict[str, str] = {}
     skipped = decoded = 0
-    splits = split(table, limit, seed, protocol)
+    splits = split(table, limit, seed, protocol, defended)
+    undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
     everything = len(splits.rows())
 
     def report(done: int, _: int) -> None:
@@ -202,8 +214,12 @@ def load(
             pictures, rows = pictures[whole], rows[whole]
             skipped += len(bad)
         public, private = table.columns(task.public)[rows], table.columns(task.private)[rows]
-        task.check_part(name, public, private)
-        parts[name] = Labelled(pictures, public, private, table.people()[rows])
+        if defended or name != "defender":
+            task.check_part(name, public, private)
+        others = table.columns(undeclared)[rows]
+        parts[name] = Labelled(pictures, public, private, table.people()[rows], others)
+        hashes[name] = _names(images, table.people()[rows])
+    disjoint(parts)
     summary = {
         "fingerprint": table.fingerprint(),
         "pixels": hashlib.sha256(b"".join(map(_sample, parts.values()))).hexdigest()[:16],
@@ -211,13 +227,100 @@ def load(
         "people": None
         if table.identity is None
         else {name: len(np.unique(part.people)) for name, part in parts.items()},
+        "sha256": hashes,
         "skipped": skipped,
     }
-    return Data(**parts, summary=summary, known_people=table.identity is not None)
+    varied = [k for k in range(len(undeclared)) if all(map(partial(_varies, k), parts.values()))]
+    for name, part in parts.items():
+        assert part.undeclared is not None
+        parts[name] = replace(part, undeclared=part.undeclared[:, varied])
+    named = tuple(undeclared[k] for k in varied)
+    return Data(**parts, summary=summary, known_people=table.identity is not None, undeclared=named)
+
+
+def unlabelled(
+    source: Source, size: tuple[int, int], progress: Callable[[int, int], None] | None = None
+) -> Labelled:
+    """All pictures of a source, as one has them who does not care what is on them.
+
+    Raises:
+        InputError: whatever is wrong with the source or a picture.
+    """
+    table = source.read()
+    pictures, _ = cache.pictures(source, list(table.images), size, False, progress)
+    nothing = np.zeros((len(table), 1), dtype=np.uint8)
+    return Labelled(pictures, nothing, nothing, table.people())
+
+
+def trained_on(data: Data, source: Source, own: Source, size: tuple[int, int]) -> Data:
+    """``data`` with the pictures of ``source`` as the defender's part.
+
+    Raises:
+        InputError: one of its people (where both sources number people alike) or pictures is in a
+            part that attackers learn from or are scored on.
+    """
+    table = source.read()
+    there = unlabelled(source, size)
+    if table.identity is None or type(source) is not type(own):
+        # Numbers of people mean nothing across sources; pixels do.
+        there = replace(there, people=-1 - np.arange(len(there)))
+    disjoint({"attacker": data.attacker, "--defender-data": there})
+    disjoint({"validation": data.validation, "--defender-data": there})
+    disjoint({"test": data.test, "--defender-data": there})
+    summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}
+    summary["pictures"]["defender"] = len(there)
+    summary["sha256"]["defender"] = _names(table.images, table.people())
+    if summary["people"] is not None:
+        known = table.identity is not None
+        summary["people"]["defender"] = len(np.unique(table.people())) if known else None
+    return replace(data, defender=there, summary=summary)
+
+
+def _names(images: Sequence[str], people: NDArray[np.int64]) -> str:
+    """SHA-256 of a part: the names of its pictures and who is on them."""
+    lines = "".join(f"{i} {p}\n" for i, p in zip(images, people.tolist(), strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _varies(k: int, part: Labelled) -> bool:
+    """Whether an undeclared attribute has both values in ``part`` (or the part is empty)."""
+    assert part.undeclared is not None
+    column = part.undeclared[:, k]
+    return not len(column) or bool(column.min() < column.max())
+
+
+def disjoint(parts: Mapping[str, Labelled]) -> None:
+    """Make sure that no person and no picture is in two parts.
+
+    Raises:
+        InputError: one is; a figure measured across such a leak would mean nothing.
+    """
+    for (one, a), (other, b) in combinations(parts.items(), 2):
+        if len(shared := np.intersect1d(a.people, b.people)):
+            raise InputError(
+                f"{len(shared)} people are both in the part {one!r} and in {other!r}: give each "
+                "person one identity, or draw the parts anew (--split-seed, --protocol paper)"
+            )
+        if found := identical(a.pictures, b.pictures):
+            raise InputError(
+                f"{found} pictures of the part {one!r} are also in {other!r}, pixel by pixel: "
+                "drop the duplicates, or give them one identity, so that they stay together"
+            )
+
+
+def identical(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
+    """How many pictures of ``a`` (n, H, W, 3) are in ``b`` as well."""
+    middle = a.shape[1] // 2
+    # One row tells nearly all pictures apart, and reads one page of each from the disk.
+    rows = {picture[middle].tobytes(): i for i, picture in enumerate(b)}
+    at = [(i, rows.get(picture[middle].tobytes())) for i, picture in enumerate(a)]
+    return sum(j is not None and np.array_equal(a[i], b[j]) for i, j in at)
 
 
 def _sample(part: Labelled) -> bytes:
     """Up to 64 of a part's pictures: enough to notice that they were replaced."""
+    if not len(part):
+        return b""
     rows = np.linspace(0, len(part) - 1, 64).round().astype(np.int64)
     pixels: bytes = part.pictures[rows].tobytes()
     return pixels

@@ -17,7 +17,7 @@ from deepobfuscator.data.files_source import (
     find_pictures,
     read_list,
 )
-from deepobfuscator.data.table import TEST, TRAIN, VALIDATION, AttributeTable
+from deepobfuscator.data.table import TEST, TRAIN, VALIDATION, AttributeTable, person_number
 from deepobfuscator.errors import InputError
 
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -86,7 +86,7 @@ class Folder(FilesSource):
             values.extend(map("1".__eq__, labels))
         check_rows(images, file, found, self.path)
         check_labelled(images, file, found, self.path)
-        person = np.unique(people, return_inverse=True)[1].astype(np.int64)
+        person = np.array([person_number(name) for name in people], dtype=np.int64)
         return AttributeTable(
             images=tuple(images),
             attributes=tuple(attributes),

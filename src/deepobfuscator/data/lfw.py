@@ -15,7 +15,7 @@ from deepobfuscator.data.files_source import (
     find_pictures,
     read_list,
 )
-from deepobfuscator.data.table import AttributeTable
+from deepobfuscator.data.table import AttributeTable, person_number
 from deepobfuscator.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -90,5 +90,5 @@ class Lfw(FilesSource):
             images=tuple(images),
             attributes=tuple(names),
             values=(np.array(scores).reshape(len(images), len(names)) > 0).astype(np.uint8),
-            identity=np.unique(people, return_inverse=True)[1].astype(np.int64),
+            identity=np.array([person_number(name) for name in people], dtype=np.int64),
         )

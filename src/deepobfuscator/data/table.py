@@ -148,7 +148,13 @@ class Splits:
         return np.sort(np.concatenate((self.defender, self.attacker, self.validation, self.test)))
 
 
-def split(table: AttributeTable, limit: int | None, seed: int, protocol: str = "own") -> Splits:
+def split(
+    table: AttributeTable,
+    limit: int | None,
+    seed: int,
+    protocol: str = "own",
+    defended: bool = True,
+) -> Splits:
     """Cut ``table`` into disjoint parts, by person where persons are known.
 
     The training pool is halved between the defender and the attacker. ``limit`` draws that many
@@ -161,6 +167,7 @@ def split(table: AttributeTable, limit: int | None, seed: int, protocol: str = "
         seed: draws people.
         protocol: ``own`` keeps the data's own partition where it has one; ``paper`` draws the
             paper's 160K : 40K anew (section 4.1).
+        defended: whether a defence is trained; else the defender's half is the attacker's too.
 
     Raises:
         InputError: too few pictures, or a person in two of the data's own parts.
@@ -187,7 +194,7 @@ def split(table: AttributeTable, limit: int | None, seed: int, protocol: str = "
         pool, _ = _cut(pool, people, limit, draw)
         validation, _ = _cut(validation, people, round(share * len(validation)), draw)
         test, _ = _cut(test, people, round(share * len(test)), draw)
-    defender, attacker = _cut(pool, people, len(pool) // 2, draw)
+    defender, attacker = _cut(pool, people, len(pool) // 2 if defended else 0, draw)
     if not len(validation):
         validation, attacker = _cut(attacker, people, round(VALIDATION_SHARE * len(attacker)), draw)
     return Splits(defender, attacker, validation, test)
@@ -204,6 +211,13 @@ def _cut(
     taken = np.zeros(len(clusters), dtype=bool)
     taken[order[np.cumsum(sizes[order]) <= count]] = True
     return rows[taken[cluster]], rows[~taken[cluster]]
+
+
+def person_number(name: str) -> int:
+    """A number for an identity's name, the same wherever it is read."""
+    if name.isdecimal() and len(name) < 16:
+        return int(name)
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
 class Source(Family):

@@ -20,7 +20,9 @@ import torch
 from rich.markup import escape
 
 from deepobfuscator.errors import InputError
-from deepobfuscator.experiments.trial import Trial, Workshop, finished
+from deepobfuscator.experiments.audits import Order, finished
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.experiments.workshop import Workshop
 from deepobfuscator.runtime import Run, prepare, resolve_device
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Job:
     """Its run folder."""
     ceiling: Path
     """Run folder of the undefended trial."""
+    order: Order
+    """Which attackers."""
     device: str
     """As `resolve_device` takes it."""
     command: str
@@ -75,7 +79,7 @@ class Job:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 shop = Workshop(resolve_device(self.device), self.command)
                 shop.train(self.trial, self.folder)
-                shop.audit(self.folder, self.ceiling)
+                shop.audit(self.folder, self.ceiling, self.order)
         except InputError as error:
             return str(error)
         except Exception as error:
@@ -107,13 +111,16 @@ class Cluster:
         if self.options and self.kind != "slurm":
             raise InputError("--slurm needs --cluster slurm")
 
-    def run(self, shop: Workshop, trials: Sequence[tuple[Trial, Path]], out: Path) -> None:
+    def run(
+        self, shop: Workshop, trials: Sequence[tuple[Trial, Path]], out: Path, order: Order
+    ) -> None:
         """Train and audit all trials; the first is the others' ceiling and comes before them.
 
         Args:
             shop: its device and command become the jobs'.
             trials: each with its run folder.
             out: gets the folder ``jobs`` with a folder of logs for each trial.
+            order: which attackers.
 
         Raises:
             InputError: submitit or SLURM is missing or refuses an option, or a job failed; all
@@ -122,10 +129,10 @@ class Cluster:
         self.executor(out / "jobs")  # what is wrong with the options is said at once
         ceiling, logs = trials[0][1], out / "jobs"
         jobs = [
-            Job(trial, folder, ceiling, str(shop.device), shop.command, logs / folder.name)
+            Job(trial, folder, ceiling, order, str(shop.device), shop.command, logs / folder.name)
             for trial, folder in trials
         ]
-        left = [job for job in jobs if finished(job.folder) is None]
+        left = [job for job in jobs if finished(job.folder, order) is None]
         run, failed = Run(out), 0
         with run.progress("jobs", len(jobs), len(jobs) - len(left)) as bar:
             first = [job for job in left if job.folder == ceiling]

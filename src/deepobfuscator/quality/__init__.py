@@ -1,12 +1,10 @@
-"""How good a guess is: of a picture (`images`) or of an attribute (`attributes`)."""
+"""How good a guess is, of a picture (`images`), of an attribute (`attributes`) or of a person
+(`identity`), and how sure that is (`bootstrap`, `sample`).
+"""
 
-from deepobfuscator.quality.attributes import (
-    METRICS,
-    Measured,
-    best_threshold,
-    measure,
-    measure_mean,
-)
+from deepobfuscator.quality.attributes import METRICS, best_threshold
+from deepobfuscator.quality.bootstrap import Bootstrap, measure, measure_mean
+from deepobfuscator.quality.identity import verification
 from deepobfuscator.quality.images import (
     describe_ms_ssim,
     ms_ssim,
@@ -15,17 +13,24 @@ from deepobfuscator.quality.images import (
     scale_weights,
     ssim,
 )
+from deepobfuscator.quality.sample import Measured, Sample, holm, p_above_zero, simultaneous
 
 __all__ = [
     "METRICS",
+    "Bootstrap",
     "Measured",
+    "Sample",
     "best_threshold",
     "describe_ms_ssim",
+    "holm",
     "measure",
     "measure_mean",
     "ms_ssim",
+    "p_above_zero",
     "psnr",
     "scale_count",
     "scale_weights",
+    "simultaneous",
     "ssim",
+    "verification",
 ]

@@ -1,6 +1,8 @@
-"""Tables, figures and one self-contained page: pure functions of what lies in run folders.
+"""Tables, figures and self-contained pages: pure functions of what lies in run folders.
 
 ``runs`` reads the folders and puts side by side what may be compared, ``readings`` finds the
-figures of one subject in one run, ``verdict`` says in words what they mean, and ``tables``,
-``figures`` and ``page`` show them. Nothing here computes a figure anew.
+figures of one subject in one run, ``evidence`` decides whether it leaks, ``verdict`` says in words
+what that means, and ``tables``, ``figures`` and ``page`` show it for a comparison. For one audit,
+``summary`` is all of it as JSON, ``audit_verdict`` its words, ``audit_page`` with ``audit_figures``
+its page, and ``gates`` are its limits for a pipeline. Nothing here computes a figure anew.
 """

@@ -59,8 +59,7 @@ def panel(subject: Subject, rows: Sequence[Row]) -> Markup:
 
     for tick in ticks:
         sheet.line(at(tick), HEAD, at(tick), bottom, "grid")
-        short = f"{100 * tick:.0f}" if subject.metric in PERCENT else f"{tick:.1f}".lstrip("0")
-        sheet.text(at(tick), bottom + 15, short if short != ".0" else "0", "tick", "middle")
+        sheet.text(at(tick), bottom + 15, tick_label(subject.metric, tick), "tick", "middle")
     _references(sheet, at, subject, rows, heights)
     top = HEAD
     for (label, colour, of_row), height in zip(rows, heights, strict=True):
@@ -74,10 +73,22 @@ def _axis(metric: str, readings: Sequence[Reading]) -> tuple[float, float, list[
     for r in readings:
         shown += [x.value for x in (r.in_game, r.maximum, r.ceiling) if x is not None]
         shown += [] if r.floor is None else [r.floor]
-    step = 0.1 if metric in PERCENT else 0.2
-    start = min(min(shown) - 0.02, 0.5) if metric in PERCENT else min([*shown, 0.0])
+    return scale(metric, shown)
+
+
+def scale(metric: str, shown: Sequence[float]) -> tuple[float, float, list[float]]:
+    """Ends and ticks of an axis that shows figures of ``metric`` and ends at 1."""
+    from_half = metric in (*PERCENT, "auc")
+    step = 0.1 if from_half else 0.2
+    start = min(min(shown) - 0.02, 0.5) if from_half else min([*shown, 0.0])
     first = math.floor(start / step + 1e-9)
     return first * step, 1.0, [i * step for i in range(first, round(1 / step) + 1)]
+
+
+def tick_label(metric: str, tick: float) -> str:
+    """A round figure of ``metric`` as an axis bears it: 60, .4, 0."""
+    short = f"{100 * tick:.0f}" if metric in PERCENT else f"{tick:.1f}".lstrip("0")
+    return "0" if short in (".0", "-.0") else short.replace("-", "−")
 
 
 def _references(
@@ -127,8 +138,10 @@ def _row(
         sheet.line(at(result.low), y, at(result.high), y, f"interval {colour}")
     tip = with_interval(readings[0].result) if single else f"mean of {len(readings)} seeds: {said}"
     _mark(sheet, at, y, colour, 5.5, believed, value, tip)
-    highest = mean([value_of(r.maximum) for r in readings])
-    if highest is not None:
+    highest = mean([r.maximum.value for r in readings if r.maximum])
+    bound = mean([r.maximum.high for r in readings if r.maximum])
+    if highest is not None and bound is not None:
+        sheet.line(at(highest), y, at(bound), y, f"bound {colour}")
         sheet.line(at(highest), y - 8, at(highest), y + 8, f"maximum {colour}")
     for i, reading in enumerate(() if single else readings):
         lane = y + LANE / 2 + SEED_LANE * (i + 0.5)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -24,6 +23,7 @@ from deepobfuscator.report.readings import (
     value_of,
 )
 from deepobfuscator.report.runs import Comparison, RunView, compare, find_runs
+from deepobfuscator.report.template import render
 from deepobfuscator.report.verdict import Verdict, judge
 
 HUES = 7
@@ -98,17 +98,9 @@ def page(folders: Sequence[Path], faces: bool = True, command: str = "") -> str:
             f"no finished run in {', '.join(map(str, folders))} ({len(runs)} unfinished): "
             "let one finish first"
         )
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     colours = _colours(comparisons)
-    style = (Path(__file__).parent / "page.css").read_text()
-    return environment.get_template("page.html").render(
-        style=Markup(style),
+    return render(
+        "page.html",
         sections=[_section(c, colours, faces) for c in comparisons],
         colours=colours,
         unfinished=[run for run in runs.values() if not run.finished],

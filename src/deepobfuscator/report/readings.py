@@ -8,12 +8,12 @@ from deepobfuscator.records import (
     FLOORS,
     IMAGE,
     IN_GAME,
+    MAXIMUM,
     SERVICE,
     Record,
-    headline,
     select,
-    strongest,
 )
+from deepobfuscator.report.evidence import Evidence, best, evidence, one
 from deepobfuscator.report.runs import Comparison, RunView
 
 METRICS = {
@@ -23,10 +23,15 @@ METRICS = {
     "ms_ssim": "MS-SSIM",
     "ssim": "SSIM",
     "psnr": "PSNR",
+    "ms_ssim_worst": "MS-SSIM, most exposed 5 %",
+    "mcc": "MCC",
+    "eer": "equal error rate",
+    "rank1": "rank-1 identification",
+    "excess": "above the label-only floor",
 }
 """How each metric is called on the page."""
 
-PERCENT = ("accuracy", "balanced_accuracy")
+PERCENT = ("accuracy", "balanced_accuracy", "eer", "rank1")
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,13 @@ class Reading:
     in_game: Record | None
     """The game's own adversary at the end of training."""
     maximum: Record | None
-    """The highest of the fresh attackers on test."""
+    """The highest of the fresh attackers on test, with its simultaneous interval."""
     floors: dict[str, Record]
     """Floors by name."""
     ceiling: Record | None
     """The same figure of the undefended encoder."""
+    evidence: Evidence
+    """What decides whether it leaks."""
 
     @property
     def floor(self) -> float | None:
@@ -85,7 +92,8 @@ def read(comparison: Comparison, run: RunView, subject: Subject) -> Reading | No
     result = _result(run, subject)
     if result is None:
         return None
-    of_test = select(run.records, subject=subject.name, metric=subject.metric, split="test")
+    wanted = {"subject": subject.name, "metric": subject.metric, "given": ""}
+    of_test = select(run.records, split="test", **wanted)
     by_attack = {r.attack: r for r in of_test}
     undefended = comparison.undefended(run.seed)
     beside = None if undefended is None else _result(undefended, subject)
@@ -94,20 +102,22 @@ def read(comparison: Comparison, run: RunView, subject: Subject) -> Reading | No
         run=run,
         result=result,
         in_game=by_attack.get(IN_GAME) if attacked else None,
-        maximum=strongest(run.records, subject.name, subject.metric) if attacked else None,
+        maximum=by_attack.get(MAXIMUM) if attacked else None,
         floors={name: by_attack[name] for name in FLOORS if name in by_attack},
         ceiling=by_attack.get(CEILING, beside),
+        evidence=evidence(
+            run.records,
+            subject.name,
+            raw_ceiling=run.notes.get("ceiling") == "raw",
+            undefended=() if undefended is None else undefended.records,
+        ),
     )
 
 
 def _result(run: RunView, subject: Subject) -> Record | None:
     if subject.role == "public":
-        wanted = {"subject": subject.name, "metric": subject.metric, "split": "test"}
-        return next(iter(select(run.records, attack=SERVICE, **wanted)), None)
-    try:
-        return headline(run.records, subject.name, subject.metric)
-    except KeyError:
-        return None
+        return one(run.records, attack=SERVICE, subject=subject.name, metric=subject.metric)
+    return best(run.records, subject.name, subject.metric)
 
 
 def value_of(record: Record | None) -> float | None:
@@ -126,7 +136,7 @@ def number(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
     if metric in PERCENT:
-        return f"{100 * value:.1f}"
+        return f"{100 * value:.1f}".replace("-", "−")
     if metric == "psnr":
         return f"{value:.1f} dB"
     return f"{value:.3f}".replace("-", "−").replace("0.", ".", 1)
@@ -136,8 +146,24 @@ def with_interval(record: Record | None) -> str:
     """A figure and its interval: 59.2 (56.8–61.6)."""
     if record is None:
         return "–"
-    figure, low, high = (number(record.metric, v) for v in (record.value, record.low, record.high))
-    return f"{figure} ({low.removesuffix(' dB')}–{high.removesuffix(' dB')})"
+    return interval(record.metric, record.value, record.low, record.high)
+
+
+def interval(metric: str, value: float, low: float, high: float) -> str:
+    """A figure and its interval in the units of ``metric``."""
+    ends = [number(metric, v).removesuffix(" dB") for v in (low, high)]
+    return f"{number(metric, value)} ({('–' if low >= 0 else ' to ').join(ends)})"
+
+
+def difference(metric: str, value: float, low: float, high: float) -> str:
+    """A difference of figures of ``metric``: +24.2 points (+22.1 to +26.3), −.012 (…)."""
+    shown, *ends = (_signed(metric, v) for v in (value, low, high))
+    return f"{shown}{' points' * (metric in PERCENT)} ({' to '.join(ends)})"
+
+
+def _signed(metric: str, value: float) -> str:
+    sign = "−" if value < 0 else "+"
+    return sign + number(metric, abs(value))
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:

@@ -79,18 +79,24 @@ class RunView:
             raise InputError(f"{path}: a line is not JSON; delete the file to go without") from None
 
     @cached_property
+    def notes(self) -> dict[str, Any]:
+        """What an audit noted beside its figures; empty where none did."""
+        path = self.folder / "audit" / "notes.json"
+        return _object(path) if path.is_file() else {}
+
+    @cached_property
     def faces(self) -> dict[str, NDArray[Any]] | None:
         """Test pictures and what was rebuilt of them, each (m, H, W, 3) in 0..255; or None."""
-        path = self.folder / "faces.npz"
-        if not path.is_file():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as held:
-                return {k: held[k] for k in ("raw", "reconstructed", "label_only", "attack")}
-        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
-            raise InputError(
-                f"{path}: not readable ({error}); delete it to go without faces"
-            ) from None
+        names = ("raw", "reconstructed", "label_only", "attack")
+        return _arrays(self.folder / "faces.npz", names)
+
+    @cached_property
+    def worst_faces(self) -> dict[str, NDArray[Any]] | None:
+        """The test pictures that were rebuilt best, best first: ``worst_raw``, ``worst_rebuilt``,
+        ``worst_label_only`` (m, H, W, 3) in 0..255, ``worst_ms_ssim`` (m,), ``attack``; or None.
+        """
+        pictures = ("worst_raw", "worst_rebuilt", "worst_label_only")
+        return _arrays(self.folder / "audit" / "faces.npz", (*pictures, "worst_ms_ssim", "attack"))
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def find_runs(folder: Path) -> list[RunView]:
     """
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: name one that holds runs")
-    runs = [_read(mark.parent) for mark in sorted(folder.rglob("trial.json"))]
+    runs = [read_run(mark.parent) for mark in sorted(folder.rglob("trial.json"))]
     if not runs:
         raise InputError(
             f"no run in {folder}: name a folder that `deepobfuscator train` or `compare` filled"
@@ -149,7 +155,12 @@ def find_runs(folder: Path) -> list[RunView]:
     return runs
 
 
-def _read(folder: Path) -> RunView:
+def read_run(folder: Path) -> RunView:
+    """One run folder.
+
+    Raises:
+        InputError: a file of it cannot be read.
+    """
     card_path, records_path = folder / "bundle" / "card.json", folder / "records.jsonl"
     card: dict[str, Any] = {}
     records: list[Record] = []
@@ -176,6 +187,16 @@ def _object(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError(f"{path}: not a JSON object; delete the folder or run it again")
     return data
+
+
+def _arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]] | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in names}
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path}: not readable ({error}); delete it to go without faces") from None
 
 
 def compare(runs: Iterable[RunView]) -> list[Comparison]:

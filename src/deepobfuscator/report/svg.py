@@ -43,6 +43,12 @@ class Sheet:
             tip,
         )
 
+    def row_name(self, x: float, y: float, words: str, longest: int, kind: str = "") -> None:
+        """A name cut to ``longest`` characters; the whole of it is told to a resting pointer."""
+        short = words if len(words) <= longest else words[: longest - 1] + "…"
+        form = Markup('<text x="{}" y="{}" class="{}">{}<title>{}</title></text>')
+        self._add(form, _px(x), _px(y), kind, short, words)
+
     def curve(self, points: Sequence[tuple[float, float]], kind: str) -> None:
         """Points joined by straight lines."""
         path = " ".join(f"{_px(x)},{_px(y)}" for x, y in points)

@@ -10,9 +10,9 @@ from deepobfuscator.records import (
     MEAN_FACE,
     Record,
     group,
-    headline,
     select,
 )
+from deepobfuscator.report.evidence import best
 from deepobfuscator.report.readings import (
     METRICS,
     Reading,
@@ -147,12 +147,10 @@ def _every_of_run(
     configuration: Configuration, run: RunView, subject: Subject, metrics: tuple[str, ...]
 ) -> list[tuple[str, ...]]:
     about = select(run.records, subject=subject.name)
-    try:
-        chosen = headline(about, subject.name, metrics[0]).attack
-    except KeyError:
-        chosen = ""
+    first = best(about, subject.name, metrics[0])
+    chosen = (first.attack, "") if first else None
     rows = []
-    for attack, found in group(about, lambda r: r.attack).items():
+    for (attack, given), found in group(about, lambda r: (r.attack, r.given)).items():
         test = {r.metric: r for r in found if r.split == "test"}
         own = next((r for r in found if (r.split, r.metric) == ("validation", metrics[0])), None)
         details = dict.fromkeys(r.detail for r in found if r.detail and r.split == "test")
@@ -162,13 +160,17 @@ def _every_of_run(
                     subject.name,
                     configuration.label,
                     str(run.seed),
-                    f"{attack} (headline)" if attack == chosen else attack,
+                    attack + " (headline)" * ((attack, given) == chosen) + _given(given),
                     *(with_interval(test.get(m)) for m in metrics),
                     number(metrics[0], value_of(own)),
                     "; ".join(details),
                 )
             )
     return rows
+
+
+def _given(given: str) -> str:
+    return f", given {given}" if given else ""
 
 
 def wire(comparison: Comparison) -> Table:
@@ -178,20 +180,22 @@ def wire(comparison: Comparison) -> Table:
         card = configuration.runs[0].card
         bits, raw = int(card["wire_bits"]), card.get("picture_bits")
         shape = " × ".join(map(str, card["features"]))
-        relative = _ratio(bits / raw) if raw else "–"
-        rows.append((configuration.label, shape, f"{bits:,}", _size(bits), relative))
+        relative = ratio(bits / raw) if raw else "–"
+        rows.append((configuration.label, shape, f"{bits:,}", size(bits), relative))
     headers = ("Defence", "Features", "Bits a picture", "Size", "Times the raw picture")
     return Table(headers, tuple(rows))
 
 
-def _size(bits: int) -> str:
+def size(bits: int) -> str:
+    """Bits in bytes or KiB."""
     size = math.ceil(bits / 8)
     if size < 4096:
         return f"{size:,} byte{'s' if size > 1 else ''}"
     return f"{size / 1024:,.1f} KiB"
 
 
-def _ratio(times: float) -> str:
+def ratio(times: float) -> str:
+    """A factor: 2.67, or 1/12,288 where it is small."""
     return f"{times:.2f}" if times >= 0.1 else f"1/{1 / times:,.0f}"
 
 

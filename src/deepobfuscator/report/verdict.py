@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepobfuscator.records import LABEL_ONLY
+from deepobfuscator.report.evidence import (
+    BROKEN,
+    CANNOT_TELL,
+    LEAK,
+    NO_LEAK,
+    NOT_ATTACKED,
+    TOO_WEAK,
+    gravest,
+)
 from deepobfuscator.report.readings import (
     PERCENT,
     Reading,
     Subject,
+    difference,
     listed,
     mean,
     number,
@@ -18,8 +28,7 @@ from deepobfuscator.report.readings import (
 )
 from deepobfuscator.report.runs import Comparison, Configuration
 
-LEAK, NO_LEAK, TOO_WEAK = "leak", "no leak found", "too weak to tell"
-NOT_ATTACKED, BASELINE = "not attacked", "baseline"
+BASELINE = "baseline"
 
 PER_CENT = "\N{NO-BREAK SPACE}%"
 
@@ -49,20 +58,8 @@ class Verdict:
 
 
 def status(readings: Sequence[Reading]) -> str:
-    """The outcome on one subject over the seeds of one configuration.
-
-    A leak is a headline attacker whose whole interval lies above the highest floor, under any
-    seed. Where there is none, attackers that do not clear the floor even on the undefended encoder
-    (or were never let loose on one) are too weak to tell.
-    """
-    if not readings:
-        return NOT_ATTACKED
-    if any(r.floor is not None and r.result.low > r.floor for r in readings):
-        return LEAK
-    able = all(
-        r.ceiling is not None and r.floor is not None and r.ceiling.low > r.floor for r in readings
-    )
-    return NO_LEAK if able else TOO_WEAK
+    """The gravest outcome on one subject over the seeds of one configuration."""
+    return gravest(r.evidence.status for r in readings)
 
 
 def judge(comparison: Comparison) -> Verdict:
@@ -89,18 +86,20 @@ def _title(comparison: Comparison) -> str:
         for c in defended
     }
     leaks = [key for key, outcome in outcomes.items() if outcome == LEAK]
-    if leaks:
+    if leaks and BROKEN not in outcomes.values():
         what = _either([name for name, _ in leaks])
         through = len({label for _, label in leaks})
         if len(defended) == 1:
             return f"Fresh attackers read {what} through {defended[0].label}"
         return f"Fresh attackers read {what} through {through} of {len(defended)} defences"
     what = _either([s.name for s in private])
-    if TOO_WEAK in outcomes.values():
-        return f"These attackers are too weak to tell whether {what} leaks"
-    if NOT_ATTACKED in outcomes.values():
-        return f"Not every attribute was attacked: nothing can be said of {what} yet"
-    return f"No leak of {what} above the floor was found by these attackers"
+    return {
+        BROKEN: "The audit is broken: its negative control leaks",
+        CANNOT_TELL: f"These attackers cannot tell whether {what} leaks",
+        TOO_WEAK: f"These attackers are too weak to tell whether {what} leaks",
+        NOT_ATTACKED: f"Not every attribute was attacked: nothing can be said of {what} yet",
+        NO_LEAK: f"No leak of {what} above the floor was found by these attackers",
+    }[gravest(outcomes.values())]
 
 
 def _undefended_title(comparison: Comparison, private: Sequence[Subject]) -> str:
@@ -148,11 +147,9 @@ def _finding(comparison: Comparison, configuration: Configuration) -> Finding:
             continue
         outcomes.append(status(readings))
         sentences.append(_leakage(subject, readings, configuration.defended))
-    order = (LEAK, TOO_WEAK, NOT_ATTACKED, NO_LEAK)
-    gravest = next((s for s in order if s in outcomes), NOT_ATTACKED)
     return Finding(
         configuration.label,
-        gravest if configuration.defended else BASELINE,
+        gravest(outcomes) if configuration.defended else BASELINE,
         tuple(sentences),
     )
 
@@ -194,23 +191,28 @@ def _leakage(subject: Subject, readings: Sequence[Reading], defended: bool) -> s
 
 
 def _outcome(subject: Subject, readings: Sequence[Reading], unit: str) -> str:
-    floor = mean([r.floor for r in readings])
-    by_labels = all(r.floor == value_of(r.floors.get(LABEL_ONLY)) for r in readings)
-    named = "label-only " if by_labels else ""
-    at = f"{named}floor of {number(subject.metric, floor)}{unit}"
+    floor = mean([value_of(r.floors.get(LABEL_ONLY)) for r in readings])
+    at = f"label-only floor of {number(subject.metric, floor)}{unit}"
     outcome = status(readings)
+    if outcome == BROKEN:
+        return ". Attackers who learned from shuffled pairs read it too: the audit is broken."
     if outcome == LEAK:
-        leaks = sum(r.floor is not None and r.result.low > r.floor for r in readings)
-        seeds = f", under {leaks} of {len(readings)} seeds" if len(readings) > 1 else ""
-        return f", a leak above the {at}{seeds}."
+        leaks = [r.evidence.leak for r in readings if r.evidence.leak]
+        if len(readings) > 1:
+            return f", a leak above the {at}, under {len(leaks)} of {len(readings)} seeds."
+        by = difference(subject.metric, leaks[0].value, leaks[0].low, leaks[0].high)
+        given = f" to whoever is given the {leaks[0].given} too" if leaks[0].given else ""
+        return f", a leak{given}: {by} above the {at}."
     if outcome == NO_LEAK:
         return f". No leak above the {at} was found by these attackers."
-    if any(r.ceiling is None for r in readings):
+    if outcome == NOT_ATTACKED:
+        return f". Nothing was paired with the {at}: audit this run again."
+    if any(r.evidence.ceiling is None for r in readings):
         return (
             f". That is not above the {at}, but no undefended encoder was attacked beside it: "
             "whether these attackers can tell at all is open."
         )
-    return (
-        f". That is not above the {at}, but neither is the undefended encoder clearly: "
-        "the attack is too weak to tell."
-    )
+    weak = "even raw pictures do not give it away to these attackers"
+    if outcome == TOO_WEAK:
+        weak = "neither is the undefended encoder clearly: the attack is too weak to tell"
+    return f". That is not above the {at}, but {weak}."

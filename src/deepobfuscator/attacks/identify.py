@@ -1,0 +1,143 @@
+"""Identity: who is it? An embedding learned on the attacker's own people, tested on strangers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepobfuscator.attacks._base import QUICK, STANDARD, Fitted, TrainedAttack, outputs
+from deepobfuscator.attacks._threat import Guess, Own, Threat
+from deepobfuscator.attacks.infer import trunk
+from deepobfuscator.data.batches import as_input
+from deepobfuscator.game import Phase, Players, Round, stage, update
+from deepobfuscator.quality import Bootstrap, verification
+from deepobfuscator.runtime import Run
+
+EMBEDDING = 128
+SHARPNESS = 16.0
+"""Scale of the cosines in the softmax over people."""
+
+
+class Recogniser(nn.Module):
+    """An embedding, and a softmax over the attacker's own people that teaches it."""
+
+    def __init__(self, layers: list[nn.Module], values: int, people: int) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(*layers, nn.Linear(values, EMBEDDING))
+        self.people = nn.Linear(EMBEDDING, people, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, people) scaled cosines."""
+        embedded = functional.normalize(self.embed(features).float())
+        return SHARPNESS * embedded @ functional.normalize(self.people.weight.float()).T
+
+
+@dataclass(frozen=True)
+class Identify(TrainedAttack):
+    """Embeds the features themselves; knows the gallery by querying the encoder with it."""
+
+    name: ClassVar[str] = "identify"
+    target: ClassVar[str] = "identity"
+    suite: ClassVar[str] = QUICK
+    share: ClassVar[float] = 2.0
+    role: ClassVar[str] = "AC"
+
+    channels: int = 512
+    """Channels of the last residual block at width 1."""
+
+    def lacks(self, threat: Threat) -> str:
+        """People with two pictures, to learn from and to choose on."""
+        for own in (threat.own, threat.validation):
+            if len(own) == len(np.unique(own.person)):
+                return "the data does not say who is on a picture, or has one picture a person"
+        return ""
+
+    def network(self, threat: Threat) -> nn.Module:
+        """A small residual network."""
+        layers, values = trunk(threat.features, threat.setting.width, self.channels)
+        return Recogniser(layers, values, int(threat.own.person.max()) + 1)
+
+    def guess(self, network: nn.Module) -> Guess:
+        """The embedding; the softmax over the attacker's people has done its work."""
+        assert isinstance(network, Recogniser)
+        return network.embed
+
+    def phase(self, threat: Threat, run: Run) -> Phase:
+        """Cross-entropy over people; the epoch of highest AUC on validation is kept."""
+        validation = threat.validation
+
+        def score(players: Players) -> float:
+            embedded = outputs(self.guess(players["AC"]), validation, run).numpy()
+            return mate_auc(embedded, embedded, validation.person)
+
+        epochs = self.passes * self.share * threat.setting.infer_epochs
+        step = stage("attack", update("AC", loss=recognition))
+        return Phase(self.name, epochs, (step,), score=score)
+
+
+@dataclass(frozen=True)
+class Reidentify(Identify):
+    """Embeds faces, raw or rebuilt by a reconstructor; the gallery is raw pictures."""
+
+    name: ClassVar[str] = "reidentify"
+    suite: ClassVar[str] = STANDARD
+
+    def lacks(self, threat: Threat) -> str:
+        """People and a reconstructor."""
+        return super().lacks(threat) or ("" if threat.decoder else "no reconstructor")
+
+    def fit(
+        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+    ) -> Fitted:
+        """Train on the attacker's own pictures, each raw or rebuilt at random."""
+        assert threat.decoder is not None
+        rebuild = threat.decoder()
+
+        def faces(own: Own, raw: float) -> Own:
+            query = own.query
+            assert query is not None
+
+            def look(pictures: NDArray[np.uint8], seed: int) -> Tensor:
+                with torch.no_grad(), run.autocast():
+                    rebuilt = rebuild(query(pictures, seed).to(run.device)).float()
+                kept = np.random.default_rng(seed).random(len(pictures)) < raw
+                kept_there = torch.from_numpy(kept).to(run.device)[:, None, None, None]
+                return torch.where(kept_there, as_input(pictures, run.device), rebuilt)
+
+            return Own(own.labelled, look, (3, *threat.size), own.salt + 100, draws=True)
+
+        seen = Threat(
+            faces(threat.own, 0.5), faces(threat.validation, 0.0), threat.size, threat.setting
+        )
+        fitted = super().fit(seen, run, checkpoint, title)
+        embed = fitted.guess
+        return Fitted(lambda f: embed(rebuild(f).float()), fitted.curve, gallery=embed)
+
+
+def recognition(r: Round) -> Tensor:
+    """Cross-entropy over the attacker's own people."""
+    assert r.batch.people is not None
+    loss = functional.cross_entropy(r.private_logits, r.batch.people)
+    r.noted["L_identity"] = loss
+    return loss
+
+
+def trial_rows(person: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the gallery (each person's first picture) and of the probes (all others)."""
+    gallery = np.unique(person, return_index=True)[1].astype(np.int64)
+    return gallery, np.setdiff1d(np.arange(len(person)), gallery)
+
+
+def mate_auc(
+    probes: NDArray[np.float32], gallery: NDArray[np.float32], person: NDArray[np.int64]
+) -> float:
+    """Verification AUC of (n, d) embeddings of the same n pictures, as probes and as gallery."""
+    known, asked = trial_rows(person)
+    people = person[asked], person[known]
+    found = verification(Bootstrap(people[0], draws=2), probes[asked], gallery[known], *people)
+    return found["auc"].value

@@ -1,0 +1,118 @@
+"""White-box inversion: look for the picture whose features are the ones seen.
+
+No training but gradient descent through the encoder, anew for every picture, so that few pictures
+are scored.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepobfuscator.attacks._base import Attack, Fitted
+from deepobfuscator.attacks._threat import Guess, Threat
+from deepobfuscator.data.batches import as_input
+from deepobfuscator.quality import ms_ssim
+from deepobfuscator.runtime import Run
+
+TUNED_ON = 32
+"""Pictures of the attacker's own on which the smoothness is chosen."""
+
+
+@dataclass(frozen=True)
+class WhiteBox(Attack):
+    """Base of both: descent on the distance of features, its smoothness chosen on validation."""
+
+    target: ClassVar[str] = "image"
+    most: ClassVar[int | None] = 64
+
+    steps: int = 200
+    """Steps of Adam for each picture."""
+    rate: float = 0.05
+    """Adam's rate, relative to the deviation of what is looked for."""
+    smoothness: tuple[float, ...] = (0.03, 0.3, 3.0)
+    """Weights of the total variation to choose from, against the features' relative distance."""
+
+    def lacks(self, threat: Threat) -> str:
+        """A gradient."""
+        return "" if threat.encoder else "no gradient passes through the encoder"
+
+    @abstractmethod
+    def paint(self, threat: Threat, run: Run) -> tuple[Guess, Guess]:
+        """Where the search starts for given features, and how its place becomes a picture."""
+
+    def fit(
+        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+    ) -> Fitted:
+        """Choose the smoothness; the guess itself is a search."""
+        assert threat.encoder is not None
+        begin, draw = self.paint(threat, run)
+        encoder = threat.encoder
+        rows = np.linspace(0, len(threat.own) - 1, min(256, len(threat.own))).astype(np.int64)
+        spread = threat.own.features_of(rows).var(0).mean().to(run.device)
+
+        def search(features: Tensor, smoothness: float) -> Tensor:
+            with torch.enable_grad():
+                place = begin(features).detach()
+                step = self.rate * float(place.std().clamp(min=0.1))
+                place.requires_grad_(True)
+                optimiser = torch.optim.Adam([place], lr=step)
+                for _ in range(round(self.passes * self.steps)):
+                    picture = draw(place)
+                    off = (encoder(picture) - features).square().flatten(1).mean(1) / spread
+                    loss = (off + smoothness * total_variation(picture)).sum()
+                    (place.grad,) = torch.autograd.grad(loss, (place,))
+                    optimiser.step()
+                return draw(place).detach()
+
+        few = threat.validation.chunks()[0][:TUNED_ON]
+        truth = as_input(threat.validation.pictures(few), run.device)
+        features = threat.validation.features_of(few).to(run.device)
+        scores = []
+        with run.progress(f"{title}{self.label}", len(self.smoothness)) as bar:
+            for weight in self.smoothness:
+                scores.append(float(ms_ssim(search(features, weight), truth).mean()))
+                bar.advance()
+        best = self.smoothness[int(np.argmax(scores))]
+        return Fitted(lambda seen: search(seen.float(), best), ())
+
+
+@dataclass(frozen=True)
+class Inversion(WhiteBox):
+    """Searches among all pictures, from the attacker's mean picture."""
+
+    name: ClassVar[str] = "inversion"
+
+    def paint(self, threat: Threat, run: Run) -> tuple[Guess, Guess]:
+        """Pixels behind a sigmoid, which keeps them in [0, 1]."""
+        rows = np.linspace(0, len(threat.own) - 1, min(512, len(threat.own))).astype(np.int64)
+        mean = as_input(threat.own.pictures(rows), run.device).mean(0, keepdim=True)
+        start = torch.logit(mean.clamp(0.02, 0.98))
+        return lambda f: start.repeat(len(f), 1, 1, 1), torch.sigmoid
+
+
+@dataclass(frozen=True)
+class LatentInversion(WhiteBox):
+    """Searches among what a trained decoder paints, from the features that were seen."""
+
+    name: ClassVar[str] = "inversion-prior"
+
+    def lacks(self, threat: Threat) -> str:
+        """A gradient and a decoder."""
+        return super().lacks(threat) or ("" if threat.decoder else "no decoder as a prior")
+
+    def paint(self, threat: Threat, run: Run) -> tuple[Guess, Guess]:
+        """The decoder's input."""
+        assert threat.decoder is not None
+        return torch.Tensor.float, threat.decoder()
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """(n, 3, H, W) to (n,): mean absolute difference of neighbouring pixels."""
+    down = (pictures[:, :, 1:] - pictures[:, :, :-1]).abs().flatten(1).mean(1)
+    right = (pictures[:, :, :, 1:] - pictures[:, :, :, :-1]).abs().flatten(1).mean(1)
+    return down + right

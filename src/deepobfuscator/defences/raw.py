@@ -1,0 +1,45 @@
+"""The picture itself, as it is sent where nothing runs on the device."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from deepobfuscator.data.table import Task
+from deepobfuscator.defences._base import Defence
+from deepobfuscator.game import Phase, Players, Setting
+from deepobfuscator.nn.vgg import Encoder
+from deepobfuscator.runtime import Run
+
+
+class Pictures(Encoder):
+    """(n, 3, H, W) in [0, 1], as they come."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.features = (3, *size)
+        self.wire_bits = 24 * size[0] * size[1]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The pictures."""
+        return pictures
+
+
+@dataclass(frozen=True)
+class Raw(Defence):
+    """Features that are the pictures: the ceiling of an encoder made elsewhere."""
+
+    name: ClassVar[str] = "raw"
+    trains: ClassVar[bool] = False
+
+    def encoder(self, setting: Setting) -> Encoder:
+        """The identity."""
+        return Pictures(setting.size)
+
+    def players(self, task: Task, setting: Setting, run: Run) -> Players:
+        """O alone."""
+        return {"O": self.encoder(setting).eval()}
+
+    def phases(self, setting: Setting) -> list[Phase]:
+        """Nothing is trained."""
+        return []

@@ -1,0 +1,230 @@
+"""What an audit of one run folder does: which attackers, and what is written down of it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from deepobfuscator.attacks._base import QUICK, STANDARD, SUITES, Attack
+from deepobfuscator.audit import Audit, attacks
+from deepobfuscator.bundle import Bundle
+from deepobfuscator.config import to_json
+from deepobfuscator.data.batches import Data, Labelled
+from deepobfuscator.data.table import Source
+from deepobfuscator.defences.brought import Brought
+from deepobfuscator.errors import InputError
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.files import write_atomic
+from deepobfuscator.game import Players
+from deepobfuscator.judge import Judge
+from deepobfuscator.knowledge import Part
+from deepobfuscator.records import (
+    IMAGE,
+    Record,
+    headline,
+    headline_metric,
+    read_jsonl,
+    select,
+    write_jsonl,
+)
+from deepobfuscator.registry import suggest
+from deepobfuscator.runtime import Run
+from deepobfuscator.scoring import Scorer
+
+CURVES = {"attributes": "cross-entropy", "image": "MS-SSIM", "identity": "verification AUC"}
+"""What attackers look at on their own validation pictures, epoch by epoch."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which attackers are let loose."""
+
+    suite: str = QUICK
+    """One of `SUITES`."""
+    other: Source | None = None
+    """Where an attacker gets pictures who has none like the defender's."""
+    whole: bool = True
+    """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
+
+    def __post_init__(self) -> None:
+        if self.suite not in SUITES:
+            raise InputError(f"--suite {self.suite}: {suggest(self.suite, list(SUITES))}")
+
+
+def attack(
+    order: Order,
+    trial: Trial,
+    bundle: Bundle,
+    data: Data,
+    run: Run,
+    ceiling: tuple[Path, Sequence[Record]] | None,
+    other: Labelled | None,
+    games: Callable[[int, Labelled], Players] | None,
+    command: str,
+) -> list[Record]:
+    """Let every attacker of ``order`` loose on ``bundle``; all records, also written to the folder.
+
+    Args:
+        order: which attackers.
+        trial: what was trained.
+        bundle: the frozen players.
+        data: its parts.
+        run: device and folder.
+        ceiling: folder and records of the undefended encoder's audit; None if this is that one.
+        other: pictures of another source.
+        games: plays the defence anew on given pictures.
+        command: what was typed.
+    """
+    began = monotonic()
+    scorer = Scorer(trial.key, trial.defence.name, trial.setting.seed, trial.task, data, run)
+    floor_folder = ceiling[0] / "audit" if ceiling else None
+    audit = Audit(
+        *(bundle, trial.task, data, trial.setting, run.folder / "audit", run, scorer),
+        *(order.suite, order.whole, other, games, floor_folder),
+    )
+    guessed, not_tried = [], []
+    for part in audit.parts:
+        if why := audit.lacks(part):
+            not_tried.append({"what": part.label, "why": why})
+        else:
+            guessed.append((part, audit.guesses(part)))
+    records = Judge(audit, guessed, ceiling[1] if ceiling else None).records()
+    images = {p.attack.label: g for p, g in guessed if p.attack.target == "image"}
+    strongest = headline(records, IMAGE, "ms_ssim").attack
+    audit.show_faces(strongest, images | audit.reconstructions())
+    notes = {
+        "suite": order.suite,
+        "whole": order.whole,
+        "attacks": digest(order.suite),
+        "command": command,
+        "seconds": round(monotonic() - began, 1),
+        "target": target(trial, bundle, audit),
+        "ceiling": None if ceiling is None else trial.undefended().defence.name,
+        "parts": parts(trial, data),
+        "curves": [
+            {
+                "attack": p.attack.label,
+                "given": p.knowledge.given or p.knowledge.subjects.removeprefix("private"),
+                "target": p.attack.target,
+                "metric": CURVES[p.attack.target],
+                "scores": [float(s) for s in g["curve"]],
+            }
+            for p, g in guessed
+            if len(g["curve"])
+        ],
+        "doubled": doubled(records, [p for p, _ in guessed]),
+        "not_tried": [*not_tried, *untried(order)],
+        "gates": [],
+    }
+    write_atomic(run.folder / "audit" / "notes.json", f"{json.dumps(notes, indent=1)}\n".encode())
+    write_jsonl(run.folder / "records.jsonl", records)
+    return records
+
+
+def target(trial: Trial, bundle: Bundle, audit: Audit) -> dict[str, Any]:
+    """What was attacked."""
+    encoder, defence = bundle.encoder, trial.defence
+    kind, name = "bundle", defence.name
+    if isinstance(defence, Brought):
+        kind = "onnx" if defence.encoder.endswith(".onnx") else "torch"
+        name = Path(defence.encoder).name
+    height, width = trial.setting.size
+    return {
+        "kind": kind,
+        "name": name,
+        "features": list(encoder.features),
+        "wire_bits": encoder.wire_bits,
+        "picture_bits": 24 * height * width,
+        "draws": encoder.draws,
+        "one_at_a_time": bool(getattr(encoder, "one_at_a_time", False)),
+        "differentiable": audit.threat.encoder is not None,
+    }
+
+
+def parts(trial: Trial, data: Data) -> dict[str, Any]:
+    """How many pictures of how many people each part has, and the hash of who they are."""
+    pictures, people, hashes = (data.summary.get(k) or {} for k in ("pictures", "people", "sha256"))
+    return {
+        name: {
+            "pictures": pictures[name],
+            "people": people.get(name),
+            "sha256": hashes.get(name),
+        }
+        if pictures.get(name)
+        else None
+        for name in ("defender", "attacker", "validation", "test")
+    }
+
+
+def doubled(records: Sequence[Record], tried: Sequence[Part]) -> list[dict[str, Any]]:
+    """What attackers gained who learned twice as long, on their own validation pictures."""
+    found = []
+    for once, twice in [(p.attack.label.replace(" passes=2.0", ""), p.attack) for p in tried]:
+        if twice.passes == 1 or twice.label == once:
+            continue
+        own = {
+            (r.attack, r.subject): r.value
+            for r in select(records, split="validation", given="")
+            if r.attack in (once, twice.label) and r.metric == headline_metric(r.subject)
+        }
+        for (attack, subject), value in own.items():
+            if attack == once:
+                found.append(
+                    {
+                        "attack": once,
+                        "subject": subject,
+                        "metric": headline_metric(subject),
+                        "once": value,
+                        "twice": own[twice.label, subject],
+                    }
+                )
+    return found
+
+
+def untried(order: Order) -> list[dict[str, str]]:
+    """What larger suites would try, and what no suite has."""
+    larger = SUITES[SUITES.index(order.suite) + 1 :]
+    mine = {a.label for a in attacks(order.suite)}
+    found = []
+    for suite in larger:
+        more = [a.label for a in attacks(suite) if a.label not in mine]
+        if suite == STANDARD:
+            more += ["attackers with other pictures", "or with several pictures of a person"]
+        found.append(
+            {"what": f"what --suite {suite} adds", "why": f"not asked for: {', '.join(more)}"}
+        )
+        mine |= set(more)
+    return [
+        *found,
+        {"what": "LPIPS", "why": "its backbone's weights cannot be installed as a package"},
+    ]
+
+
+def finished(folder: Path, order: Order) -> list[Record] | None:
+    """The records of an audit that did all that ``order`` asks for; None where there is none."""
+    path, notes_path = folder / "records.jsonl", folder / "audit" / "notes.json"
+    if not (path.exists() and notes_path.exists()):
+        return None
+    try:
+        notes = json.loads(notes_path.read_text())
+        suite, whole = str(notes["suite"]), bool(notes["whole"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{notes_path}: not readable; delete it and audit again") from None
+    enough = SUITES.index(suite) >= SUITES.index(order.suite) and whole >= order.whole
+    return read_jsonl(path) if enough and notes.get("attacks") == digest(suite) else None
+
+
+def digest(suite: str) -> str:
+    """Names the attacks of a suite with all their hyperparameters."""
+    told = [described(a) for a in attacks(suite)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+
+
+def described(attack: Attack) -> dict[str, Any]:
+    """An attack with the constants of its class, as JSON."""
+    constants = {n: getattr(attack, n, None) for n in ("rate", "share", "most", "target")}
+    described: dict[str, Any] = to_json(attack) | constants
+    return described

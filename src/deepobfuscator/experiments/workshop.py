@@ -1,0 +1,299 @@
+"""Where trials run, resumable at every step.
+
+RUN/trial.json      the trial; its key names the run
+RUN/train.ckpt      where training stands, while it does
+RUN/history.jsonl   training curves
+RUN/bundle/         the frozen players and their card
+RUN/audit/          one file for each attacker, with its guesses
+RUN/audit/notes.json  what the audit was, what it could not try
+RUN/faces.npz       a few test pictures, raw and reconstructed
+RUN/records.jsonl   all records, written last
+"""
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from rich.console import Console
+
+import deepobfuscator
+from deepobfuscator import bundle as bundles
+from deepobfuscator.attacks._base import QUICK
+from deepobfuscator.bundle import Bundle
+from deepobfuscator.config import to_json
+from deepobfuscator.data import batches
+from deepobfuscator.data.batches import Data, Labelled, trained_on, unlabelled
+from deepobfuscator.data.synthetic import Synthetic
+from deepobfuscator.defences._base import Defence
+from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.errors import InputError
+from deepobfuscator.experiments.audits import Order, attack, finished
+from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
+from deepobfuscator.files import write_atomic
+from deepobfuscator.game import Players
+from deepobfuscator.nn.brought import BroughtEncoder, check_memory, examine
+from deepobfuscator.nn.vgg import parameter_count
+from deepobfuscator.play import stream
+from deepobfuscator.records import Record, write_jsonl
+from deepobfuscator.runtime import Run, locked, resolve_device, resolve_precision
+
+OTHERS = 4000
+"""Drawn faces for an attacker who has no real ones."""
+
+
+@dataclass
+class Workshop:
+    """Where trials run: a device, and the data loaded last."""
+
+    device: torch.device = field(default_factory=lambda: resolve_device("auto"))
+    """Where networks compute."""
+    command: str = ""
+    """What was typed, for the card."""
+    rank: int = 0
+    """Number of this process among those that train together."""
+    ranks: int = 1
+    """How many train together."""
+    _data: tuple[Any, Data] | None = field(default=None, init=False)
+
+    def on(self, trial: Trial, folder: Path) -> Run:
+        """A run of ``trial`` in ``folder``."""
+        precision = resolve_precision(trial.precision, self.device)
+        console = Console(stderr=True, quiet=self.rank > 0)
+        return Run(folder, self.device, precision, console, rank=self.rank, ranks=self.ranks)
+
+    def data(self, trial: Trial, run: Run) -> Data:
+        """The trial's data; kept, since the trials of a comparison share it."""
+        t = trial
+        size, seed = t.setting.size, t.split_seed
+        wanted = (t.source, t.task, size, t.limit, seed, t.protocol, t.skip_bad, t.defence.trains)
+        if self._data is None or self._data[0] != (*wanted, t.defender_data):
+            with run.progress("pictures", 1) as bar:
+                data = batches.load(*wanted, bar.at)
+            if data.summary["skipped"]:
+                run.say(f"{data.summary['skipped']} pictures could not be decoded and are left out")
+            if t.defender_data is not None:
+                data = trained_on(data, t.defender_data, t.source, size)
+            self._data = (*wanted, t.defender_data), data
+        return self._data[1]
+
+    def train(self, trial: Trial, folder: Path) -> None:
+        """Train ``trial`` in ``folder``, or go on where it was stopped, or find it done.
+
+        Raises:
+            InputError: the folder holds another trial, or the data changed since it began.
+        """
+        run = self.on(trial, folder)
+        first = run.rank == 0
+        with locked(folder) if first else nullcontext():
+            if run.share(lambda: self._trained(trial, folder)):
+                return
+            data = self.data(trial, run)
+            if first:
+                same_data(data, folder)
+                write_atomic(
+                    folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode()
+                )
+            began = monotonic()
+            checkpoint = folder / "train.ckpt"
+            if trial.defence.trains:
+                run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: train")
+                players, history = trial.defence.fit(
+                    trial.task, data.defender, trial.setting, run, checkpoint
+                )
+            else:
+                players, history = trial.defence.players(trial.task, trial.setting, run), []
+            if first:
+                if history:
+                    lines = "".join(json.dumps(point) + "\n" for point in history)
+                    write_atomic(folder / "history.jsonl", lines.encode())
+                bundle = Bundle(players, {})
+                bundle.card = self.card(trial, bundle, data, run, monotonic() - began)
+                bundle.save(folder / "bundle")
+                checkpoint.unlink(missing_ok=True)
+
+    def _trained(self, trial: Trial, folder: Path) -> bool:
+        """Whether the folder holds the trial's finished bundle already."""
+        unclaimed(trial, folder)
+        done = (folder / "bundle").is_dir()
+        if done:
+            bundles.check(folder / "bundle")
+            (folder / "train.ckpt").unlink(missing_ok=True)
+        return done
+
+    def card(
+        self, trial: Trial, bundle: Bundle, data: Data, run: Run, seconds: float
+    ) -> dict[str, Any]:
+        """Everything that determined the run and every assumption."""
+        height, width = trial.setting.size
+        return {
+            "key": trial.key,
+            "command": self.command,
+            "trial": to_json(trial),
+            "assumptions": [*COMMON_ASSUMPTIONS, *trial.defence.assumptions],
+            "versions": {
+                "deepobfuscator": deepobfuscator.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            "device": str(run.device),
+            "threads": torch.get_num_threads(),
+            "processes": run.ranks,
+            "precision": run.precision,
+            "data": data.summary,
+            "features": list(bundle.encoder.features),
+            "wire_bits": bundle.encoder.wire_bits,
+            "picture_bits": 24 * height * width,
+            "parameters": {n: parameter_count(p) for n, p in bundle.players.items()},
+            "seconds": {"train": round(seconds, 1)},
+        }
+
+    def audit(
+        self, folder: Path, ceiling: Path | None = None, order: Order | None = None
+    ) -> list[Record]:
+        """Audit the run in ``folder``; fit its ceiling first where missing.
+
+        Args:
+            folder: a run folder.
+            ceiling: run folder of an undefended trial on the same data, any seed; by default one
+                is trained in ``folder/undefended`` (``folder/raw`` for an encoder made elsewhere).
+            order: which attackers.
+
+        Raises:
+            InputError: nothing trained there, or a bundle that was altered.
+        """
+        order = order or Order()
+        if not (folder / "trial.json").is_file():
+            raise InputError(f"{folder} holds no run: train one first (deepobfuscator train)")
+        trial = Trial.read(folder / "trial.json")
+        bundles.check(folder / "bundle")
+        if (done := finished(folder, order)) is not None:
+            return done
+        run = self.on(trial, folder)
+        data = self.data(trial, run)
+        same_data(data, folder)
+        above: tuple[Path, list[Record]] | None = None
+        if trial.key != trial.undefended().key:
+            if ceiling is None:
+                ceiling = folder / trial.undefended().defence.name
+                self.train(trial.undefended(), ceiling)
+            above = ceiling, self.audit(ceiling, order=replace(order, whole=False))
+        with locked(folder):
+            players = trial.defence.players(trial.task, trial.setting, run)
+            bundle = bundles.load(folder / "bundle", players, run)
+            if isinstance(bundle.encoder, BroughtEncoder):
+                check_memory(*(bundle.encoder, trial.setting.batch_size, trial.setting.width, run))
+                examine(bundle.encoder, data.attacker.pictures, run)
+            run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
+            other = self.other(order, trial, run)
+            games = partial(play_anew, trial, bundle, run) if "AC" in bundle.players else None
+            return attack(order, trial, bundle, data, run, above, other, games, self.command)
+
+    def other(self, order: Order, trial: Trial, run: Run) -> Labelled | None:
+        """Pictures of another source for the attackers who need some."""
+        if order.suite == QUICK or not order.whole:
+            return None
+        source = order.other
+        if source is None:
+            if isinstance(trial.source, Synthetic):
+                return None
+            source = Synthetic(OTHERS)
+        with run.progress("other pictures", 1) as bar:
+            return unlabelled(source, trial.setting.size, bar.at)
+
+
+def play_anew(trial: Trial, bundle: Bundle, run: Run, number: int, labelled: Labelled) -> Players:
+    """The players of a game of the trial's defence: the bundle's own, or on other pictures."""
+    if number == 0:
+        return bundle.players
+    setting = replace(trial.setting, seed=stream(trial.setting.seed, number) % 2**31)
+    return trial.defence.fit(trial.task, labelled, setting, run)[0]
+
+
+def same_data(data: Data, folder: Path) -> None:
+    """Note what the folder's run was begun on, or make sure that it is the same.
+
+    Raises:
+        InputError: it is not.
+    """
+    path = folder / "data.json"
+    if path.exists() and json.loads(path.read_text()) != data.summary:
+        raise InputError(
+            f"the pictures or labels changed since {folder} was begun: "
+            "bring them back, or name another --out folder"
+        )
+    write_atomic(path, (json.dumps(data.summary) + "\n").encode())
+
+
+def unclaimed(trial: Trial, folder: Path) -> None:
+    """Make sure that the folder holds this very trial or none.
+
+    Raises:
+        InputError: it holds another; the message names a field that differs.
+    """
+    path = folder / "trial.json"
+    if path.exists() and (there := Trial.read(path)).key != trial.key:
+        where, old, new = difference(to_json(there, False), to_json(trial, False))
+        raise InputError(
+            f"{folder} holds another trial ({where} is {old} there, {new} here): "
+            "name another --out folder"
+        )
+
+
+def difference(old: Any, new: Any, where: str = "") -> tuple[str, Any, Any]:
+    """The first place where two JSON values differ, and both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(n for n in new if n not in old)]:
+            if old.get(name) != new.get(name):
+                return difference(old.get(name), new.get(name), f"{where}.{name}".lstrip("."))
+    return where, old, new
+
+
+def compare(
+    shop: Workshop,
+    trial: Trial,
+    defences: Sequence[Defence],
+    out: Path,
+    seeds: int | None,
+    order: Order,
+    ahead: Callable[[Sequence[tuple[Trial, Path]]], None] | None = None,
+) -> list[Path]:
+    """Train and audit each defence on the same data, the undefended first.
+
+    Args:
+        shop: where to run.
+        trial: the shared source, task and setting.
+        defences: methods to compare.
+        out: folder of the run folders.
+        seeds: seeds for each defence; None takes each defence's own default.
+        order: which attackers.
+        ahead: runs the trials, each in its folder, before they are gathered here; the first is
+            the undefended. None runs them here, one after the other.
+
+    Returns:
+        The run folders; ``out/records.jsonl`` holds the records of all.
+    """
+    first = trial.setting.seed
+    runs: list[tuple[Defence, int]] = [(Undefended(), first)]
+    for defence in defences:
+        last = first + (seeds or defence.default_seeds)
+        runs += [(defence, s) for s in range(first, last) if (defence, s) != runs[0]]
+    trials = [
+        (replace(trial, defence=d, setting=replace(trial.setting, seed=s)), out / f"{d.name}-s{s}")
+        for d, s in runs
+    ]
+    if ahead is not None:
+        ahead(trials)
+    records: list[Record] = []
+    for one, folder in trials:
+        shop.train(one, folder)
+        records += shop.audit(folder, trials[0][1], order)
+    with locked(out):
+        write_jsonl(out / "records.jsonl", records)
+    return [folder for _, folder in trials]

@@ -1,0 +1,164 @@
+"""What the name of an encoder stands for, and what is said where it stands for nothing usable."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepobfuscator.errors import InputError
+from deepobfuscator.nn._targets import fingerprint
+from deepobfuscator.nn.brought import open_encoder
+
+SIZE = (32, 36)
+
+
+def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    assert ": " in message, "a cause, then how to mend it"
+    return message
+
+
+RELU = [("Relu", ["x"], ["y"], {})]
+TWO = [*RELU, ("Relu", ["x"], ["z"], {})]
+FLAT = ("Reshape", ["x", "s"], ["y"], {})
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"inputs": ("x", "noise")}, "has 2 inputs (x, noise)"),
+        ({"nodes": TWO, "outputs": ("y", "z")}, "has 2 outputs (y, z)"),
+        ({"nodes": RELU, "dtype": np.float16, "gives": 10}, "takes float16"),
+        ({"nodes": RELU, "dtype": np.float64, "gives": 11}, "takes double"),
+        (
+            {"nodes": [("Identity", ["x"], ["y"], {})], "dtype": np.uint8, "gives": 2},
+            "takes uint8",
+        ),
+        ({"nodes": RELU, "shape": ("n", 3 * 32 * 36)}, "takes shape (n, 3456)"),
+        ({"nodes": RELU, "shape": ("n", *SIZE, 3)}, "takes shape (n, 32, 36, 3)"),
+        ({"nodes": RELU, "shape": ("n", 1, *SIZE)}, "takes shape (n, 1, 32, 36)"),
+        ({"shape": (1, 3, *SIZE)}, "batches of 1 alone"),
+        ({"shape": ("n", 3, 32, None)}, "takes shape (n, 3, 32, ?)"),
+        ({"shape": ("n", 3, "h", "w")}, "takes shape (n, 3, h, w)"),
+        ({"shape": ("n", 3, 32, 32)}, "takes pictures of 32x32, not 32x36: give --size 32x32"),
+        ({"nodes": [FLAT], "constants": {"s": np.array([1, -1])}}, "gives shape (1, 6912)"),
+        (
+            {"nodes": [FLAT], "constants": {"s": np.array([1, 3456])}},
+            "fails on pictures of shape (2, 3, 32, 36)",
+        ),
+        ({"nodes": [("ReduceMean", ["x"], ["y"], {"keepdims": 0})]}, "gives shape ()"),
+        (
+            {"nodes": [("SequenceConstruct", ["x"], ["y"], {})], "gives": 1},
+            "is no model that onnxruntime can run",
+        ),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_what_is_wrong_with_an_onnx_file_is_said(
+    onnx_file: Callable[..., str], written: dict[str, Any], said: str
+) -> None:
+    target = onnx_file(**written)
+    with pytest.raises(InputError) as error:
+        open_encoder(target, SIZE)
+    assert said in one_line(error)
+    assert target in str(error.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model" * 99])
+def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "encoder.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        open_encoder(str(path))
+    said = "there is no file" if content is None else "is no model that onnxruntime can run"
+    assert said in one_line(error)
+
+
+def test_a_missing_onnxruntime_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "encoder.onnx"
+    path.write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError) as error:
+        open_encoder(str(path))
+    assert "needs onnxruntime: pip install 'deepobfuscator[onnx]'" in one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "attribute", "said"),
+    [
+        ("raise ValueError('no GPU\\nhere')", "E", "importing {} fails (ValueError: no GPU here)"),
+        ("import nowhere_to_be_found", "E", "No module named 'nowhere_to_be_found'"),
+        ("import sys; sys.exit(3)", "E", "importing {} fails (SystemExit: 3)"),
+        ("class Encoder(nn.Module): pass", "encodr", "{} has no 'encodr': did you mean Encoder?"),
+        ("E = 3", "E", "{}:E is of type int"),
+        ("def E(): return 'weights'", "E", "{}:E is of type str"),
+        ("def E(path): return nn.Identity()", "E", "calling it without arguments fails"),
+    ],
+)
+def test_what_is_wrong_with_a_torch_encoder_is_said(
+    module: Callable[[str], str], code: str, attribute: str, said: str
+) -> None:
+    name = module(code)
+    with pytest.raises(InputError) as error:
+        open_encoder(f"{name}:{attribute}", SIZE)
+    assert said.format(name) in one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return x @ x", "fails on pictures of shape (2, 3, 32, 36) (RuntimeError"),
+        ("return x, x", "gives a tuple"),
+        ("return torch.fft.fft(x)", "gives torch.complex64"),
+        ("return x.flatten()", "gives shape (6912,)"),
+        ("return x[:, :0]", "gives shape (2, 0, 32, 36)"),
+    ],
+)
+def test_what_is_wrong_with_features_is_said(
+    theirs: Callable[[str], str], body: str, said: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        open_encoder(theirs(body), SIZE)
+    assert said in one_line(error)
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize("target", ["encoder.pt", "no_such_module_at_all:E", ":E"])
+def test_a_target_that_names_nothing_is_refused(target: str) -> None:
+    with pytest.raises(InputError) as error:
+        open_encoder(target)
+    assert target in one_line(error)
+
+
+def test_weights_beside_an_onnx_file_count(onnx_file: Callable[..., str], tmp_path: Path) -> None:
+    path = onnx_file(save_as_external_data=True, location="weights.bin", size_threshold=0)
+    before = fingerprint(path)
+    open_encoder(path)
+    data = bytearray((tmp_path / "weights.bin").read_bytes())
+    data[0] ^= 1
+    (tmp_path / "weights.bin").write_bytes(data)
+    assert fingerprint(path) != before
+
+
+def test_a_torch_fingerprint_is_of_class_and_state(module: Callable[[str], str]) -> None:
+    weights = "def E(): return {}\n"
+    layer = "nn.{}(3, 3, 1, dtype=torch.{})"
+    prints = [
+        fingerprint(f"{module(weights.format(layer.format(kind, dtype)))}:E")
+        for kind, dtype in (
+            ("Conv2d", "float32"),
+            ("Conv2d", "float32"),
+            ("Conv2d", "bfloat16"),
+            ("ConvTranspose2d", "float32"),
+        )
+    ]
+    assert prints[0] == prints[1], "weights drawn at random are drawn alike"
+    assert len(set(prints)) == 3
+    scaled = "def E():\n    e = nn.Conv2d(3, 3, 1)\n    e.bias.data[0] += 1\n    return e\n"
+    assert fingerprint(f"{module(scaled)}:E") not in prints

@@ -1,0 +1,86 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepobfuscator.records import CEILING, EXCESS, LABELS, REFERENCES, SHUFFLED, Record
+from deepobfuscator.report.evidence import (
+    BROKEN,
+    CANNOT_TELL,
+    LEAK,
+    NO_LEAK,
+    NOT_ATTACKED,
+    TOO_WEAK,
+    evidence,
+    gravest,
+)
+from deepobfuscator.report.runs import RunView, read_run
+
+Change = tuple[dict[str, Any], float | None]
+"""Which records, and the value their intervals are moved to; None drops them."""
+
+ABOVE = {"given": LABELS, "metric": EXCESS}
+CONTROL = {"given": SHUFFLED, "metric": "balanced_accuracy"}
+AT_CEILING = {"attack": CEILING, "metric": EXCESS}
+
+
+def changed(run: RunView, *changes: Change) -> list[Record]:
+    records = list(run.records)
+    for wanted, value in changes:
+        hit = [all(getattr(r, k) == v for k, v in wanted.items()) for r in records]
+        assert any(hit)
+        if value is None:
+            records = [r for r, h in zip(records, hit, strict=True) if not h]
+        else:
+            moved = {"value": value, "low": value - 0.01, "high": value + 0.01}
+            records = [
+                dataclasses.replace(r, **moved) if h else r
+                for r, h in zip(records, hit, strict=True)
+            ]
+    return records
+
+
+@pytest.mark.parametrize(
+    ("changes", "raw", "outcome"),
+    [
+        ([], False, NO_LEAK),
+        ([({"attack": "resnet", "metric": EXCESS, "given": ""}, 0.011)], False, LEAK),
+        ([({"attack": "resnet", "metric": EXCESS, "given": ""}, 0.009)], False, NO_LEAK),
+        # Only the attacker chosen on validation decides: a rival that is lucky on test does not.
+        ([({"attack": "ensemble", "metric": EXCESS}, 0.3)], False, NO_LEAK),
+        ([(ABOVE, 0.011)], False, LEAK),
+        ([(AT_CEILING, 0.009)], False, TOO_WEAK),
+        ([(AT_CEILING, 0.009)], True, CANNOT_TELL),
+        ([(AT_CEILING, None)], False, TOO_WEAK),
+        ([(AT_CEILING, 0.009), (ABOVE, 0.011)], False, LEAK),
+        ([(CONTROL, 0.511)], False, BROKEN),
+        ([(CONTROL, 0.509)], False, NO_LEAK),
+        ([({"given": SHUFFLED, "metric": EXCESS}, 0.011), (ABOVE, 0.011)], False, BROKEN),
+    ],
+)
+def test_the_rule(plant_audit: Any, changes: list[Change], raw: bool, outcome: str) -> None:
+    run = read_run(plant_audit("tight"))
+    assert evidence(changed(run, *changes), "Male", raw_ceiling=raw).status == outcome
+
+
+def test_references_alone_are_no_attack(plant_audit: Any) -> None:
+    run = read_run(plant_audit("leaky"))
+    left = [r for r in run.records if r.attack in REFERENCES]
+    assert {evidence(left, s).status for s in ("Male", "image", "identity")} == {NOT_ATTACKED}
+
+
+def test_an_undefended_run_beside_is_the_ceiling_where_the_run_has_none(
+    plant_audit: Any, tmp_path: Path
+) -> None:
+    run, plain = read_run(plant_audit("tight")), read_run(plant_audit("leaky"))
+    without = changed(run, (AT_CEILING, None))
+    assert evidence(without, "Male").status == TOO_WEAK
+    assert evidence(without, "Male", undefended=plain.records).status == NO_LEAK
+
+
+def test_the_gravest_outcome_counts() -> None:
+    assert gravest([NO_LEAK, TOO_WEAK, LEAK]) == LEAK
+    assert gravest([LEAK, BROKEN]) == BROKEN
+    assert gravest([NO_LEAK, TOO_WEAK]) == TOO_WEAK
+    assert gravest([]) == NOT_ATTACKED
