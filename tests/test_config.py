@@ -10,6 +10,7 @@ from deepobfuscator.attacks._base import Attack
 from deepobfuscator.config import MACHINE, field_docs, from_json, key, to_json
 from deepobfuscator.data.table import Source, Task
 from deepobfuscator.defences._base import Defence
+from deepobfuscator.defences.brought import Brought
 from deepobfuscator.errors import InputError
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.game import Setting
@@ -77,8 +78,10 @@ def other(value: Any) -> Any:
             return value + 1
         case float():
             return value / 2 + 0.1
-        case "own" | "auto":
-            return {"own": "paper", "auto": "fp32"}[value]
+        case "own" | "auto" | "ms_ssim":
+            return {"own": "paper", "auto": "fp32", "ms_ssim": "l1"}[value]
+        case (float(), *_):
+            return (*value, 0.5)
         case (int(), int()):
             return (value[0] + 4, value[1] + 8)
         case (str(), *_):
@@ -88,6 +91,8 @@ def other(value: Any) -> Any:
 
 def built(kind: type[Any]) -> Any:
     """A member of a family with every hyperparameter off its default."""
+    if kind is Brought:
+        return Brought("theirs:Encoder", "0" * 64)
     made = kind(**{f.name: Path("/data/faces") for f in fields(kind) if f.metadata.get("machine")})
     plain = [f.name for f in fields(kind) if not f.metadata.get("machine")]
     return replace(made, **{name: other(getattr(made, name)) for name in plain})
@@ -167,7 +172,9 @@ def test_the_key_changes_with_every_field(part: str | None, value: Any) -> None:
     plain = [f.name for f in fields(value) if isinstance(getattr(value, f.name), int | float | str)]
     plain += [f.name for f in fields(value) if isinstance(getattr(value, f.name), tuple | None)]
     keys = [key_with(value)]
-    keys += [key_with(replace(value, **{name: other(getattr(value, name))})) for name in plain]
+    for name in plain:
+        drawn = Source.find("synthetic")() if name == "defender_data" else None
+        keys.append(key_with(replace(value, **{name: drawn or other(getattr(value, name))})))
     assert len(set(keys)) == len(keys)
 
 
@@ -192,7 +199,7 @@ def test_the_key_changes_with_every_field(part: str | None, value: Any) -> None:
         ({"defence": {"name": "undefnded"}}, "trial.defence", "did you mean undefended?"),
         ({"defence": {"name": "undefended", "bits": 8}}, "trial.defence", "unknown field 'bits'"),
         ({"defence": {"name": "narrow-code", "bits": 0}}, "trial.defence", "at least 1"),
-        ({"setting": {"size": [30, 64]}}, "trial.setting", "multiples of 4"),
+        ({"setting": {"size": [30, 64]}}, "trial.setting", "at least 32"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_place(data: Any, place: str, complaint: str) -> None:

@@ -7,7 +7,7 @@ records of them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -70,8 +70,8 @@ class Audit:
     """Which attackers: one of `SUITES`."""
     whole: bool = True
     """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
-    other: Labelled | None = None
-    """Pictures of another source, for an attacker who has no others."""
+    other: tuple[str, Labelled] | None = None
+    """Another source's name and its pictures, for an attacker who has no others."""
     games: Any = None
     """(number, labelled pictures) to the players of a game of the known defence; or None."""
     floor_folder: Path | None = None
@@ -122,7 +122,7 @@ class Audit:
             *(self.own, self.validation, setting.size, setting),
             lambda: encoder.mirror(setting.size, setting.width),
             encoder if differentiable(encoder, setting.size, self.run) else None,
-            partial(games, labelled=self.data.attacker) if games else None,
+            cache(partial(games, labelled=self.data.attacker)) if games else None,
         )
         path = self.folder / "mirror.safetensors"
         threat.decoder = partial(kept_network, Mirror(), threat, self.run, path)

@@ -52,11 +52,20 @@ class Bundle:
         """Features (n, *shape) of pictures (n, H, W, 3) in 0..255, float32, on ``run.device``.
 
         ``seed`` fixes what a noisy encoder draws.
+
+        Raises:
+            InputError: features that are no numbers.
         """
         gpus = [run.device] if run.device.type == "cuda" else []
         with torch.random.fork_rng(devices=gpus):  # whoever asks keeps the random stream it has
             torch.manual_seed(seed)
-            return apply(self.encoder, torch.from_numpy(np.ascontiguousarray(pictures)), run)
+            features = apply(self.encoder, torch.from_numpy(np.ascontiguousarray(pictures)), run)
+        if not (finite := torch.isfinite(features).flatten(1).all(1)).all():
+            raise InputError(
+                f"the encoder gives NaN or infinite features for {int((~finite).sum())} of "
+                f"{len(features)} pictures: mend it (a division by zero, float16 out of range?)"
+            )
+        return features
 
     def save(self, folder: Path) -> None:
         """Write the bundle to ``folder``, whole or not at all.

@@ -86,7 +86,7 @@ def plan(
     data: Data,
     noisy: bool,
     service: Callable[[Tensor], Tensor] | None,
-    other: Labelled | None,
+    other: tuple[str, Labelled] | None,
 ) -> list[Part]:
     """Every attacker of ``suite``: the common ones first, then those who know more or less.
 
@@ -96,7 +96,7 @@ def plan(
         data: the parts.
         noisy: whether the encoder draws noise.
         service: C, features to logits; None for an encoder without one.
-        other: pictures of another source; None where there are none.
+        other: another source's name and its pictures; None where there are none.
     """
     parts = [Part(attack) for attack in attacks]
     if data.undeclared:
@@ -129,8 +129,8 @@ def plan(
         why_not="the data does not say who is on a picture" if alone else "",
     )
     elsewhere = Knowledge(
-        "other pictures",
-        learn=lambda own, choosing: others_of(own, other, choosing),
+        f"other pictures ({other[0]})" if other else "other pictures",
+        learn=lambda own, choosing: others_of(own, other[1] if other else None, choosing),
         why_not="" if other else "no other pictures: name a source with --other-data",
     )
     return [*parts, Part(Mirror(), pooled), Part(MLP(), pooled), Part(Mirror(), elsewhere)]

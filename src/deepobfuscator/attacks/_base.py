@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from deepobfuscator.attacks._threat import Guess, Own, Threat
 from deepobfuscator.bundle import apply
 from deepobfuscator.data.batches import as_input
+from deepobfuscator.errors import InputError
 from deepobfuscator.game import INFER, Phase, Players, Round, cross_entropy, stage, update
 from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.play import play, stream
 from deepobfuscator.quality import ms_ssim
-from deepobfuscator.registry import Family
+from deepobfuscator.registry import Family, suggest
 from deepobfuscator.runtime import Run
 
 QUICK, STANDARD, EXHAUSTIVE = SUITES = ("quick", "standard", "exhaustive")
@@ -187,6 +188,10 @@ class ReconstructionAttack(TrainedAttack):
 
     loss: str = "ms_ssim"
     """ms_ssim, l1 or mixed."""
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise InputError(f"loss {self.loss!r}: {suggest(self.loss, list(LOSSES))}")
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:

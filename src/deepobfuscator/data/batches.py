@@ -212,6 +212,7 @@ def load(
         if bad:
             whole = np.array([image not in bad for image in images])
             pictures, rows = pictures[whole], rows[whole]
+            images = [image for image in images if image not in bad]
             skipped += len(bad)
         public, private = table.columns(task.public)[rows], table.columns(task.private)[rows]
         if defended or name != "defender":
@@ -219,7 +220,6 @@ def load(
         others = table.columns(undeclared)[rows]
         parts[name] = Labelled(pictures, public, private, table.people()[rows], others)
         hashes[name] = _names(images, table.people()[rows])
-    disjoint(parts)
     summary = {
         "fingerprint": table.fingerprint(),
         "pixels": hashlib.sha256(b"".join(map(_sample, parts.values()))).hexdigest()[:16],

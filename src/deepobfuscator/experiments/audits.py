@@ -11,8 +11,9 @@ from typing import Any
 from deepobfuscator.attacks._base import QUICK, STANDARD, SUITES, Attack
 from deepobfuscator.audit import Audit, attacks
 from deepobfuscator.bundle import Bundle
-from deepobfuscator.config import to_json
+from deepobfuscator.config import key, to_json
 from deepobfuscator.data.batches import Data, Labelled
+from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.brought import Brought
 from deepobfuscator.errors import InputError
@@ -34,6 +35,9 @@ from deepobfuscator.registry import suggest
 from deepobfuscator.runtime import Run
 from deepobfuscator.scoring import Scorer
 
+OTHERS = 4000
+"""Drawn faces for an attacker who has no real ones."""
+
 CURVES = {"attributes": "cross-entropy", "image": "MS-SSIM", "identity": "verification AUC"}
 """What attackers look at on their own validation pictures, epoch by epoch."""
 
@@ -49,6 +53,13 @@ class Order:
     whole: bool = True
     """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
 
+    def elsewhere(self, trial: Trial) -> Source | None:
+        """The source of an attacker's other pictures; None where the suite has no such attacker."""
+        if self.suite == QUICK or not self.whole:
+            return None
+        drawn = None if isinstance(trial.source, Synthetic) else Synthetic(OTHERS)
+        return self.other or drawn
+
     def __post_init__(self) -> None:
         if self.suite not in SUITES:
             raise InputError(f"--suite {self.suite}: {suggest(self.suite, list(SUITES))}")
@@ -61,7 +72,7 @@ def attack(
     data: Data,
     run: Run,
     ceiling: tuple[Path, Sequence[Record]] | None,
-    other: Labelled | None,
+    other: tuple[str, Labelled] | None,
     games: Callable[[int, Labelled], Players] | None,
     command: str,
 ) -> list[Record]:
@@ -74,7 +85,7 @@ def attack(
         data: its parts.
         run: device and folder.
         ceiling: folder and records of the undefended encoder's audit; None if this is that one.
-        other: pictures of another source.
+        other: another source's name and its pictures.
         games: plays the defence anew on given pictures.
         command: what was typed.
     """
@@ -98,6 +109,7 @@ def attack(
     notes = {
         "suite": order.suite,
         "whole": order.whole,
+        "other": other[0] if other else None,
         "attacks": digest(order.suite),
         "command": command,
         "seconds": round(monotonic() - began, 1),
@@ -171,7 +183,7 @@ def doubled(records: Sequence[Record], tried: Sequence[Part]) -> list[dict[str, 
             if r.attack in (once, twice.label) and r.metric == headline_metric(r.subject)
         }
         for (attack, subject), value in own.items():
-            if attack == once:
+            if attack == once and (twice.label, subject) in own:
                 found.append(
                     {
                         "attack": once,
@@ -203,7 +215,13 @@ def untried(order: Order) -> list[dict[str, str]]:
     ]
 
 
-def finished(folder: Path, order: Order) -> list[Record] | None:
+def named(source: Source) -> str:
+    """A source in a few words: its kind, its folder or count, its key."""
+    what = [str(getattr(v, "name", v)) for v in vars(source).values()]
+    return " ".join([source.name, *what, key(source)[:6]])
+
+
+def finished(folder: Path, order: Order, trial: Trial) -> list[Record] | None:
     """The records of an audit that did all that ``order`` asks for; None where there is none."""
     path, notes_path = folder / "records.jsonl", folder / "audit" / "notes.json"
     if not (path.exists() and notes_path.exists()):
@@ -214,6 +232,9 @@ def finished(folder: Path, order: Order) -> list[Record] | None:
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{notes_path}: not readable; delete it and audit again") from None
     enough = SUITES.index(suite) >= SUITES.index(order.suite) and whole >= order.whole
+    elsewhere = order.elsewhere(trial)
+    if elsewhere is not None and notes.get("other") != named(elsewhere):
+        enough = False
     return read_jsonl(path) if enough and notes.get("attacks") == digest(suite) else None
 
 

@@ -132,7 +132,7 @@ class Cluster:
             Job(trial, folder, ceiling, order, str(shop.device), shop.command, logs / folder.name)
             for trial, folder in trials
         ]
-        left = [job for job in jobs if finished(job.folder, order) is None]
+        left = [job for job in jobs if finished(job.folder, order, job.trial) is None]
         run, failed = Run(out), 0
         with run.progress("jobs", len(jobs), len(jobs) - len(left)) as bar:
             first = [job for job in left if job.folder == ceiling]

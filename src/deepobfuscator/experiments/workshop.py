@@ -25,16 +25,14 @@ from rich.console import Console
 
 import deepobfuscator
 from deepobfuscator import bundle as bundles
-from deepobfuscator.attacks._base import QUICK
 from deepobfuscator.bundle import Bundle
 from deepobfuscator.config import to_json
 from deepobfuscator.data import batches
-from deepobfuscator.data.batches import Data, Labelled, trained_on, unlabelled
-from deepobfuscator.data.synthetic import Synthetic
+from deepobfuscator.data.batches import Data, Labelled, disjoint, trained_on, unlabelled
 from deepobfuscator.defences._base import Defence
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.errors import InputError
-from deepobfuscator.experiments.audits import Order, attack, finished
+from deepobfuscator.experiments.audits import Order, attack, finished, named
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.files import write_atomic
 from deepobfuscator.game import Players
@@ -43,9 +41,6 @@ from deepobfuscator.nn.vgg import parameter_count
 from deepobfuscator.play import stream
 from deepobfuscator.records import Record, write_jsonl
 from deepobfuscator.runtime import Run, locked, resolve_device, resolve_precision
-
-OTHERS = 4000
-"""Drawn faces for an attacker who has no real ones."""
 
 
 @dataclass
@@ -173,11 +168,12 @@ class Workshop:
             raise InputError(f"{folder} holds no run: train one first (deepobfuscator train)")
         trial = Trial.read(folder / "trial.json")
         bundles.check(folder / "bundle")
-        if (done := finished(folder, order)) is not None:
+        if (done := finished(folder, order, trial)) is not None:
             return done
         run = self.on(trial, folder)
         data = self.data(trial, run)
         same_data(data, folder)
+        disjoint({name: getattr(data, name) for name in data.summary["pictures"]})
         above: tuple[Path, list[Record]] | None = None
         if trial.key != trial.undefended().key:
             if ceiling is None:
@@ -195,17 +191,12 @@ class Workshop:
             games = partial(play_anew, trial, bundle, run) if "AC" in bundle.players else None
             return attack(order, trial, bundle, data, run, above, other, games, self.command)
 
-    def other(self, order: Order, trial: Trial, run: Run) -> Labelled | None:
-        """Pictures of another source for the attackers who need some."""
-        if order.suite == QUICK or not order.whole:
+    def other(self, order: Order, trial: Trial, run: Run) -> tuple[str, Labelled] | None:
+        """Another source's name and pictures, for the attackers who need some."""
+        if (source := order.elsewhere(trial)) is None:
             return None
-        source = order.other
-        if source is None:
-            if isinstance(trial.source, Synthetic):
-                return None
-            source = Synthetic(OTHERS)
         with run.progress("other pictures", 1) as bar:
-            return unlabelled(source, trial.setting.size, bar.at)
+            return named(source), unlabelled(source, trial.setting.size, bar.at)
 
 
 def play_anew(trial: Trial, bundle: Bundle, run: Run, number: int, labelled: Labelled) -> Players:

@@ -119,7 +119,7 @@ def undeclared(ranked: Sequence[Mapping[str, Any]]) -> Markup:
     bottom = 8 + lane * len(ranked)
     lowest = min(0.0, *(u["excess"]["low"] for u in ranked))
     highest = max(0.05, *(u["excess"]["high"] for u in ranked))
-    step = next(s for s in (0.02, 0.05, 0.1, 0.2) if (highest - lowest) / s <= 6)
+    step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.5) if (highest - lowest) / s <= 6)
     first, last = math.floor(lowest / step), math.ceil(highest / step)
 
     def at(value: float) -> float:

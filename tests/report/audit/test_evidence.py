@@ -54,9 +54,9 @@ def changed(run: RunView, *changes: Change) -> list[Record]:
         ([(AT_CEILING, 0.009)], True, CANNOT_TELL),
         ([(AT_CEILING, None)], False, TOO_WEAK),
         ([(AT_CEILING, 0.009), (ABOVE, 0.011)], False, LEAK),
-        ([(CONTROL, 0.511)], False, BROKEN),
-        ([(CONTROL, 0.509)], False, NO_LEAK),
-        ([({"given": SHUFFLED, "metric": EXCESS}, 0.011), (ABOVE, 0.011)], False, BROKEN),
+        ([(CONTROL, 0.517)], False, BROKEN),
+        ([(CONTROL, 0.511)], False, NO_LEAK),
+        ([(CONTROL, 0.517), (ABOVE, 0.011)], False, BROKEN),
     ],
 )
 def test_the_rule(plant_audit: Any, changes: list[Change], raw: bool, outcome: str) -> None:

@@ -136,5 +136,5 @@ def test_an_unknown_subject_names_what_was_audited(plant_audit: Any) -> None:
         ("Smiling.accuracy > 0.5", "'Smiling' is not audited"),
     ):
         with pytest.raises(InputError, match=complaint) as caught:
-            parse_gate(text).judge(records)
+            parse_gate(text).check(audited(records))
         assert "\n" not in str(caught.value)
