@@ -12,6 +12,10 @@ from deepobfuscator.nn.decoders import Residual
 from deepobfuscator.nn.fit import Lift, Shape, as_shape
 from deepobfuscator.nn.vgg import Classifier, conv, scaled
 
+FINEST = 32
+"""Side of the largest map that residual blocks work on: whole pictures would take four times the
+time."""
+
 
 @dataclass(frozen=True)
 class AdversaryClassifier(InferenceAttack):
@@ -94,6 +98,9 @@ def trunk(features: Shape, width: float, channels: int) -> tuple[list[nn.Module]
         features = lift.shape
     inputs, height, columns = as_shape(features)
     last = max(16, scaled(channels, width))
+    while min(height, columns) > FINEST:
+        layers += [conv(inputs, last // 4), nn.MaxPool2d(2)]
+        inputs, height, columns = last // 4, height // 2, columns // 2
     for outputs in (last // 2, last // 2, last):
         layers.append(
             Residual(

@@ -96,10 +96,11 @@ def attack(
         *(bundle, trial.task, data, trial.setting, run.folder / "audit", run, scorer),
         *(order.suite, order.whole, other, games, floor_folder),
     )
-    guessed, not_tried = [], []
+    guessed, not_tried = [], dict[str, str]()
     for part in audit.parts:
         if why := audit.lacks(part):
-            not_tried.append({"what": part.label, "why": why})
+            nobody = part.knowledge.why_not
+            not_tried[f"attackers by {part.knowledge.given}" if nobody else part.label] = why
         else:
             guessed.append((part, audit.guesses(part)))
     records = Judge(audit, guessed, ceiling[1] if ceiling else None).records()
@@ -128,7 +129,10 @@ def attack(
             if len(g["curve"])
         ],
         "doubled": doubled(records, [p for p, _ in guessed]),
-        "not_tried": [*not_tried, *untried(order)],
+        "not_tried": [
+            *({"what": what, "why": why} for what, why in not_tried.items()),
+            *untried(order),
+        ],
         "gates": [],
     }
     write_atomic(run.folder / "audit" / "notes.json", f"{json.dumps(notes, indent=1)}\n".encode())
@@ -212,6 +216,7 @@ def untried(order: Order) -> list[dict[str, str]]:
     return [
         *found,
         {"what": "LPIPS", "why": "its backbone's weights cannot be installed as a package"},
+        {"what": "a face recogniser trained on millions", "why": "nor can its weights"},
     ]
 
 
