@@ -19,6 +19,7 @@ import pytest
 from deepobfuscator import play
 from deepobfuscator.attacks._base import Attack
 from deepobfuscator.attacks.infer import MLP, LinearProbe, ResidualNet
+from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.cli import main
 from deepobfuscator.knowledge import Part
 from deepobfuscator.records import read_jsonl
@@ -47,9 +48,9 @@ TRAINING = {
     "checkpoint left beside the bundle": ("after", "bundle", 1),
 }
 AUDIT = {
-    "floors": (("after", "label-only.ckpt", 4), 9),
+    "floors": (("after", f"label-only-{file(Mirror())}.ckpt", 4), 9),
     "attacker's second epoch": (("after", f"{file(MLP())}.ckpt", 11), 2 * 14),
-    "reconstructor's checkpoint half-written": (("half", "mirror.ckpt", 5), 2 * 9 + 1),
+    "reconstructor's checkpoint half-written": (("half", f"{file(Mirror())}.ckpt", 5), 2 * 9 + 1),
     "attacker done but not kept": (("before", f"{file(ResidualNet())}.npz", 1), 2 * 14),
     "records half-written": (("half", "records.jsonl", 1), 0),
 }

@@ -6,7 +6,7 @@ records of them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,27 +14,32 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from safetensors.torch import save as as_bytes
-from torch import Tensor, nn
 
 from deepobfuscator.attacks._base import QUICK, Attack, Fitted, outputs
 from deepobfuscator.attacks._threat import Own, Threat
-from deepobfuscator.attacks.identify import trial_rows
+from deepobfuscator.attacks.identify import NO_PEOPLE, can_tell_people, trial_rows
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.bundle import Bundle, apply
 from deepobfuscator.data.batches import Data, Labelled
 from deepobfuscator.data.table import Task
-from deepobfuscator.files import write_atomic
 from deepobfuscator.floors import labels_only, mean_face
 from deepobfuscator.game import Setting
+from deepobfuscator.keeping import (
+    FACES,
+    as_pixels,
+    kept_network,
+    most_exposed,
+    paint,
+    write_arrays,
+)
 from deepobfuscator.knowledge import STEPS, Knowledge, Part, plan
+from deepobfuscator.nn.vgg import differentiable
 from deepobfuscator.records import IN_GAME, LABEL_ONLY, MEAN_FACE
 from deepobfuscator.runtime import Run
 from deepobfuscator.scoring import Scorer
 
-FACES = 8
-"""Test pictures shown in the report, each of another person."""
+DECODER = f"{Path(Part(Mirror()).file).stem}.safetensors"
+"""Weights of the reconstructor that other attacks build on."""
 
 Guesses: TypeAlias = dict[str, NDArray[Any]]
 """What one attacker guessed: ``validation`` and ``test`` logits or embeddings, or the quality of
@@ -121,10 +126,10 @@ class Audit:
         threat = Threat(
             *(self.own, self.validation, setting.size, setting),
             lambda: encoder.mirror(setting.size, setting.width),
-            encoder if differentiable(encoder, setting.size, self.run) else None,
+            encoder if differentiable(encoder, setting.size, self.run.device) else None,
             cache(partial(games, labelled=self.data.attacker)) if games else None,
         )
-        path = self.folder / "mirror.safetensors"
+        path = self.folder / DECODER
         threat.decoder = partial(kept_network, Mirror(), threat, self.run, path)
         return threat
 
@@ -142,7 +147,7 @@ class Audit:
                 name: max(getattr(setting, name), passes)
                 for name in ("infer_epochs", "reconstruct_epochs")
             }
-            setting = Setting(**(vars(setting) | longer))
+            setting = replace(setting, **longer)
         if own.features != common.own.features:
             return Threat(own, validation, setting.size, setting)
         return Threat(
@@ -152,6 +157,8 @@ class Audit:
 
     def lacks(self, part: Part) -> str:
         """Why an attacker cannot be tried here; empty where it can."""
+        if part.attack.target == "identity" and not can_tell_people(self.test):
+            return NO_PEOPLE
         return part.knowledge.why_not or part.attack.lacks(self.threat_of(part.knowledge))
 
     def guesses(self, part: Part) -> Guesses:
@@ -164,7 +171,7 @@ class Audit:
             undeclared = "undeclared: " if part.knowledge.subjects == "undeclared" else ""
             if part.attack == Mirror() and not given:
                 fitted = kept_network(
-                    part.attack, threat, self.run, self.folder / "mirror.safetensors", "attack by "
+                    part.attack, threat, self.run, self.folder / DECODER, "attack by "
                 )
             else:
                 fitted = part.attack.fit(
@@ -246,7 +253,7 @@ class Audit:
     def label_decoder(self) -> Fitted:
         """A mirror that sees the public labels alone."""
         own, validation = labels_only(self.data.attacker), labels_only(self.data.validation)
-        path = (self.floor_folder or self.folder) / f"{LABEL_ONLY}.safetensors"
+        path = (self.floor_folder or self.folder) / f"{LABEL_ONLY}-{DECODER}"
         threat = Threat(own, validation, self.setting.size, self.setting)
         return kept_network(Mirror(), threat, self.run, path, "floor: labels to pictures, ")
 
@@ -277,65 +284,3 @@ class Audit:
             worst_ms_ssim=best["test_ms_ssim"][[place[int(row)] for row in exposed]],
             attack=np.array(strongest),
         )
-
-
-def kept_network(
-    attack: Mirror, threat: Threat, run: Run, path: Path, title: str = "attack by "
-) -> Fitted:
-    """A reconstructor whose weights are kept in ``path``; fitted now unless they are there."""
-    if path.exists():
-        network, state = run.place(attack.network(threat)).eval(), load_file(path)
-        curve = tuple(state.pop("curve").tolist())
-        network.load_state_dict(state)
-        return Fitted(network, curve, network=network)
-    checkpoint = path.with_suffix(".ckpt")
-    fitted = attack.fit(threat, run, checkpoint, title)
-    assert fitted.network is not None
-    state = {k: v.cpu().contiguous() for k, v in fitted.network.state_dict().items()}
-    write_atomic(path, as_bytes(state | {"curve": torch.tensor(fitted.curve)}))
-    checkpoint.unlink(missing_ok=True)
-    return fitted
-
-
-def paint(fitted: Any, own: Own, run: Run, rows: NDArray[np.int64]) -> Tensor:
-    """Reconstructions (n, 3, H, W) of the given rows."""
-    return apply(fitted, own.features_of(rows), run)
-
-
-def as_pixels(pictures: Tensor) -> NDArray[np.uint8]:
-    """(n, 3, H, W) in [0, 1] to (n, H, W, 3) in 0..255."""
-    pixels: NDArray[np.uint8] = (
-        (pictures.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
-    )
-    return pixels
-
-
-def most_exposed(
-    quality: NDArray[np.float64], rows: NDArray[np.int64], person: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The rows that were rebuilt best, best first, each of another person."""
-    order = np.argsort(-quality, kind="stable")
-    _, first = np.unique(person[rows[order]], return_index=True)
-    exposed: NDArray[np.int64] = rows[order[np.sort(first)[:FACES]]]
-    return exposed
-
-
-def differentiable(encoder: nn.Module, size: tuple[int, int], run: Run) -> bool:
-    """Whether a gradient that is not zero everywhere comes back through the encoder."""
-    with torch.enable_grad():
-        picture = torch.rand(2, 3, *size, device=run.device, requires_grad=True)
-        features = encoder(picture)
-        if not features.requires_grad:
-            return False
-        slope = torch.autograd.grad(features.float().square().sum(), picture, allow_unused=True)[0]
-    return slope is not None and bool(slope.abs().sum() > 0)
-
-
-def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write arrays as .npz, whole or not at all."""
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-
-    write_atomic(path, write)

@@ -1,18 +1,12 @@
 """Floors: what can be said of the private side without any features."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks._base import Fitted
-from deepobfuscator.attacks._threat import Own, Threat
-from deepobfuscator.attacks.reconstruct import Mirror
+from deepobfuscator.attacks._threat import Own
 from deepobfuscator.data.batches import Data, Labelled
-from deepobfuscator.game import Setting
-from deepobfuscator.runtime import Run
 from deepobfuscator.scoring import Scores
 
 
@@ -59,13 +53,6 @@ def labels_only(part: Labelled) -> Own:
     """The part as one sees it who has the true public labels and nothing else."""
     labels = torch.from_numpy(part.public).float()
     return Own(part, None, (part.public.shape[1],), kept={False: labels, True: labels})
-
-
-def label_decoder(data: Data, setting: Setting, run: Run, checkpoint: Path) -> Fitted:
-    """The mirror of Table 1 and its loss, fitted on the public labels instead of features."""
-    own, validation = labels_only(data.attacker), labels_only(data.validation)
-    threat = Threat(own, validation, setting.size, setting)
-    return Mirror().fit(threat, run, checkpoint, "floor: labels to pictures, ")
 
 
 def signs(part: Labelled) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """The judgement: records from what every attacker of an audit guessed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class Judge:
     """What every attacker guessed, common ones first."""
     ceiling: Sequence[Record] | None = None
     """Records of the undefended encoder's audit; None if this is that one."""
+    undeclared: list[tuple[Record, Sample]] = field(default_factory=list, init=False)
+    """The headline attacker of every undeclared attribute, and its excess."""
 
     @property
     def scorer(self) -> Scorer:
@@ -63,7 +65,7 @@ class Judge:
             records += self.attribute(subject, k, "private")
         for k, subject in enumerate(audit.data.undeclared):
             records += self.attribute(subject, k, "undeclared")
-        records += self.significance(records)
+        records += self.significance()
         records += [*self.images(), *self.identity()]
         records += self.ceilings(records)
         floors: dict[tuple[str, str], float] = {}
@@ -111,6 +113,9 @@ class Judge:
                 chosen, chosen_value = attack, value
         excesses = {a: excess(samples, floor) for a, samples in common.items()}
         records += scorer.compared(subject, common, excesses)
+        if whose == "undeclared" and common:
+            first = next(r for r in records if r.attack == chosen and r.split == "test")
+            self.undeclared.append((first, excesses[chosen]))
         if whose == "private" and common:
             records += self.given(subject, k, truth, floor, common[chosen], chosen)
         return records
@@ -167,31 +172,13 @@ class Judge:
             records.append(scorer.record(chosen, subject, OVER_SERVICE, over, "test", ANSWER))
         return records
 
-    def significance(self, records: Sequence[Record]) -> list[Record]:
+    def significance(self) -> list[Record]:
         """Holm's p of every undeclared attribute: is its headline's excess above 0?"""
-        found: list[tuple[Record, Sample]] = []
-        for k, subject in enumerate(self.audit.data.undeclared):
-            try:
-                best = headline(records, subject, headline_metric(subject))
-            except KeyError:
-                return []
-            truth = self.scorer.labels(self.audit.data.validation, subject)
-            scores = dict(self.scores(k, "undeclared", truth))[best.attack]
-            own = self.audit.data.attacker.undeclared
-            assert own is not None
-            over = excess(
-                self.scorer.attribute(best.attack, subject, scores, "", UNDECLARED_METRICS)[1],
-                self.scorer.attribute(
-                    *(LABEL_ONLY, subject, from_labels(self.audit.data, own[:, k])),
-                    *("", UNDECLARED_METRICS),
-                )[1],
-            )
-            found.append((best, over))
-        adjusted = holm([p_above_zero(sample) for _, sample in found])
-        detail = f"over {len(found)} undeclared attributes"
+        adjusted = holm([p_above_zero(sample) for _, sample in self.undeclared])
+        detail = f"over {len(adjusted)} undeclared attributes"
         return [
             replace(best, metric=P_HOLM, value=p, low=p, high=p, detail=detail)
-            for (best, _), p in zip(found, adjusted, strict=True)
+            for (best, _), p in zip(self.undeclared, adjusted, strict=True)
         ]
 
     def images(self) -> list[Record]:

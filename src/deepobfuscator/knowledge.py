@@ -16,10 +16,9 @@ from deepobfuscator.attacks._threat import Own, Rows
 from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.trees import Trees
-from deepobfuscator.config import to_json
 from deepobfuscator.data.batches import Data, Labelled
 from deepobfuscator.play import stream
-from deepobfuscator.records import ANSWER, LABELS, SHUFFLED
+from deepobfuscator.records import ANSWER, AVERAGED, LABELS, SHUFFLED
 
 BUDGETS = (50, 200, 1000)
 """Labelled queries of the budget curves, before all of them."""
@@ -71,10 +70,8 @@ class Part:
     @property
     def file(self) -> str:
         """Names its results: another hyperparameter is another file."""
-        kind = type(self.attack)
-        own = {n: getattr(kind, n, None) for n in ("rate", "share", "most")}
         steps = STEPS if self.knowledge.pictures else None
-        told = json.dumps([to_json(self.attack), own, steps, QUERIES, self.label])
+        told = json.dumps([self.attack.described, steps, QUERIES, self.label])
         digest = hashlib.sha256(told.encode()).hexdigest()[:8]
         words = "".join(c if c.isalnum() else "-" for c in self.label.lower())
         return f"{words}-{digest}.npz"
@@ -118,7 +115,7 @@ def plan(
             if suite != QUICK:
                 parts.append(Part(Mirror(), few))
     if noisy:
-        many = Knowledge(f"{QUERIES} queries a picture", see=lambda o: replace(o, queries=QUERIES))
+        many = Knowledge(AVERAGED, see=lambda o: replace(o, queries=QUERIES))
         parts += [Part(AdversaryClassifier(), many), Part(MLP(), many), Part(Mirror(), many)]
     if suite == QUICK:
         return parts

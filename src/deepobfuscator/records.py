@@ -24,8 +24,10 @@ REFERENCES = (SERVICE, IN_GAME, CEILING, MAXIMUM, *FLOORS)
 all fresh attackers with its simultaneous interval, floors."""
 
 LABELS, ANSWER, SHUFFLED = "public labels", "service's answer alone", "shuffled pairs"
+AVERAGED = "8 queries a picture"
 """Values of `Record.given`: features and true public labels; C's output and no features; the
-negative control. Others are a budget ("200 pictures") or spell out a further threat."""
+negative control; averaged answers of a noisy encoder. Others are a budget ("200 pictures") or
+spell out a further threat."""
 
 EXCESS, OVER_SERVICE, P_HOLM = "excess", "excess_over_service", "p_holm"
 """Metrics of a comparison: attacker minus label-only floor, paired over people (of balanced
@@ -114,18 +116,6 @@ def headline(records: Iterable[Record], subject: str, metric: str, given: str = 
     if chosen is None:
         raise KeyError(f"no fresh attacker on {subject} by {metric}")
     return tests[chosen.attack]
-
-
-def strongest(records: Iterable[Record], subject: str, metric: str) -> Record:
-    """The maximum over all fresh attackers on test: optimistic for the attacker, shown beside.
-
-    Raises:
-        KeyError: no fresh attacker was scored on this subject and metric.
-    """
-    tests = fresh(records, subject, metric)
-    if not tests:
-        raise KeyError(f"no fresh attacker on {subject} by {metric}")
-    return max(tests, key=lambda r: r.value)
 
 
 def write_jsonl(path: Path, records: Iterable[Record]) -> None:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from deepobfuscator.attacks._threat import Guess, Own, Threat
 from deepobfuscator.bundle import apply
+from deepobfuscator.config import to_json
 from deepobfuscator.data.batches import as_input
 from deepobfuscator.errors import InputError
 from deepobfuscator.game import INFER, Phase, Players, Round, cross_entropy, stage, update
@@ -78,6 +79,13 @@ class Attack(Family):
     def variants(cls, suite: str) -> tuple[Self, ...]:
         """What ``suite`` tries of this attack."""
         return (cls(),) if SUITES.index(cls.suite) <= SUITES.index(suite) else ()
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Its fields and the constants of its class, as JSON: what its results depend on."""
+        constants = {n: getattr(self, n, None) for n in ("rate", "share", "most", "target")}
+        described: dict[str, Any] = to_json(self) | constants
+        return described
 
     @property
     def label(self) -> str:

@@ -19,6 +19,7 @@ from deepobfuscator.quality import Bootstrap, verification
 from deepobfuscator.runtime import Run
 
 EMBEDDING = 128
+NO_PEOPLE = "the data does not say who is on a picture, or has one picture a person"
 SHARPNESS = 16.0
 """Scale of the cosines in the softmax over people."""
 
@@ -52,10 +53,8 @@ class Identify(TrainedAttack):
 
     def lacks(self, threat: Threat) -> str:
         """People with two pictures, to learn from and to choose on."""
-        for own in (threat.own, threat.validation):
-            if len(own) == len(np.unique(own.person)):
-                return "the data does not say who is on a picture, or has one picture a person"
-        return ""
+        ready = all(can_tell_people(own) for own in (threat.own, threat.validation))
+        return "" if ready else NO_PEOPLE
 
     def network(self, threat: Threat) -> nn.Module:
         """A small residual network."""
@@ -117,6 +116,11 @@ class Reidentify(Identify):
         fitted = super().fit(seen, run, checkpoint, title)
         embed = fitted.guess
         return Fitted(lambda f: embed(rebuild(f).float()), fitted.curve, gallery=embed)
+
+
+def can_tell_people(own: Own) -> bool:
+    """Whether there are two people, and one of them on two pictures."""
+    return 2 <= len(np.unique(own.person)) < len(own)
 
 
 def recognition(r: Round) -> Tensor:

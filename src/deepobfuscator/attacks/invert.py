@@ -16,6 +16,7 @@ from torch import Tensor
 from deepobfuscator.attacks._base import Attack, Fitted
 from deepobfuscator.attacks._threat import Guess, Threat
 from deepobfuscator.data.batches import as_input
+from deepobfuscator.play import stream
 from deepobfuscator.quality import ms_ssim
 from deepobfuscator.runtime import Run
 
@@ -56,8 +57,10 @@ class WhiteBox(Attack):
         spread = threat.own.features_of(rows).var(0).mean().to(run.device)
 
         def search(features: Tensor, smoothness: float) -> Tensor:
-            with torch.enable_grad():
-                place = begin(features).detach()
+            gpus = [run.device] if run.device.type == "cuda" else []
+            with torch.random.fork_rng(devices=gpus), torch.enable_grad():
+                torch.manual_seed(stream(threat.setting.seed, *self.label.encode()))
+                place = begin(features).detach().clone()
                 step = self.rate * float(place.std().clamp(min=0.1))
                 place.requires_grad_(True)
                 optimiser = torch.optim.Adam([place], lr=step)

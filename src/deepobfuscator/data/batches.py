@@ -239,40 +239,46 @@ def load(
 
 
 def unlabelled(
-    source: Source, size: tuple[int, int], progress: Callable[[int, int], None] | None = None
+    source: Source,
+    own: Source,
+    size: tuple[int, int],
+    skip_bad: bool,
+    most: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
-    """All pictures of a source, as one has them who does not care what is on them.
+    """Pictures of another source, as one has them who does not care what is on them.
+
+    Its people are strangers to those of ``own``, unless both are of one kind and so number people
+    alike.
 
     Raises:
         InputError: whatever is wrong with the source or a picture.
     """
     table = source.read()
-    pictures, _ = cache.pictures(source, list(table.images), size, False, progress)
-    nothing = np.zeros((len(table), 1), dtype=np.uint8)
-    return Labelled(pictures, nothing, nothing, table.people())
-
-
-def trained_on(data: Data, source: Source, own: Source, size: tuple[int, int]) -> Data:
-    """``data`` with the pictures of ``source`` as the defender's part.
-
-    Raises:
-        InputError: one of its people (where both sources number people alike) or pictures is in a
-            part that attackers learn from or are scored on.
-    """
-    table = source.read()
-    there = unlabelled(source, size)
+    chosen = np.linspace(0, len(table) - 1, min(most or len(table), len(table))).astype(np.int64)
+    images = [table.images[i] for i in chosen]
+    pictures, bad = cache.pictures(source, images, size, skip_bad, progress)
+    if bad:
+        whole = np.array([image not in bad for image in images])
+        pictures, chosen = pictures[whole], chosen[whole]
+    people = table.people()[chosen]
     if table.identity is None or type(source) is not type(own):
-        # Numbers of people mean nothing across sources; pixels do.
-        there = replace(there, people=-1 - np.arange(len(there)))
-    disjoint({"attacker": data.attacker, "--defender-data": there})
-    disjoint({"validation": data.validation, "--defender-data": there})
-    disjoint({"test": data.test, "--defender-data": there})
+        people = -1 - people
+    nothing = np.zeros((len(chosen), 1), dtype=np.uint8)
+    return Labelled(pictures, nothing, nothing, people)
+
+
+def trained_on(
+    data: Data, source: Source, own: Source, size: tuple[int, int], skip_bad: bool
+) -> Data:
+    """``data`` with the pictures of ``source`` as the defender's part."""
+    table, there = source.read(), unlabelled(source, own, size, skip_bad)
     summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}
     summary["pictures"]["defender"] = len(there)
     summary["sha256"]["defender"] = _names(table.images, table.people())
     if summary["people"] is not None:
         known = table.identity is not None
-        summary["people"]["defender"] = len(np.unique(table.people())) if known else None
+        summary["people"]["defender"] = len(np.unique(there.people)) if known else None
     return replace(data, defender=there, summary=summary)
 
 
@@ -298,8 +304,8 @@ def disjoint(parts: Mapping[str, Labelled]) -> None:
     for (one, a), (other, b) in combinations(parts.items(), 2):
         if len(shared := np.intersect1d(a.people, b.people)):
             raise InputError(
-                f"{len(shared)} people are both in the part {one!r} and in {other!r}: give each "
-                "person one identity, or draw the parts anew (--split-seed, --protocol paper)"
+                f"{len(shared)} people are both in the part {one!r} and in {other!r}: leave them "
+                "out of one, or give different people different identities"
             )
         if found := identical(a.pictures, b.pictures):
             raise InputError(

@@ -8,10 +8,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from deepobfuscator.attacks._base import QUICK, STANDARD, SUITES, Attack
+from deepobfuscator.attacks._base import QUICK, STANDARD, SUITES
 from deepobfuscator.audit import Audit, attacks
 from deepobfuscator.bundle import Bundle
-from deepobfuscator.config import key, to_json
 from deepobfuscator.data.batches import Data, Labelled
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import Source
@@ -21,7 +20,7 @@ from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.files import write_atomic
 from deepobfuscator.game import Players
 from deepobfuscator.judge import Judge
-from deepobfuscator.knowledge import Part
+from deepobfuscator.knowledge import BUDGETS, QUERIES, STEPS, Part
 from deepobfuscator.records import (
     IMAGE,
     Record,
@@ -104,7 +103,8 @@ def attack(
         else:
             guessed.append((part, audit.guesses(part)))
     records = Judge(audit, guessed, ceiling[1] if ceiling else None).records()
-    images = {p.attack.label: g for p, g in guessed if p.attack.target == "image"}
+    common = [(p.attack, g) for p, g in guessed if not p.knowledge.given]
+    images = {a.label: g for a, g in common if a.target == "image"}
     strongest = headline(records, IMAGE, "ms_ssim").attack
     audit.show_faces(strongest, images | audit.reconstructions())
     notes = {
@@ -135,8 +135,12 @@ def attack(
         ],
         "gates": [],
     }
+    # Notes of this audit must never stand beside the records of a smaller one.
+    (run.folder / "records.jsonl").unlink(missing_ok=True)
     write_atomic(run.folder / "audit" / "notes.json", f"{json.dumps(notes, indent=1)}\n".encode())
     write_jsonl(run.folder / "records.jsonl", records)
+    for path in (run.folder / "audit").glob("game-*.ckpt"):
+        path.unlink()
     return records
 
 
@@ -221,9 +225,9 @@ def untried(order: Order) -> list[dict[str, str]]:
 
 
 def named(source: Source) -> str:
-    """A source in a few words: its kind, its folder or count, its key."""
+    """A source in a few words: its kind, its folder or count, the hash of its labels."""
     what = [str(getattr(v, "name", v)) for v in vars(source).values()]
-    return " ".join([source.name, *what, key(source)[:6]])
+    return " ".join([source.name, *what, source.read().fingerprint()[:6]])
 
 
 def finished(folder: Path, order: Order, trial: Trial) -> list[Record] | None:
@@ -245,12 +249,5 @@ def finished(folder: Path, order: Order, trial: Trial) -> list[Record] | None:
 
 def digest(suite: str) -> str:
     """Names the attacks of a suite with all their hyperparameters."""
-    told = [described(a) for a in attacks(suite)]
+    told = [*(a.described for a in attacks(suite)), BUDGETS, QUERIES, STEPS]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
-
-
-def described(attack: Attack) -> dict[str, Any]:
-    """An attack with the constants of its class, as JSON."""
-    constants = {n: getattr(attack, n, None) for n in ("rate", "share", "most", "target")}
-    described: dict[str, Any] = to_json(attack) | constants
-    return described

@@ -74,7 +74,7 @@ class Workshop:
             if data.summary["skipped"]:
                 run.say(f"{data.summary['skipped']} pictures could not be decoded and are left out")
             if t.defender_data is not None:
-                data = trained_on(data, t.defender_data, t.source, size)
+                data = trained_on(data, t.defender_data, t.source, size, t.skip_bad)
             self._data = (*wanted, t.defender_data), data
         return self._data[1]
 
@@ -88,13 +88,13 @@ class Workshop:
         first = run.rank == 0
         with locked(folder) if first else nullcontext():
             if run.share(lambda: self._trained(trial, folder)):
+                if first:  # pictures or an encoder may lie elsewhere by now
+                    write_trial(trial, folder)
                 return
             data = self.data(trial, run)
             if first:
                 same_data(data, folder)
-                write_atomic(
-                    folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode()
-                )
+                write_trial(trial, folder)
             began = monotonic()
             checkpoint = folder / "train.ckpt"
             if trial.defence.trains:
@@ -187,16 +187,29 @@ class Workshop:
                 check_memory(*(bundle.encoder, trial.setting.batch_size, trial.setting.width, run))
                 examine(bundle.encoder, data.attacker.pictures, run)
             run.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
-            other = self.other(order, trial, run)
-            games = partial(play_anew, trial, bundle, run) if "AC" in bundle.players else None
+            other = self.other(order, trial, data, run)
+            known = {"AC", "AR"} & bundle.players.keys()
+            games = partial(play_anew, trial, bundle, run) if known else None
             return attack(order, trial, bundle, data, run, above, other, games, self.command)
 
-    def other(self, order: Order, trial: Trial, run: Run) -> tuple[str, Labelled] | None:
-        """Another source's name and pictures, for the attackers who need some."""
+    def other(
+        self, order: Order, trial: Trial, data: Data, run: Run
+    ) -> tuple[str, Labelled] | None:
+        """Another source's name and pictures, at most as many as the attacker has of its own.
+
+        Raises:
+            InputError: it shares pictures, or people, with the parts.
+        """
         if (source := order.elsewhere(trial)) is None:
             return None
         with run.progress("other pictures", 1) as bar:
-            return named(source), unlabelled(source, trial.setting.size, bar.at)
+            t = trial
+            found = unlabelled(
+                source, t.source, t.setting.size, t.skip_bad, len(data.attacker), bar.at
+            )
+        for name in ("validation", "test"):
+            disjoint({name: getattr(data, name), "--other-data": found})
+        return named(source), found
 
 
 def play_anew(trial: Trial, bundle: Bundle, run: Run, number: int, labelled: Labelled) -> Players:
@@ -204,7 +217,13 @@ def play_anew(trial: Trial, bundle: Bundle, run: Run, number: int, labelled: Lab
     if number == 0:
         return bundle.players
     setting = replace(trial.setting, seed=stream(trial.setting.seed, number) % 2**31)
-    return trial.defence.fit(trial.task, labelled, setting, run)[0]
+    checkpoint = run.folder / "audit" / f"game-{number}.ckpt"
+    return trial.defence.fit(trial.task, labelled, setting, run, checkpoint)[0]
+
+
+def write_trial(trial: Trial, folder: Path) -> None:
+    """Note what the folder is about."""
+    write_atomic(folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode())
 
 
 def same_data(data: Data, folder: Path) -> None:
@@ -214,7 +233,8 @@ def same_data(data: Data, folder: Path) -> None:
         InputError: it is not.
     """
     path = folder / "data.json"
-    if path.exists() and json.loads(path.read_text()) != data.summary:
+    there = json.loads(path.read_text()) if path.exists() else {}
+    if any(value != data.summary.get(name) for name, value in there.items()):
         raise InputError(
             f"the pictures or labels changed since {folder} was begun: "
             "bring them back, or name another --out folder"

@@ -1,7 +1,9 @@
 """What the name of an encoder made elsewhere stands for: an ONNX file or a torch module."""
 
+import contextlib
 import hashlib
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -20,8 +22,8 @@ from deepobfuscator.registry import suggest
 def fingerprint(target: str) -> str:
     """Hexadecimal SHA-256 of an encoder.
 
-    Of an ONNX file with the files that hold its weights, if any; of a torch module's class name
-    and state, not of its code.
+    Of an ONNX file with the files that hold its weights, if any; of a torch module's name, layers,
+    state, and the file that defines its class, though not of what that file imports.
 
     Raises:
         InputError: ``target`` cannot be found or imported.
@@ -35,7 +37,9 @@ def fingerprint(target: str) -> str:
                 digest.update(sha256(beside).encode())
         return digest.hexdigest()
     module = torch_module(target)
-    digest = hashlib.sha256(type(module).__qualname__.encode())
+    digest = hashlib.sha256(f"{target.rpartition(':')[2]} {module!r}".encode())
+    with contextlib.suppress(OSError, TypeError):  # no file: defined by hand, or compiled
+        digest.update(Path(inspect.getfile(type(module))).read_bytes())
     for name, value in module.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, Tensor) and not value.is_quantized:

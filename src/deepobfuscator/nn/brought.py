@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from deepobfuscator.errors import InputError
 from deepobfuscator.nn._targets import declared_size, in_one_line, onnx_session, torch_module
-from deepobfuscator.nn.vgg import FRONT, Encoder, scaled
+from deepobfuscator.nn.vgg import FRONT, Encoder, differentiable, scaled
 from deepobfuscator.runtime import Run, free_memory
 
 SIZE = (64, 64)
@@ -116,7 +116,7 @@ class TorchEncoder(BroughtEncoder):
         # lay out its weights anew, draw them, change its mode, or stumble over tied weights.
         object.__setattr__(self, "module", torch_module(target).eval().requires_grad_(False))
         self.measure()
-        self.differentiable = self._passes_gradients()
+        self.differentiable = differentiable(self, size)
 
     def ask(self, pictures: Tensor) -> Any:
         """The module's output."""
@@ -124,18 +124,6 @@ class TorchEncoder(BroughtEncoder):
         copy = pictures.float().clone(memory_format=torch.contiguous_format)
         with torch.autocast(pictures.device.type, enabled=False):
             return self.module.to(pictures.device)(copy)
-
-    def _passes_gradients(self) -> bool:
-        pictures = self.noise().requires_grad_()
-        try:
-            with torch.enable_grad():
-                features = self(pictures)
-            # A plain sum would not do: that of a softmax is constant.
-            weights = torch.randn(features.shape, generator=torch.Generator().manual_seed(1))
-            (gradient,) = torch.autograd.grad(features, pictures, weights, allow_unused=True)
-        except (RuntimeError, InputError):  # nothing carries a gradient, or it cannot be had
-            return False
-        return gradient is not None and bool(gradient.isfinite().all() and gradient.any())
 
 
 def open_encoder(target: str, size: tuple[int, int] | None = None) -> BroughtEncoder:

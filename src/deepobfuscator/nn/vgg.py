@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from deepobfuscator.errors import InputError
 from deepobfuscator.nn.fit import Lift, Normed, Shape, as_shape
 
 FRONT = (64, 128)
@@ -50,6 +51,23 @@ class Encoder(nn.Module):
         None where the mirror of Table 1 fits as it is.
         """
         return None
+
+
+def differentiable(
+    encoder: Encoder, size: tuple[int, int], device: torch.device | None = None
+) -> bool:
+    """Whether a gradient that is not zero everywhere comes back through ``encoder``."""
+    draw = torch.Generator().manual_seed(0)
+    pictures = torch.rand((2, 3, *size), generator=draw).to(device).requires_grad_()
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            features = encoder(pictures)
+        # A plain sum would not do: that of a softmax is constant.
+        weights = torch.randn(features.shape, generator=draw).to(features.device)
+        (slope,) = torch.autograd.grad(features.float(), pictures, weights, allow_unused=True)
+    except (RuntimeError, InputError):  # nothing in it asks for a gradient, or it cannot be had
+        return False
+    return slope is not None and bool(slope.isfinite().all() and slope.any())
 
 
 class Obfuscator(Encoder):

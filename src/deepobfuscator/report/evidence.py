@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deepobfuscator.records import (
+    AVERAGED,
     CEILING,
     EXCESS,
     LABELS,
@@ -37,6 +38,8 @@ class Evidence:
     """Headline attacker minus label-only floor, paired."""
     given_labels: Record | None
     """The same for the headline attacker who has the true public labels besides the features."""
+    averaged: Record | None
+    """The same for the headline attacker who averages a noisy encoder's answers."""
     ceiling: Record | None
     """The same for the undefended encoder or the raw pictures."""
     raw_ceiling: bool
@@ -47,8 +50,8 @@ class Evidence:
     @property
     def leak(self) -> Record | None:
         """The excess that lies above 0 as a whole; None where none does."""
-        found = (r for r in (self.excess, self.given_labels) if r is not None and r.low > 0)
-        return next(found, None)
+        found = filter(None, (self.excess, self.given_labels, self.averaged))
+        return next((r for r in found if r.low > 0), None)
 
     @property
     def status(self) -> str:
@@ -87,6 +90,7 @@ def evidence(
     return Evidence(
         excess=best(records, subject, EXCESS),
         given_labels=best(records, subject, EXCESS, LABELS),
+        averaged=best(records, subject, EXCESS, AVERAGED),
         ceiling=ceiling or best(undefended, subject, EXCESS),
         raw_ceiling=raw_ceiling,
         controls=tuple(fresh(records, subject, "balanced_accuracy", SHUFFLED)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deepobfuscator.errors import InputError
 from deepobfuscator.records import (
+    AVERAGED,
     EXCESS,
     IDENTITY,
     IMAGE,
@@ -79,6 +80,7 @@ class Gate:
     def _upper(self, records: Sequence[Record]) -> float | None:
         maximum = one(records, attack=MAXIMUM, subject=self.subject, metric=self.metric)
         reached = [maximum] if maximum else fresh(records, self.subject, self.metric)
+        reached = [*reached, *fresh(records, self.subject, self.metric, AVERAGED)]
         if self.metric == EXCESS and self.subject not in METRICS:
             reached = [*reached, *filter(None, [best(records, self.subject, EXCESS, LABELS)])]
         return max((r.high for r in reached), default=None)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from deepobfuscator.errors import InputError
 from deepobfuscator.records import Record, read_jsonl
 
-UNDEFENDED = "undefended"
-"""Name of the defence that defends nothing: the ceiling of the others."""
+UNDEFENDED = ("undefended", "raw")
+"""Names of the defences that defend nothing: the ceilings of the others."""
 
 CARD_FIELDS = ("key", "command", "assumptions", "versions", "data", "features", "wire_bits")
 
@@ -111,7 +111,7 @@ class Configuration:
     @property
     def defended(self) -> bool:
         """Whether it is more than the undefended baseline."""
-        return self.runs[0].defence != UNDEFENDED
+        return self.runs[0].defence not in UNDEFENDED
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Comparison:
 
     def undefended(self, seed: int) -> RunView | None:
         """The undefended run of the same seed, else of the first; None where there is none."""
-        plain = [run for run in self.runs if run.defence == UNDEFENDED]
+        plain = [run for run in self.runs if run.defence in UNDEFENDED]
         return next((run for run in plain if run.seed == seed), plain[0] if plain else None)
 
 
@@ -223,7 +223,7 @@ def _configurations(groups: Sequence[dict[int, RunView]]) -> tuple[Configuration
         namesakes = [o for o in others if o["name"] == mine["name"]]
         label = " ".join([runs[0].defence, *_differences(mine, namesakes)])
         order = [(isinstance(v, str), v if isinstance(v, str) else v or 0) for v in mine.values()]
-        found.append(((runs[0].defence != UNDEFENDED, runs[0].defence, order), label, runs))
+        found.append(((runs[0].defence not in UNDEFENDED, runs[0].defence, order), label, runs))
     return tuple(Configuration(label, runs) for _, label, runs in sorted(found, key=lambda f: f[0]))
 
 

@@ -150,12 +150,15 @@ def _attackers(records: Sequence[Record], name: str, metric: str) -> list[dict[s
 
 
 def _budget(run: RunView, name: str, metric: str) -> list[dict[str, Any]]:
-    """The headline attacker for each number of labelled pictures, fewest first."""
-    sizes = {r.given: int(m[1]) for r in run.records if (m := BUDGET.fullmatch(r.given))}
+    """The best of the same attackers for each number of labelled pictures, fewest first."""
+    about = select(run.records, subject=name)
+    few = [(r, int(m[1])) for r in about if (m := BUDGET.fullmatch(r.given))]
+    sizes = {r.given: n for r, n in few}
+    mine = [r for r in about if r.attack in {f.attack for f, _ in few}]
     attacker = run.notes.get("parts", {}).get("attacker")
     if sizes and attacker:
         sizes[""] = attacker["pictures"]
-    found = [(n, best(run.records, name, metric, given)) for given, n in sizes.items()]
+    found = [(n, best(mine, name, metric, given)) for given, n in sizes.items()]
     points = [
         {"pictures": n, "attack": r.attack, "figure": _figure(r)} for n, r in found if r is not None
     ]

@@ -130,8 +130,10 @@ def _lede(comparison: Comparison) -> str:
 
     skipped = data.get("skipped", 0)
     missing = f" {skipped:,} pictures could not be decoded and are left out." if skipped else ""
+    trained = f"was trained on {count('defender')}"
     return (
-        f"On {source} ({height} × {width} px), each encoder was trained on {count('defender')} so "
+        f"On {source} ({height} × {width} px), each encoder "
+        f"{trained if pictures['defender'] else 'was made elsewhere'} so "
         f"that a cloud service can tell {listed(run.public)}, while {listed(run.private)} should "
         f"stay unread. Fresh attackers then learned from {count('attacker')} that the encoder "
         f"never saw, and everything was scored once on {count('test')}.{missing}"
