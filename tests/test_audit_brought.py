@@ -182,5 +182,6 @@ def test_what_an_audit_of_a_brought_encoder_refuses(
     assert "--suite quik: did you mean quick" in said(str(audited), "--suite", "quik")
     data = ("--data", f"folder:{pictures}", "--public", "A", "--private", "B")
     assert "missing.onnx" in said("missing.onnx", *data)
+    assert "give --private" in said(str(encoder), *data[:-2])
     assert "64x64" in said(str(encoder), *data, "--size", "64x64")
     assert "did you mean" in said(str(encoder), *data[:-1], "Oter")

@@ -146,7 +146,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
         "-o", "--output", type=Path, help="page (default: report.html in the folder)"
     )
     audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
-    audit.add_argument("--defender-data", help="what an encoder made elsewhere was trained on")
+    audit.add_argument(
+        "--defender-data", metavar="DATA", help="what an encoder made elsewhere was trained on"
+    )
     trial_options(audit)
 
     contest = _command(
@@ -213,6 +215,7 @@ def _suite_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--other-data",
+        metavar="DATA",
         help="pictures for an attacker who has none like the defender's, from the standard suite "
         "on (default: drawn faces, where the data itself is not drawn)",
     )
@@ -257,6 +260,9 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         folder = Path(target)
         trial = Trial.read(folder / "trial.json") if (folder / "trial.json").is_file() else None
     elif target.endswith(".onnx") or ":" in target:
+        for name in ("data", "public", "private"):
+            if getattr(options, name) is None:
+                raise InputError(f"{target} brings no pictures and no task: give --{name}")
         trial = trial_of(options, Brought.of(target))
         encoder = open_encoder(target, options.size)
         trial = replace(trial, setting=replace(trial.setting, size=encoder.size))
