@@ -192,6 +192,7 @@ class Judge:
         boot = scorer.boot["test"]
         common: dict[str, Samples] = {}
         excesses: dict[str, Sample] = {}
+        asked: dict[str, NDArray[np.int64]] = {}
         for part, found in self.guessed:
             if part.attack.target != "image":
                 continue
@@ -209,8 +210,8 @@ class Judge:
                     )
                 )
             else:
-                common[attack], excesses[attack] = samples, over
-        return records + scorer.compared(IMAGE, common, excesses)
+                common[attack], excesses[attack], asked[attack] = samples, over, rows
+        return records + scorer.compared(IMAGE, common, excesses, asked)
 
     def identity(self) -> list[Record]:
         """Re-identification among strangers, by cosine similarity of embeddings."""
@@ -253,7 +254,7 @@ class Judge:
                 ]
             common[attack] = samples
         excesses = {a: samples["auc"] - floor["auc"] for a, samples in common.items()}
-        return records + scorer.compared(IDENTITY, common, excesses, asked)
+        return records + scorer.compared(IDENTITY, common, excesses, dict.fromkeys(common, asked))
 
     def ceilings(self, records: Sequence[Record]) -> list[Record]:
         """The undefended encoder's headline for every subject and metric."""

@@ -175,12 +175,18 @@ class Scorer:
         subject: str,
         attackers: Mapping[str, Samples],
         excesses: Mapping[str, Sample],
-        rows: NDArray[np.int64] | None = None,
+        rows: Mapping[str, NDArray[np.int64]] | None = None,
     ) -> list[Record]:
-        """Each attacker's excess over the label-only floor, and the highest of all attackers."""
+        """Each attacker's excess over the label-only floor, and the highest of all attackers.
+
+        ``rows`` are the test pictures that an attacker was scored on, where these are not all.
+        """
+        asked = rows or {}
         over = f"over {LABEL_ONLY}"
         records = [
-            self.record(attack, subject, EXCESS, sample.interval(), "test", over, "", rows)
+            self.record(
+                attack, subject, EXCESS, sample.interval(), "test", over, "", asked.get(attack)
+            )
             for attack, sample in excesses.items()
         ]
         metric = headline_metric(subject)
@@ -189,7 +195,9 @@ class Scorer:
             if samples:
                 best = max(samples, key=lambda a: samples[a].value)
                 highest = simultaneous(list(samples.values()))
-                records.append(self.record(MAXIMUM, subject, name, highest, "test", best, "", rows))
+                records.append(
+                    self.record(MAXIMUM, subject, name, highest, "test", best, "", asked.get(best))
+                )
         return records
 
     def record(
