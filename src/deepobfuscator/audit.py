@@ -5,7 +5,7 @@ the attacker it was stopped in, and a larger suite does none of a smaller one tw
 records of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepobfuscator.attacks._base import QUICK, Attack, Fitted, outputs
+from deepobfuscator.attacks._base import QUICK, SUITES, Attack, Fitted, outputs
 from deepobfuscator.attacks._threat import Own, Threat
 from deepobfuscator.attacks.identify import NO_PEOPLE, can_tell_people, trial_rows
 from deepobfuscator.attacks.reconstruct import Mirror
@@ -46,9 +46,12 @@ Guesses: TypeAlias = dict[str, NDArray[Any]]
 its reconstructions picture by picture."""
 
 
-def attacks(suite: str) -> list[Attack]:
-    """The attacks of a suite; those that others build on come first."""
-    found = [v for kind in Attack.members().values() for v in kind.variants(suite)]
+def attacks(suite: str, also: Sequence[str] = ()) -> list[Attack]:
+    """The attacks of a suite, and those ``also`` names; those that others build on come first."""
+    found = list[Attack]()
+    for name, kind in Attack.members().items():
+        larger = kind.suite if name in also else suite
+        found += kind.variants(max(suite, larger, key=SUITES.index))
     first = ("attributes", "image", "identity")
     return sorted(found, key=lambda a: (first.index(a.target), a.label != Mirror.name, a.label))
 
@@ -79,6 +82,8 @@ class Audit:
     """Another source's name and its pictures, for an attacker who has no others."""
     games: Any = None
     """(number, labelled pictures) to the players of a game of the known defence; or None."""
+    also: tuple[str, ...] = ()
+    """Attacks of larger suites that have their turn too."""
     floor_folder: Path | None = None
     """Where the ceiling's audit keeps the label-only decoder: floors do not depend on a defence."""
 
@@ -88,7 +93,7 @@ class Audit:
         service = self.bundle.players.get("C")
         ask = None if service is None else partial(apply, service, run=self.run)
         found = plan(
-            *(attacks(self.suite), self.suite, self.data, self.bundle.encoder.draws),
+            *(attacks(self.suite, self.also), self.suite, self.data, self.bundle.encoder.draws),
             *(ask, self.other),
         )
         return [p for p in found if self.whole or not p.knowledge.given]

@@ -1,4 +1,4 @@
-"""The command line: train, audit, compare, report."""
+"""The command line: train, audit, compare, report; `studies` has reproduce and survey."""
 
 import argparse
 import json
@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 import deepobfuscator
-from deepobfuscator.attacks._base import SUITES
+from deepobfuscator.attacks._base import QUICK, SUITES
 from deepobfuscator.data.table import parse_source
 from deepobfuscator.defences._base import Defence
 from deepobfuscator.defences.brought import Brought
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.errors import InputError
 from deepobfuscator.experiments.audits import Order
-from deepobfuscator.experiments.cluster import KINDS, Cluster
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.experiments.workshop import Workshop, compare
 from deepobfuscator.files import write_atomic
@@ -50,6 +49,14 @@ from deepobfuscator.runtime import (
     prepare,
     resolve_device,
 )
+from deepobfuscator.studies import (
+    ahead_of,
+    cluster_options,
+    reproduce,
+    reproduce_options,
+    survey,
+    survey_options,
+)
 
 EXAMPLES = """examples:
   deepobfuscator compare                                   built-in faces, every defence
@@ -57,6 +64,8 @@ EXAMPLES = """examples:
   deepobfuscator audit runs/smile --suite standard --fail-if "Male.excess > 0.05"
   deepobfuscator audit encoder.onnx --data folder:PATH --public A --private B,C --out audits/mine
   deepobfuscator report runs/ -o report.html
+  deepobfuscator reproduce table4 figure7 --data celeba:PATH    the paper's exhibits
+  deepobfuscator survey runs/smile                              ask people who is on the pictures
 
 Every command goes on where it was stopped, and does nothing twice."""
 
@@ -158,24 +167,20 @@ def _parser(arguments: Sequence[str]) -> Parser:
     contest.add_argument(
         "--defences",
         nargs="+",
-        default=trainable(),
+        default=[name for name in trainable() if Defence.find(name).contender],
         metavar="NAME",
-        help="which to compare (default: all)",
+        help=f"which to compare, of {', '.join(trainable())} (default: %(default)s)",
     )
     _suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
-    side = contest.add_argument_group("trials side by side (pip install 'deepobfuscator[cluster]')")
-    side.add_argument("--jobs", type=int, help="trials at a time, each with its share of the cores")
-    side.add_argument("--cluster", choices=KINDS, help="where jobs run (default: local)")
-    side.add_argument(
-        "--slurm",
-        nargs="+",
-        metavar="KEY=VALUE",
-        help="options of each SLURM job by submitit's names, as in partition=gpu gpus_per_node=1 "
-        "time=600 (minutes; a job whose time is up is queued again; default: a day)",
-    )
+    cluster_options(contest)
     _report_options(contest)
+
+    reproduce_options(
+        _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
+    )
+    survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
     report.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="run folders")
@@ -189,7 +194,7 @@ def _command(commands: Any, name: str, description: str, run: Any) -> Parser:
         name, help=description, description=description, allow_abbrev=False
     )
     parser.set_defaults(run=run)
-    if name in ("train", "audit", "compare"):
+    if name != "report":
         parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
 
@@ -209,9 +214,9 @@ def _defence(name: str) -> type[Defence]:
 def _suite_options(parser: Parser) -> None:
     parser.add_argument(
         "--suite",
-        default=SUITES[0],
+        default=QUICK,
         help=f"how many attackers: {', '.join(SUITES)}, each with all of the one before "
-        f"(default: {SUITES[0]})",
+        f"(default: {QUICK})",
     )
     parser.add_argument(
         "--other-data",
@@ -308,12 +313,7 @@ def _compare(options: argparse.Namespace, command: str) -> None:
     trial, order = trial_of(options, DeepObfuscator()), _order(options)
     out: Path = options.out or Path("runs") / f"compare-{trial.key}"
     shop = Workshop(resolve_device(options.device), command)
-    ahead = None
-    if options.jobs is not None:
-        cluster = Cluster(options.jobs, options.cluster or "local", tuple(options.slurm or ()))
-        ahead = lambda trials: cluster.run(shop, trials, out, order)  # noqa: E731
-    elif options.cluster or options.slurm:
-        raise InputError("--cluster and --slurm need --jobs N")
+    ahead = ahead_of(options, shop, out)
     folders = compare(shop, trial, defences, out, options.seeds, order, ahead)
     _show(folders, out / "report.html", not options.no_faces, command)
 

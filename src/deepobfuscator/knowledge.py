@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks._base import QUICK, Attack
+from deepobfuscator.attacks._base import BRIEF, QUICK, Attack
 from deepobfuscator.attacks._threat import Own, Rows
 from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
 from deepobfuscator.attacks.reconstruct import Mirror
@@ -96,6 +96,8 @@ def plan(
         other: another source's name and its pictures; None where there are none.
     """
     parts = [Part(attack) for attack in attacks]
+    if suite == BRIEF:
+        return parts
     if data.undeclared:
         undeclared = Knowledge(see=undeclared_labels, subjects="undeclared")
         parts += [Part(LinearProbe(), undeclared), Part(ResidualNet(), undeclared)]

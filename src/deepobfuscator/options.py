@@ -105,9 +105,14 @@ def listed_names(given: Sequence[str] | None, default: tuple[str, ...] = ()) -> 
     return tuple(name for word in given for name in word.split(",") if name)
 
 
-def trial_of(options: argparse.Namespace, defence: Defence) -> Trial:
-    """The trial that the options describe."""
+def trial_of(options: argparse.Namespace, defence: Defence, many: bool = False) -> Trial:
+    """The trial that the options describe, by default one of ``many`` where that is said."""
     chosen, base = preset(options.preset or "small"), Trial()
+    of_setting, of_trial = chosen.setting, chosen.trial
+    if many:
+        names = {f.name for f in dataclasses.fields(Setting)}
+        of_setting = of_setting | {n: v for n, v in chosen.many.items() if n in names}
+        of_trial = of_trial | {n: v for n, v in chosen.many.items() if n not in names}
     given = {n: v for n in TRIAL_OPTIONS if (v := getattr(options, n)) is not None}
     known = getattr(options, "defender_data", None)
     return Trial(
@@ -117,9 +122,9 @@ def trial_of(options: argparse.Namespace, defence: Defence) -> Trial:
             listed_names(options.private, base.task.private),
         ),
         defence=defence,
-        setting=Setting(**(chosen.setting | given_fields(options, Setting))),
+        setting=Setting(**(of_setting | given_fields(options, Setting))),
         defender_data=None if known is None else parse_source(known),
-        **(chosen.trial | given),
+        **(of_trial | given),
     )
 
 

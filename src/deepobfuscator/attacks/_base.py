@@ -23,7 +23,7 @@ from deepobfuscator.quality import ms_ssim
 from deepobfuscator.registry import Family, suggest
 from deepobfuscator.runtime import Run
 
-QUICK, STANDARD, EXHAUSTIVE = SUITES = ("quick", "standard", "exhaustive")
+BRIEF, QUICK, STANDARD, EXHAUSTIVE = SUITES = ("brief", "quick", "standard", "exhaustive")
 """Sets of attackers, each within the next."""
 
 
@@ -147,7 +147,7 @@ class InferenceAttack(TrainedAttack):
     target: ClassVar[str] = "attributes"
     suite: ClassVar[str] = QUICK
     role: ClassVar[str] = "AC"
-    seeds: ClassVar[tuple[int, int, int]] = (1, 3, 5)
+    seeds: ClassVar[tuple[int, ...]] = (1, 1, 3, 5)
     """Seeds in each suite."""
 
     @classmethod
@@ -155,7 +155,7 @@ class InferenceAttack(TrainedAttack):
         """Several seeds and, beyond the quick suite, one that learns twice as long."""
         seeds = range(cls.seeds[SUITES.index(suite)])
         found = tuple(cls(seed=s) for s in seeds) if super().variants(suite) else ()
-        return (*found, cls(passes=2.0)) if found and suite != QUICK else found
+        return (*found, cls(passes=2.0)) if found and suite not in (BRIEF, QUICK) else found
 
     def phase(self, threat: Threat, run: Run) -> Phase:
         """L(AC) on the attacker's pictures; the epoch of least L(AC) on validation is kept."""

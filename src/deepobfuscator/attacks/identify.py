@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from deepobfuscator.attacks._base import QUICK, STANDARD, Fitted, TrainedAttack, outputs
 from deepobfuscator.attacks._threat import Guess, Own, Threat
-from deepobfuscator.attacks.infer import trunk
 from deepobfuscator.data.batches import as_input
 from deepobfuscator.game import Phase, Players, Round, stage, update
+from deepobfuscator.nn.resnet import trunk
 from deepobfuscator.quality import Bootstrap, verification
 from deepobfuscator.runtime import Run
 

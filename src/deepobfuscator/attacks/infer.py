@@ -6,15 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from deepobfuscator.attacks._base import InferenceAttack
+from deepobfuscator.attacks._base import BRIEF, InferenceAttack
 from deepobfuscator.attacks._threat import Threat
-from deepobfuscator.nn.decoders import Residual
-from deepobfuscator.nn.fit import Lift, Shape, as_shape
-from deepobfuscator.nn.vgg import Classifier, conv, scaled
-
-FINEST = 32
-"""Side of the largest map that residual blocks work on: whole pictures would take four times the
-time."""
+from deepobfuscator.nn.resnet import residual_classifier
+from deepobfuscator.nn.vgg import Classifier
 
 
 @dataclass(frozen=True)
@@ -22,6 +17,7 @@ class AdversaryClassifier(InferenceAttack):
     """AC of Table 1, the architecture that plays in the game."""
 
     name: ClassVar[str] = "ac"
+    suite: ClassVar[str] = BRIEF
 
     def network(self, threat: Threat) -> nn.Module:
         """The paper's AC at the setting's width."""
@@ -46,7 +42,7 @@ class LinearProbe(InferenceAttack):
 
     name: ClassVar[str] = "linear"
     rate: ClassVar[float] = 10.0
-    seeds: ClassVar[tuple[int, int, int]] = (1, 1, 1)
+    seeds: ClassVar[tuple[int, ...]] = (1, 1, 1, 1)
 
     def network(self, threat: Threat) -> nn.Module:
         """Logistic regression."""
@@ -59,6 +55,7 @@ class MLP(InferenceAttack):
     """Two hidden layers on all features."""
 
     name: ClassVar[str] = "mlp"
+    suite: ClassVar[str] = BRIEF
     hidden: int = 256
     """Width of both hidden layers."""
     dropout: float = 0.5
@@ -80,39 +77,11 @@ class ResidualNet(InferenceAttack):
     """Three residual blocks and a global average: far fewer weights than AC."""
 
     name: ClassVar[str] = "resnet"
+    suite: ClassVar[str] = BRIEF
     channels: int = 256
     """Channels of the last block at width 1; the first two have half."""
 
     def network(self, threat: Threat) -> nn.Module:
         """A small residual network; halves the map between blocks while it can."""
-        layers, values = trunk(threat.features, threat.setting.width, self.channels)
-        return nn.Sequential(*layers, nn.Linear(values, threat.labels))
-
-
-def trunk(features: Shape, width: float, channels: int) -> tuple[list[nn.Module], int]:
-    """Layers from features of any shape to one flat vector, and its length."""
-    layers = list[nn.Module]()
-    if len(features) == 1:
-        lift = Lift(features[0], (scaled(128, width), 4, 4))
-        layers.append(lift)
-        features = lift.shape
-    inputs, height, columns = as_shape(features)
-    last = max(16, scaled(channels, width))
-    while min(height, columns) > FINEST:
-        layers += [conv(inputs, last // 4), nn.MaxPool2d(2)]
-        inputs, height, columns = last // 4, height // 2, columns // 2
-    for outputs in (last // 2, last // 2, last):
-        layers.append(
-            Residual(
-                inputs,
-                outputs,
-                conv(inputs, outputs),
-                nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-                nn.BatchNorm2d(outputs),
-            )
-        )
-        inputs = outputs
-        if min(height, columns) >= 4:
-            layers.append(nn.MaxPool2d(2))
-            height, columns = height // 2, columns // 2
-    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], inputs
+        width = threat.setting.width
+        return residual_classifier(threat.features, threat.labels, width, self.channels)

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.attacks._base import LOSSES, QUICK, ReconstructionAttack
+from deepobfuscator.attacks._base import BRIEF, LOSSES, QUICK, ReconstructionAttack
 from deepobfuscator.attacks._threat import Threat
 from deepobfuscator.nn.decoders import mirror, resrec, urec1, urec2
 
@@ -19,12 +19,12 @@ class Mirror(ReconstructionAttack):
     """The reverse of the encoder where its architecture is known, else the mirror of Table 1."""
 
     name: ClassVar[str] = "mirror"
-    suite: ClassVar[str] = QUICK
+    suite: ClassVar[str] = BRIEF
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
         """All losses beyond the quick suite, and one that learns twice as long."""
-        if suite == QUICK:
+        if suite in (BRIEF, QUICK):
             return (cls(),)
         return (*(cls(loss=loss) for loss in LOSSES), cls(passes=2.0))
 

@@ -30,6 +30,8 @@ class Defence(Family):
     """What the method takes for granted where its source is silent; sentences for the card."""
     trains: ClassVar[bool] = True
     """Whether there is anything to train; else it stands in an audit alone."""
+    contender: ClassVar[bool] = True
+    """Whether a comparison that names no defences has it."""
     default_seeds: ClassVar[int] = 1
     """Seeds in a comparison that names none; a method that claims protection shows several."""
 

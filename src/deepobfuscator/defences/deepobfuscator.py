@@ -1,9 +1,10 @@
 """The paper's defence: a game against a classifier and a reconstructor at once (Algorithm 1)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences._base import SERVICE, Defence
@@ -20,7 +21,15 @@ from deepobfuscator.game import (
     update,
 )
 from deepobfuscator.nn.decoders import mirror
-from deepobfuscator.nn.vgg import Encoder
+from deepobfuscator.nn.resnet import residual_classifier
+from deepobfuscator.nn.vgg import Classifier, Encoder
+
+VGG = "vgg"
+NETWORKS: dict[str, Callable[[Encoder, int, Setting], nn.Module]] = {
+    VGG: lambda o, labels, s: Classifier(o.features, labels, s.size, s.width),
+    "resnet": lambda o, labels, s: residual_classifier(o.features, labels, s.width),
+}
+"""Architectures of C and of AC."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +53,31 @@ class DeepObfuscator(Defence):
     """Mean of the noise image of equation 8."""
     noise_deviation: float = 0.25
     """Standard deviation of the noise image of equation 8, before clipping to [0, 1]."""
+    service_network: str = VGG
+    """C's architecture: ``vgg`` (Table 1) or ``resnet`` (section 3.2: any may be chosen)."""
+    adversary_network: str = VGG
+    """AC's architecture in the game: ``vgg`` or ``resnet`` (section 3.3)."""
 
     def __post_init__(self) -> None:
         if min(self.lambda1, self.lambda2) < 0 or self.lambda1 + self.lambda2 == 0:
             raise InputError("--lambda1 and --lambda2 must not be negative, nor both 0")
         if self.noise_deviation <= 0:
             raise InputError("--noise-deviation must be above 0")
+        for field in ("service_network", "adversary_network"):
+            if (network := getattr(self, field)) not in NETWORKS:
+                option = field.replace("_", "-")
+                raise InputError(f"--{option} {network}: take one of {', '.join(NETWORKS)}")
+
+    def classifier(self, encoder: Encoder, labels: int, setting: Setting) -> nn.Module:
+        """C."""
+        return NETWORKS[self.service_network](encoder, labels, setting)
 
     def adversaries(self, encoder: Encoder, task: Task, setting: Setting) -> Players:
-        """AC with C's architecture (section 3.3), AR the mirror of O (section 3.4)."""
+        """AC, like C unless told otherwise (section 3.3); AR the mirror of O (section 3.4)."""
         players: Players = {}
         if self.lambda1:
-            players["AC"] = self.classifier(encoder, len(task.private), setting)
+            build = NETWORKS[self.adversary_network]
+            players["AC"] = build(encoder, len(task.private), setting)
         if self.lambda2:
             players["AR"] = mirror(encoder.features, setting.size, setting.width)
         return players

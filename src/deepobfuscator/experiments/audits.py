@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from deepobfuscator.attacks._base import QUICK, STANDARD, SUITES
+from deepobfuscator.attacks._base import BRIEF, QUICK, STANDARD, SUITES, Attack
 from deepobfuscator.audit import Audit, attacks
 from deepobfuscator.bundle import Bundle
 from deepobfuscator.data.batches import Data, Labelled
@@ -52,9 +52,12 @@ class Order:
     whole: bool = True
     """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
 
+    also: tuple[str, ...] = ()
+    """Attacks of larger suites that have their turn too, by name."""
+
     def elsewhere(self, trial: Trial) -> Source | None:
         """The source of an attacker's other pictures; None where the suite has no such attacker."""
-        if self.suite == QUICK or not self.whole:
+        if self.suite in (BRIEF, QUICK) or not self.whole:
             return None
         drawn = None if isinstance(trial.source, Synthetic) else Synthetic(OTHERS)
         return self.other or drawn
@@ -62,6 +65,8 @@ class Order:
     def __post_init__(self) -> None:
         if self.suite not in SUITES:
             raise InputError(f"--suite {self.suite}: {suggest(self.suite, list(SUITES))}")
+        for name in self.also:
+            Attack.find(name)
 
 
 def attack(
@@ -93,7 +98,7 @@ def attack(
     floor_folder = ceiling[0] / "audit" if ceiling else None
     audit = Audit(
         *(bundle, trial.task, data, trial.setting, run.folder / "audit", run, scorer),
-        *(order.suite, order.whole, other, games, floor_folder),
+        *(order.suite, order.whole, other, games, order.also, floor_folder),
     )
     guessed, not_tried = [], dict[str, str]()
     for part in audit.parts:
@@ -110,8 +115,9 @@ def attack(
     notes = {
         "suite": order.suite,
         "whole": order.whole,
+        "also": list(order.also),
         "other": other[0] if other else None,
-        "attacks": digest(order.suite),
+        "attacks": digest(order.suite, order.also),
         "command": command,
         "seconds": round(monotonic() - began, 1),
         "target": target(trial, bundle, audit),
@@ -207,7 +213,7 @@ def doubled(records: Sequence[Record], tried: Sequence[Part]) -> list[dict[str, 
 def untried(order: Order) -> list[dict[str, str]]:
     """What larger suites would try, and what no suite has."""
     larger = SUITES[SUITES.index(order.suite) + 1 :]
-    mine = {a.label for a in attacks(order.suite)}
+    mine = {a.label for a in attacks(order.suite, order.also)}
     found = []
     for suite in larger:
         more = [a.label for a in attacks(suite) if a.label not in mine]
@@ -232,22 +238,40 @@ def named(source: Source) -> str:
 
 def finished(folder: Path, order: Order, trial: Trial) -> list[Record] | None:
     """The records of an audit that did all that ``order`` asks for; None where there is none."""
-    path, notes_path = folder / "records.jsonl", folder / "audit" / "notes.json"
-    if not (path.exists() and notes_path.exists()):
+    path, before = folder / "records.jsonl", noted(folder)
+    if not path.exists() or before is None:
+        return None
+    done, other = before
+    enough = SUITES.index(done.suite) >= SUITES.index(order.suite) and done.whole >= order.whole
+    elsewhere = order.elsewhere(trial)
+    if elsewhere is not None and other != named(elsewhere):
+        enough = False
+    mine = {a.label for a in attacks(order.suite, order.also)}
+    had = {a.label for a in attacks(done.suite, done.also)}
+    return read_jsonl(path) if enough and mine <= had else None
+
+
+def noted(folder: Path) -> tuple[Order, str | None] | None:
+    """What the audit in ``folder`` was, and its other pictures; None where there is none, or one
+    by attacks that have other hyperparameters today.
+
+    Raises:
+        InputError: its notes cannot be read.
+    """
+    path = folder / "audit" / "notes.json"
+    if not path.exists():
         return None
     try:
-        notes = json.loads(notes_path.read_text())
-        suite, whole = str(notes["suite"]), bool(notes["whole"])
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{notes_path}: not readable; delete it and audit again") from None
-    enough = SUITES.index(suite) >= SUITES.index(order.suite) and whole >= order.whole
-    elsewhere = order.elsewhere(trial)
-    if elsewhere is not None and notes.get("other") != named(elsewhere):
-        enough = False
-    return read_jsonl(path) if enough and notes.get("attacks") == digest(suite) else None
+        notes = json.loads(path.read_text())
+        also = tuple(map(str, notes.get("also", ())))
+        order = Order(str(notes["suite"]), None, bool(notes["whole"]), also)
+        same = notes["attacks"] == digest(order.suite, also)
+    except (ValueError, KeyError, TypeError, InputError):
+        raise InputError(f"{path}: not readable; delete it and audit again") from None
+    return (order, notes.get("other")) if same else None
 
 
-def digest(suite: str) -> str:
+def digest(suite: str, also: Sequence[str] = ()) -> str:
     """Names the attacks of a suite with all their hyperparameters."""
-    told = [*(a.described for a in attacks(suite)), BUDGETS, QUERIES, STEPS]
+    told = [*(a.described for a in attacks(suite, also)), BUDGETS, QUERIES, STEPS]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

@@ -20,9 +20,8 @@ import torch
 from rich.markup import escape
 
 from deepobfuscator.errors import InputError
-from deepobfuscator.experiments.audits import Order, finished
-from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.experiments.workshop import Workshop
+from deepobfuscator.experiments.audits import finished
+from deepobfuscator.experiments.workshop import Work, Workshop
 from deepobfuscator.runtime import Run, prepare, resolve_device
 
 if TYPE_CHECKING:
@@ -43,14 +42,8 @@ POLL_SECONDS = 0.3
 class Job:
     """One trial, trained and audited as a process without jobs does it."""
 
-    trial: Trial
-    """What is run."""
-    folder: Path
-    """Its run folder."""
-    ceiling: Path
-    """Run folder of the undefended trial."""
-    order: Order
-    """Which attackers."""
+    work: Work
+    """What is done, and where."""
     device: str
     """As `resolve_device` takes it."""
     command: str
@@ -77,15 +70,20 @@ class Job:
             with open(self.logs / ".lock", "w") as file:
                 # A command that was killed may have left this very job on SLURM: it ends first.
                 fcntl.flock(file, fcntl.LOCK_EX)
-                shop = Workshop(resolve_device(self.device), self.command)
-                shop.train(self.trial, self.folder)
-                shop.audit(self.folder, self.ceiling, self.order)
+                Workshop(resolve_device(self.device), self.command).do(self.work)
         except InputError as error:
             return str(error)
         except Exception as error:
             traceback.print_exc()
             return traceback.format_exception_only(error)[-1].strip()
         return None
+
+    def done(self) -> bool:
+        """Whether there is nothing left to do; a folder that cannot be read is left to the job."""
+        try:
+            return finished(self.work.folder, self.work.order, self.work.trial) is not None
+        except InputError:
+            return False
 
     def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
         """What submitit queues again when SLURM takes the node away or the time is up."""
@@ -111,41 +109,37 @@ class Cluster:
         if self.options and self.kind != "slurm":
             raise InputError("--slurm needs --cluster slurm")
 
-    def run(
-        self, shop: Workshop, trials: Sequence[tuple[Trial, Path]], out: Path, order: Order
-    ) -> None:
-        """Train and audit all trials; the first is the others' ceiling and comes before them.
+    def run(self, shop: Workshop, works: Sequence[Work], out: Path) -> None:
+        """Train and audit all trials; ceilings come before those that they belong to.
 
         Args:
             shop: its device and command become the jobs'.
-            trials: each with its run folder.
+            works: what to do.
             out: gets the folder ``jobs`` with a folder of logs for each trial.
-            order: which attackers.
 
         Raises:
             InputError: submitit or SLURM is missing or refuses an option, or a job failed; all
                 others that could run have finished by then.
         """
-        self.executor(out / "jobs")  # what is wrong with the options is said at once
-        ceiling, logs = trials[0][1], out / "jobs"
-        jobs = [
-            Job(trial, folder, ceiling, order, str(shop.device), shop.command, logs / folder.name)
-            for trial, folder in trials
-        ]
-        left = [job for job in jobs if finished(job.folder, order, job.trial) is None]
-        run, failed = Run(out), 0
+        logs = out / "jobs"
+        self.executor(logs)  # what is wrong with the options is said at once
+        device, command = str(shop.device), shop.command
+        jobs = [Job(work, device, command, logs / work.folder.name) for work in works]
+        left = [job for job in jobs if not job.done()]
+        run, failed = Run(out), set[Path]()
         with run.progress("jobs", len(jobs), len(jobs) - len(left)) as bar:
-            first = [job for job in left if job.folder == ceiling]
-            for batch in (first, [job for job in left if job not in first]):
-                for job, wrong in self.ends([] if failed else batch):
+            first = [job for job in left if job.work.ceiling is None]
+            for batch in (first, [job for job in left if job.work.ceiling is not None]):
+                able = [job for job in batch if job.work.ceiling not in failed]
+                for job, wrong in self.ends(able):
                     bar.advance()
                     if wrong is not None:
-                        failed += 1
-                        run.say(escape(f"{job.folder.name} failed: {wrong}"))
+                        failed.add(job.work.folder)
+                        run.say(escape(f"{job.work.folder.name} failed: {wrong}"))
         if failed:
             raise InputError(
-                f"{failed} of {len(jobs)} jobs failed, as the lines above say: mend that, and the "
-                "same command goes on"
+                f"{len(failed)} of {len(jobs)} jobs failed, as the lines above say: mend that, and "
+                "the same command goes on"
             )
 
     def ends(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:

@@ -1,6 +1,6 @@
 """Common trials by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deepobfuscator.errors import InputError
@@ -17,6 +17,8 @@ class Preset:
     """Fields of `Setting`."""
     trial: dict[str, Any]
     """Fields of `Trial`."""
+    many: dict[str, Any] = field(default_factory=dict)
+    """Fields of either that change where dozens of trials are run for one report."""
 
 
 PRESETS = {
@@ -34,7 +36,18 @@ PRESETS = {
         },
         {"limit": 400},
     ),
-    "small": Preset("a useful run on two processor cores (the default)", {}, {}),
+    "small": Preset(
+        "a useful run on two processor cores (the default)",
+        {},
+        {},
+        {
+            "limit": 8000,
+            "epochs": 5.0,
+            "adversary_epochs": 1.0,
+            "infer_epochs": 4.0,
+            "reconstruct_epochs": 4.0,
+        },
+    ),
     "paper": Preset(
         "the paper's setting: 216x176, width 1, batch 64, λ1 = λ2 = 1, 160K : 40K; for GPUs",
         {

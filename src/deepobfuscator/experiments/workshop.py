@@ -32,7 +32,8 @@ from deepobfuscator.data.batches import Data, Labelled, disjoint, trained_on, un
 from deepobfuscator.defences._base import Defence
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.errors import InputError
-from deepobfuscator.experiments.audits import Order, attack, finished, named
+from deepobfuscator.experiments.audits import Order, attack, finished, named, noted
+from deepobfuscator.experiments.claim import same_data, unclaimed, write_trial
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.files import write_atomic
 from deepobfuscator.game import Players
@@ -41,6 +42,20 @@ from deepobfuscator.nn.vgg import parameter_count
 from deepobfuscator.play import stream
 from deepobfuscator.records import Record, write_jsonl
 from deepobfuscator.runtime import Run, locked, resolve_device, resolve_precision
+
+
+@dataclass(frozen=True)
+class Work:
+    """A trial to be trained and audited."""
+
+    trial: Trial
+    """What is run."""
+    folder: Path
+    """Its run folder."""
+    ceiling: Path | None
+    """Run folder of an undefended trial; None where this is one."""
+    order: Order
+    """Which attackers."""
 
 
 @dataclass
@@ -170,6 +185,8 @@ class Workshop:
         bundles.check(folder / "bundle")
         if (done := finished(folder, order, trial)) is not None:
             return done
+        if (before := noted(folder)) is not None:
+            order = replace(order, also=tuple(dict.fromkeys((*before[0].also, *order.also))))
         run = self.on(trial, folder)
         data = self.data(trial, run)
         same_data(data, folder)
@@ -179,7 +196,7 @@ class Workshop:
             if ceiling is None:
                 ceiling = folder / trial.undefended().defence.name
                 self.train(trial.undefended(), ceiling)
-            above = ceiling, self.audit(ceiling, order=replace(order, whole=False))
+            above = ceiling, self.audit(ceiling, order=replace(order, whole=False, also=()))
         with locked(folder):
             players = trial.defence.players(trial.task, trial.setting, run)
             bundle = bundles.load(folder / "bundle", players, run)
@@ -191,6 +208,15 @@ class Workshop:
             known = {"AC", "AR"} & bundle.players.keys()
             games = partial(play_anew, trial, bundle, run) if known else None
             return attack(order, trial, bundle, data, run, above, other, games, self.command)
+
+    def do(self, work: Work) -> list[Record]:
+        """Train and audit one trial, as far as that is not done yet.
+
+        Raises:
+            InputError: as `train` and `audit`.
+        """
+        self.train(work.trial, work.folder)
+        return self.audit(work.folder, work.ceiling, work.order)
 
     def other(
         self, order: Order, trial: Trial, data: Data, run: Run
@@ -221,51 +247,6 @@ def play_anew(trial: Trial, bundle: Bundle, run: Run, number: int, labelled: Lab
     return trial.defence.fit(trial.task, labelled, setting, run, checkpoint)[0]
 
 
-def write_trial(trial: Trial, folder: Path) -> None:
-    """Note what the folder is about."""
-    write_atomic(folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode())
-
-
-def same_data(data: Data, folder: Path) -> None:
-    """Note what the folder's run was begun on, or make sure that it is the same.
-
-    Raises:
-        InputError: it is not.
-    """
-    path = folder / "data.json"
-    there = json.loads(path.read_text()) if path.exists() else {}
-    if any(value != data.summary.get(name) for name, value in there.items()):
-        raise InputError(
-            f"the pictures or labels changed since {folder} was begun: "
-            "bring them back, or name another --out folder"
-        )
-    write_atomic(path, (json.dumps(data.summary) + "\n").encode())
-
-
-def unclaimed(trial: Trial, folder: Path) -> None:
-    """Make sure that the folder holds this very trial or none.
-
-    Raises:
-        InputError: it holds another; the message names a field that differs.
-    """
-    path = folder / "trial.json"
-    if path.exists() and (there := Trial.read(path)).key != trial.key:
-        where, old, new = difference(to_json(there, False), to_json(trial, False))
-        raise InputError(
-            f"{folder} holds another trial ({where} is {old} there, {new} here): "
-            "name another --out folder"
-        )
-
-
-def difference(old: Any, new: Any, where: str = "") -> tuple[str, Any, Any]:
-    """The first place where two JSON values differ, and both values."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in [*old, *(n for n in new if n not in old)]:
-            if old.get(name) != new.get(name):
-                return difference(old.get(name), new.get(name), f"{where}.{name}".lstrip("."))
-    return where, old, new
-
-
 def compare(
     shop: Workshop,
     trial: Trial,
@@ -273,7 +254,7 @@ def compare(
     out: Path,
     seeds: int | None,
     order: Order,
-    ahead: Callable[[Sequence[tuple[Trial, Path]]], None] | None = None,
+    ahead: Callable[[Sequence[Work]], None] | None = None,
 ) -> list[Path]:
     """Train and audit each defence on the same data, the undefended first.
 
@@ -284,8 +265,8 @@ def compare(
         out: folder of the run folders.
         seeds: seeds for each defence; None takes each defence's own default.
         order: which attackers.
-        ahead: runs the trials, each in its folder, before they are gathered here; the first is
-            the undefended. None runs them here, one after the other.
+        ahead: runs the trials, each in its folder, before they are gathered here. None runs them
+            here, one after the other.
 
     Returns:
         The run folders; ``out/records.jsonl`` holds the records of all.
@@ -295,16 +276,17 @@ def compare(
     for defence in defences:
         last = first + (seeds or defence.default_seeds)
         runs += [(defence, s) for s in range(first, last) if (defence, s) != runs[0]]
-    trials = [
-        (replace(trial, defence=d, setting=replace(trial.setting, seed=s)), out / f"{d.name}-s{s}")
-        for d, s in runs
+    folders = [out / f"{d.name}-s{s}" for d, s in runs]
+    works = [
+        Work(
+            replace(trial, defence=d, setting=replace(trial.setting, seed=s)),
+            *(folder, None if folder == folders[0] else folders[0], order),
+        )
+        for (d, s), folder in zip(runs, folders, strict=True)
     ]
     if ahead is not None:
-        ahead(trials)
-    records: list[Record] = []
-    for one, folder in trials:
-        shop.train(one, folder)
-        records += shop.audit(folder, trials[0][1], order)
+        ahead(works)
+    records = [record for work in works for record in shop.do(work)]
     with locked(out):
         write_jsonl(out / "records.jsonl", records)
-    return [folder for _, folder in trials]
+    return folders

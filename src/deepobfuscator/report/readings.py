@@ -27,11 +27,12 @@ METRICS = {
     "mcc": "MCC",
     "eer": "equal error rate",
     "rank1": "rank-1 identification",
+    "four_way": "right of four",
     "excess": "above the label-only floor",
 }
 """How each metric is called on the page."""
 
-PERCENT = ("accuracy", "balanced_accuracy", "eer", "rank1")
+PERCENT = ("accuracy", "balanced_accuracy", "eer", "rank1", "four_way")
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,12 @@ class RunView:
         return _arrays(self.folder / "faces.npz", names)
 
     @cached_property
+    def faces_in_game(self) -> NDArray[Any] | None:
+        """What the game's own AR rebuilt of the people in `faces`; None where none played."""
+        found = _arrays(self.folder / "audit" / "floors.npz", (), ("in-game/faces",))
+        return None if found is None else found.get("in-game/faces")
+
+    @cached_property
     def worst_faces(self) -> dict[str, NDArray[Any]] | None:
         """The test pictures that were rebuilt best, best first: ``worst_raw``, ``worst_rebuilt``,
         ``worst_label_only`` (m, H, W, 3) in 0..255, ``worst_ms_ssim`` (m,), ``attack``; or None.
@@ -189,12 +195,14 @@ def _object(path: Path) -> dict[str, Any]:
     return data
 
 
-def _arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]] | None:
+def _arrays(
+    path: Path, names: Sequence[str], maybe: Sequence[str] = ()
+) -> dict[str, NDArray[Any]] | None:
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in names}
+            return {name: held[name] for name in (*names, *(m for m in maybe if m in held))}
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{path}: not readable ({error}); delete it to go without faces") from None
 

@@ -1,0 +1,55 @@
+"""The naive sequence of section 4.2: a game against one attacker, then one against the other."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+from deepobfuscator.errors import InputError
+from deepobfuscator.game import INFER, RECONSTRUCT, Phase, Setting, Stage, stage, update
+
+ATTRIBUTES, FACES = FIRST = ("attributes", "faces")
+
+
+@dataclass(frozen=True)
+class NaiveSequence(DeepObfuscator):
+    """Two one-sided games, each as long as DeepObfuscator's; the adversary of the first sits out
+    the second, as the paper warns.
+    """
+
+    name: ClassVar[str] = "naive-sequence"
+    contender: ClassVar[bool] = False
+
+    first: str = ATTRIBUTES
+    """What the first game defends, ``attributes`` or ``faces``; the second defends the other."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.lambda1 and self.lambda2):
+            raise InputError("--lambda1 and --lambda2 must both be above 0 for two games")
+        if self.first not in FIRST:
+            raise InputError(f"--first {self.first}: take one of {', '.join(FIRST)}")
+
+    def phases(self, setting: Setting) -> list[Phase]:
+        """Pre-training as in Algorithm 1, then one defence after the other."""
+        *before, game = super().phases(setting)
+        recover = stage("recover C", update("C", loss=lambda r: r.L_C))
+        against: dict[str, tuple[Stage, ...]] = {
+            ATTRIBUTES: (
+                stage("defend against AC", update("O", loss=self.against_ac)),
+                stage("attack", INFER),
+                recover,
+            ),
+            FACES: (
+                stage("defend against AR", update("O", loss=self.against_ar)),
+                stage("attack", RECONSTRUCT),
+                recover,
+            ),
+        }
+        order = FIRST if self.first == ATTRIBUTES else FIRST[::-1]
+        return [
+            *before,
+            *(
+                Phase(f"game for {what}", game.epochs, against[what], anneal=False)
+                for what in order
+            ),
+        ]

@@ -1,0 +1,124 @@
+"""Tables 1 and 2, read off the networks themselves."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from deepobfuscator.nn.decoders import Residual, mirror, resrec, urec1, urec2
+from deepobfuscator.nn.fit import Normed, Resize
+from deepobfuscator.nn.vgg import Classifier, Obfuscator, parameter_count
+from deepobfuscator.report.tables import Table
+
+SIZE = (216, 176)
+"""Height and width of the paper's pictures."""
+
+HEADERS = ("Layer", "Output", "Parameters", "In the paper")
+
+O_LAYERS = ("conv3-64", "conv3-64", "maxpool", "conv3-128", "conv3-128", "maxpool")
+AR_LAYERS = ("upsample", "deconv3-128", "deconv3-64", "upsample", "deconv3-64", "deconv3-3")
+C_LAYERS = (
+    *(*["conv3-256"] * 3, "maxpool", *["conv3-512"] * 3, "maxpool", *["conv3-512"] * 3, "maxpool"),
+    *("FC-4096", "FC-4096", "FC-label length"),
+)
+UREC_END = ("conv3-3", "conv1-3", "sigmoid")
+RES_1 = "residual [transconv3-64, conv3-64, conv3-64]"
+RES_2 = "residual [conv3-64, conv3-64]"
+
+
+def urec_layers(repeats: int) -> tuple[str, ...]:
+    """URec#1 and URec#2 as Table 2 prints them."""
+    blocks = [[f"conv3-{c}"] * repeats for c in (64, 128, 256)]
+    return (*blocks[0], "upsample", *blocks[1], "upsample", *blocks[2], *UREC_END)
+
+
+RESREC = (RES_1, RES_1, "upsample", RES_2, RES_2, "upsample", "conv1-3", "sigmoid")
+
+
+def table_1() -> list[tuple[str, Table]]:
+    """O, AR, C and AC at the paper's size; C and AC have one label here."""
+    with torch.device("meta"):
+        encoder = Obfuscator(SIZE)
+        reconstructor = mirror(encoder.features, SIZE)
+        classifier = Classifier(encoder.features, 1, SIZE)
+    return [
+        described("Obfuscator O", encoder, (3, *SIZE), O_LAYERS),
+        described("Adversary reconstructor AR", reconstructor, encoder.features, AR_LAYERS),
+        described(
+            "Classifier C and adversary classifier AC", classifier, encoder.features, C_LAYERS
+        ),
+    ]
+
+
+def table_2() -> list[tuple[str, Table]]:
+    """URec#1, URec#2 and ResRec at the paper's size."""
+    with torch.device("meta"):
+        features = Obfuscator(SIZE).features
+        networks = [build(features, SIZE) for build in (urec1, urec2, resrec)]
+    names, papers = ("URec#1", "URec#2", "ResRec"), (urec_layers(3), urec_layers(2), RESREC)
+    return [
+        described(name, network, features, paper)
+        for name, network, paper in zip(names, networks, papers, strict=True)
+    ]
+
+
+def described(
+    name: str, network: nn.Module, inputs: Sequence[int], paper: Sequence[str]
+) -> tuple[str, Table]:
+    """A heading, and one row a layer with what the paper prints for it.
+
+    Args:
+        name: what it is.
+        network: on the meta device.
+        inputs: shape of one input.
+        paper: the paper's entries in order; each stands beside the layer that is it.
+    """
+    found: list[tuple[str, tuple[int, ...], int]] = []
+
+    def note(layer: nn.Module, _: object, output: torch.Tensor) -> None:
+        found.append((label(layer), tuple(output.shape[1:]), parameter_count(layer)))
+
+    for layer in layers(network):
+        layer.register_forward_hook(note)
+    with torch.no_grad():
+        network.eval()(torch.empty((1, *inputs), device="meta"))
+    left, rows = list(paper), []
+    for what, shape, parameters in found:
+        printed = "–"
+        if left and (what == left[0] or (what.startswith("FC") and left[0].startswith("FC-label"))):
+            printed = left.pop(0)
+        rows.append(
+            (what, " × ".join(map(str, (*shape[1:], shape[0]))), f"{parameters:,}", printed)
+        )
+    if left:
+        raise AssertionError(f"{name} lacks the paper's {left}")
+    rows.append(("all", "", f"{parameter_count(network):,}", ""))
+    return name, Table(HEADERS, tuple(rows))
+
+
+def layers(network: nn.Module) -> list[nn.Module]:
+    """The parts that the tables count, in order."""
+    whole = (Normed, Residual, Resize)
+    found: list[nn.Module] = []
+    for child in network.children():
+        if isinstance(child, whole) or not list(child.children()):
+            found += [] if isinstance(child, nn.Flatten | nn.ReLU) else [child]
+        else:
+            found += layers(child)
+    return found
+
+
+def label(layer: nn.Module) -> str:
+    """A layer in the paper's words."""
+    if isinstance(layer, Normed):
+        return label(layer.convolution)
+    if isinstance(layer, nn.Linear):
+        return f"FC-{layer.out_features}"
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        kind = "conv" if isinstance(layer, nn.Conv2d) else "deconv"
+        return f"{kind}{layer.kernel_size[0]}-{layer.out_channels}"
+    if isinstance(layer, Residual):
+        inner = [label(x).replace("deconv", "transconv") for x in layers(layer.layers)]
+        return f"residual [{', '.join(inner)}]"
+    names = {"MaxPool2d": "maxpool", "Resize": "upsample", "Sigmoid": "sigmoid"}
+    return names[type(layer).__name__]

@@ -1,0 +1,273 @@
+"""`deepobfuscator reproduce`: the trials behind some exhibits, run, resumed, and set."""
+
+import platform
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from rich.markup import escape
+
+import deepobfuscator
+from deepobfuscator import bundle as bundles
+from deepobfuscator.errors import InputError
+from deepobfuscator.experiments import calibration
+from deepobfuscator.experiments.audits import finished
+from deepobfuscator.experiments.book import Book, Need
+from deepobfuscator.experiments.calibration import Calibration
+from deepobfuscator.experiments.exhibits import Show
+from deepobfuscator.experiments.paper import ENTRIES, Entry
+from deepobfuscator.experiments.reductions import reductions
+from deepobfuscator.experiments.study import Faces, example, faces, machines
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.experiments.workshop import Work, Workshop
+from deepobfuscator.files import write_atomic
+from deepobfuscator.registry import suggest
+from deepobfuscator.report.claims import claims
+from deepobfuscator.report.exhibit import Claim, Column, Exhibit, Line
+from deepobfuscator.report.exhibit_page import Meta, page, summary_markdown
+from deepobfuscator.report.runs import RunView, read_run
+from deepobfuscator.report.setting import write_exhibit
+from deepobfuscator.runtime import Run, locked
+from deepobfuscator.survey.questions import Mode
+
+
+def chosen(names: Sequence[str]) -> list[Entry]:
+    """The entries of some exhibits, in the report's order; all where none is named.
+
+    Raises:
+        InputError: no such exhibit; the message lists them.
+    """
+    for name in names:
+        if name not in ENTRIES:
+            close = suggest(name, list(ENTRIES))
+            known = "" if close.startswith("known") else f" (known are {', '.join(ENTRIES)})"
+            raise InputError(f"unknown exhibit {name!r}: {close}{known}")
+    return [entry for name, entry in ENTRIES.items() if not names or name in names]
+
+
+@dataclass
+class Reproduction:
+    """One reproduction, as far as it got."""
+
+    shop: Workshop
+    """Where trials run."""
+    book: Book
+    """What they are."""
+    entries: list[Entry]
+    """The exhibits asked for."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Names of run folders where something went wrong, and what."""
+    _faces: dict[str, Faces] = field(default_factory=dict)
+
+    @property
+    def noise_folder(self) -> Path:
+        """Where the calibration is kept."""
+        return self.book.out / "trials" / calibration.named(self.book.first())
+
+    def calibrated(self) -> Calibration | None:
+        """The kept calibration of the noise, if it can be read; its deviation goes to the book
+        unless one was named.
+        """
+        try:
+            found = calibration.read(self.noise_folder / "calibration.json")
+        except InputError as error:
+            self.fail(self.noise_folder.name, str(error))
+            return None
+        if found is not None and self.book.sigma is None:
+            self.book = replace(self.book, sigma=found.sigma)
+        return found
+
+    def calibrate(self) -> None:
+        """Find the deviation of the noise where an exhibit needs it."""
+        named = self.book.sigma is not None and self.entries != [ENTRIES["noise"]]
+        if named or not any(entry.noise for entry in self.entries) or self.calibrated():
+            return
+        trial, folder = self.book.first(), self.noise_folder
+        with self.surviving(folder.name):
+            if folder.name in self.failed:
+                return
+            run = self.shop.on(trial, folder)
+            with locked(folder):
+                calibration.calibrate(trial, self.shop.data(trial, run), run)
+        self.calibrated()
+
+    def works(self) -> list[Work]:
+        """The trials that the exhibits need and the data allows, each once, ceilings first."""
+        found: list[Need] = []
+        for entry in self.entries:
+            for ask in entry.needs:
+                try:
+                    found += ask(self.book)
+                except InputError:  # said where the exhibit is set
+                    continue
+        return self.book.works(found)
+
+    def run(self, ahead: Callable[[Sequence[Work]], None] | None = None) -> None:
+        """Run what is left; a trial that fails is noted in `failed`, and the others go on.
+
+        Args:
+            ahead: runs works elsewhere, several at a time, before they are looked at here.
+        """
+        self.calibrate()
+        works = self.works()
+        if ahead is not None:
+            try:
+                ahead(works)
+            except InputError as error:
+                self.say(escape(str(error)))
+        for number, work in enumerate(works, 1):
+            name = work.folder.name
+            with self.surviving(name):
+                if work.ceiling is not None and work.ceiling.name in self.failed:
+                    raise InputError(f"its ceiling {work.ceiling.name} failed")
+                if not self.done(work):
+                    self.say(f"[dim]trial {number} of {len(works)}:[/dim] {name}")
+                    self.shop.do(work)
+
+    def done(self, work: Work) -> bool:
+        """Whether nothing is left to do for a trial.
+
+        Raises:
+            InputError: its folder holds something that cannot be read.
+        """
+        if finished(work.folder, work.order, work.trial) is None:
+            return False
+        bundles.check(work.folder / "bundle")
+        read_run(work.folder)
+        return True
+
+    def surviving(self, name: str) -> "Surviving":
+        """A context whose errors are noted under ``name`` and do not stop the rest."""
+        return Surviving(self, name)
+
+    def fail(self, name: str, why: str) -> None:
+        """Note and say that something went wrong."""
+        if name not in self.failed:
+            self.failed[name] = why
+            self.say(f"[bold]{escape(name)} failed:[/bold] {escape(why)}")
+
+    def say(self, text: str) -> None:
+        """A line for the person who waits."""
+        Run(self.book.out).say(text)
+
+    def exhibits(self, with_faces: bool) -> list[Exhibit]:
+        """The exhibits, of whatever is finished; each says what it lacks."""
+        held = self.calibrated()
+        found = []
+        for entry in self.entries:
+            missing = list[str]()
+            read = self.reader(missing)
+            show = Show(self.book, read, held, with_faces, self.machines, missing)
+            made = entry.make(show)
+            found.append(replace(made, missing=(*made.missing, *dict.fromkeys(missing))))
+        return found
+
+    def reader(self, missing: list[str]) -> Callable[[Need], RunView | None]:
+        """Reads finished runs; what is not there is noted in ``missing``."""
+
+        def read(need: Need) -> RunView | None:
+            name = need.folder
+            folder = self.book.out / "trials" / name
+            if name in self.failed:
+                missing.append(f"trial {name} failed: {self.failed[name]}")
+                return None
+            if not (folder / "records.jsonl").exists():
+                missing.append(f"trial {name} is not run yet")
+                return None
+            try:
+                return read_run(folder)
+            except InputError as error:
+                missing.append(f"trial {name} cannot be read: {error}")
+                return None
+
+        return read
+
+    def machines(
+        self, needs: Sequence[Need], row: str, mode: Mode
+    ) -> tuple[list[Line], list[Column]]:
+        """What machine participants answer about the runs of one row, and some questions."""
+        shown = []
+        for need in needs:
+            if need.folder not in self._faces:
+                folder = self.book.out / "trials" / need.folder
+                self._faces[need.folder] = faces(self.shop, folder, recogniser=False)
+            shown.append(self._faces[need.folder])
+        return machines(shown, row, mode), example(shown[0])
+
+    def write(self, with_faces: bool, command: str) -> tuple[list[Exhibit], list[Claim]]:
+        """Write the exhibits' files, the report and its summary.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        out = self.book.out
+        made = self.exhibits(with_faces)
+        for exhibit in made:
+            write_exhibit(exhibit, out, with_faces)
+        judged = claims(made)
+        about = self.meta(with_faces, command)
+        write_atomic(out / "report.html", page(made, judged, about).encode())
+        write_atomic(out / "summary.md", summary_markdown(made, judged, about).encode())
+        return made, judged
+
+    def meta(self, with_faces: bool, command: str) -> Meta:
+        """What a reader must know of the whole."""
+        trial, name = self.book.first(), self.book.base.source.name
+        sizes = self.sizes(trial)
+        return Meta(
+            title="The paper's tables and figures, reproduced",
+            data=f"{name}: {sizes}" if sizes else name,
+            reductions=tuple(reductions(trial, len(self.book.seeds), self.count(trial))),
+            seeds=self.book.seeds,
+            commands=(command,),
+            commands_of={e.name: command_of(command, e.name) for e in self.entries},
+            versions=(
+                f"deepobfuscator {deepobfuscator.__version__}, torch {torch.__version__}, "
+                f"Python {platform.python_version()}",
+            ),
+            with_faces=with_faces,
+        )
+
+    def count(self, trial: Trial) -> dict[str, int]:
+        """Pictures of each part by a finished run; empty while there is none."""
+        for work in self.works():
+            try:
+                card = bundles.check(work.folder / "bundle")
+                return {k: int(v) for k, v in card["data"]["pictures"].items()}
+            except (InputError, KeyError):
+                continue
+        return {}
+
+    def sizes(self, trial: Trial) -> str:
+        """How many pictures each part has, in words."""
+        return ", ".join(f"{n:,} {part}" for part, n in self.count(trial).items())
+
+
+@dataclass
+class Surviving:
+    """Notes an error of its block and lets the rest go on."""
+
+    of: Reproduction
+    name: str
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        if not isinstance(error, InputError):
+            traceback.print_exception(error)
+            self.of.fail(self.name, traceback.format_exception_only(error)[-1].strip())
+        else:
+            self.of.fail(self.name, str(error))
+        return True
+
+
+def command_of(command: str, exhibit: str) -> str:
+    """The command for one exhibit alone."""
+    head, _, rest = command.partition(" reproduce")
+    words = rest.split(" ")
+    kept = [w for w in words if w and w not in ENTRIES]
+    return " ".join([f"{head} reproduce", exhibit, *kept])

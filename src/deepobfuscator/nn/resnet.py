@@ -1,0 +1,52 @@
+"""A small residual network on any features: far fewer weights than C or AC of Table 1."""
+
+from torch import nn
+
+from deepobfuscator.nn.decoders import Residual
+from deepobfuscator.nn.fit import Lift, Shape, as_shape
+from deepobfuscator.nn.vgg import conv, scaled
+
+FINEST = 32
+"""Side of the largest map that residual blocks work on: whole pictures would take four times the
+time."""
+
+
+CHANNELS = 256
+"""Channels of the last block at width 1; the first two have half."""
+
+
+def residual_classifier(
+    features: Shape, labels: int, width: float, channels: int = CHANNELS
+) -> nn.Sequential:
+    """Three residual blocks and a global average: features to one logit per label."""
+    layers, values = trunk(features, width, channels)
+    return nn.Sequential(*layers, nn.Linear(values, labels))
+
+
+def trunk(features: Shape, width: float, channels: int) -> tuple[list[nn.Module], int]:
+    """Layers from features of any shape to one flat vector, and its length."""
+    layers = list[nn.Module]()
+    if len(features) == 1:
+        lift = Lift(features[0], (scaled(128, width), 4, 4))
+        layers.append(lift)
+        features = lift.shape
+    inputs, height, columns = as_shape(features)
+    last = max(16, scaled(channels, width))
+    while min(height, columns) > FINEST:
+        layers += [conv(inputs, last // 4), nn.MaxPool2d(2)]
+        inputs, height, columns = last // 4, height // 2, columns // 2
+    for outputs in (last // 2, last // 2, last):
+        layers.append(
+            Residual(
+                inputs,
+                outputs,
+                conv(inputs, outputs),
+                nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
+        )
+        inputs = outputs
+        if min(height, columns) >= 4:
+            layers.append(nn.MaxPool2d(2))
+            height, columns = height // 2, columns // 2
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], inputs

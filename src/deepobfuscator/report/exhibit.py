@@ -1,0 +1,115 @@
+"""What one table or figure of the paper holds; how it is set is not its business."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepobfuscator.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure of an exhibit: what was published, what the game believed, what is true.
+
+    Fractions, MS-SSIM and dB are as records hold them. With several seeds a value is their mean,
+    ``low`` and ``high`` the lowest and the highest end of their intervals.
+    """
+
+    panel: str
+    """Which part of the exhibit, as in ``(a) {Smiling | Male}``; empty where there is one part."""
+    row: str
+    """What was measured: a defence, an attacker."""
+    subject: str
+    """An attribute, ``image`` or ``identity``."""
+    metric: str
+    """By the names of `records.Record.metric`."""
+    published: float | None = None
+    """The paper's figure, always of an adversary that played in the game (or was fitted by its
+    authors, where the exhibit says so)."""
+    service: bool = False
+    """Whether ``fresh`` is the service's own figure on a public attribute: more is better."""
+    in_game: float | None = None
+    """The game's own adversary at the end of training."""
+    fresh: float | None = None
+    """The strongest attacker trained from scratch on the frozen encoder, or the service."""
+    low: float | None = None
+    """Lower end of the 95 % interval of ``fresh``."""
+    high: float | None = None
+    """Upper end."""
+    attacker: str = ""
+    """Which attacker that was."""
+    majority: float | None = None
+    """Floor: the majority class, or the mean face."""
+    label_only: float | None = None
+    """Floor: what the public labels alone reveal."""
+    ceiling: float | None = None
+    """The undefended encoder's headline."""
+    seeds: int = 1
+    """Over how many seeds."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One loss through one game."""
+
+    panel: str
+    """Which part of the exhibit."""
+    name: str
+    """L_C, L_AC, L_AR1 (the paper's L(AR)), L_AR2."""
+    points: tuple[tuple[float, float], ...]
+    """(batch, mean loss since the last point)."""
+    game: float
+    """Batch at which Algorithm 1 begins; before it the players are pre-trained."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a grid of faces; all columns of an exhibit show the same people."""
+
+    heading: str
+    """Where the pictures come from."""
+    note: str
+    """How they were made, and how good they are."""
+    pictures: NDArray[np.uint8]
+    """(m, H, W, 3) in 0..255."""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One table or figure, ready to be set as HTML, CSV, LaTeX and SVG."""
+
+    name: str
+    """As in ``table3``; names its files."""
+    title: str
+    """As in ``Table 3: other reconstructors``."""
+    caption: str
+    """What it shows and how it was measured."""
+    lines: tuple[Line, ...] = ()
+    """Its figures."""
+    curves: tuple[Curve, ...] = ()
+    """Its curves."""
+    faces: tuple[Column, ...] = ()
+    """Its pictures; empty where none may be shown."""
+    tables: tuple[tuple[str, Table], ...] = ()
+    """Headed tables of text (architectures)."""
+    missing: tuple[str, ...] = ()
+    """What it lacks, and why, one sentence each."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to read it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper and what became of it."""
+
+    claim: str
+    """What the paper says."""
+    published: str
+    """Its figures."""
+    measured: str
+    """Ours, with intervals."""
+    verdict: str
+    """``holds``, ``does not hold`` or ``cannot be told at this scale``."""
+    why: str
+    """One or two sentences."""

@@ -1,0 +1,173 @@
+"""`reproduce` and `survey` on the command line: the paper's exhibits, its study with people."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.errors import InputError
+from deepobfuscator.experiments.book import PRIVATE, PUBLIC, Book, cast, nobody
+from deepobfuscator.experiments.cluster import KINDS, Cluster
+from deepobfuscator.experiments.paper import ENTRIES
+from deepobfuscator.experiments.reproduce import Reproduction, chosen
+from deepobfuscator.experiments.schedule import clock, items, listed, speed
+from deepobfuscator.experiments.study import build
+from deepobfuscator.experiments.workshop import Work, Workshop
+from deepobfuscator.options import Parser, listed_names, trial_of, trial_options
+from deepobfuscator.report.tables import Table
+from deepobfuscator.runtime import Run, locked, resolve_device
+from deepobfuscator.survey.questions import Sheet
+
+REPRODUCE = """Run what the paper's tables and figures need; set them beside what was published.
+
+Trials are named by their content and shared: a finished one is never done twice, and the same
+command goes on where it was stopped. --public and --private name who plays the paper's roles of
+smiling and high cheekbones, of gender and heavy make-up; without them they are found by name.
+OUT gets report.html, summary.md, and NAME.csv, NAME.tex, NAME.svg for each exhibit.
+"""
+
+SURVEY = """Ask people who is on the pictures that are rebuilt from a run's features.
+
+Each question shows a rebuilt picture and four raw ones of different people. Several runs on the
+same data take turns. Answers are kept in FOLDER/answers.sqlite and survive restarts; the address of
+the owner's page, with its token, is printed. Machine participants answer the same sheet.
+"""
+
+
+def reproduce_options(parser: Parser) -> None:
+    """Options of `reproduce`."""
+    parser.description = REPRODUCE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "exhibits", nargs="*", metavar="EXHIBIT", help=f"of {', '.join(ENTRIES)} (default: all)"
+    )
+    parser.add_argument("--out", type=Path, help="folder (default: runs/reproduce-KEY)")
+    parser.add_argument("--list", action="store_true", help="what is done, what is left, how long")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds for each trial (default: 1)")
+    parser.add_argument(
+        "--sigma", type=float, help="deviation of the noise baseline (default: calibrated)"
+    )
+    parser.add_argument("--no-faces", action="store_true", help="without any picture of people")
+    cluster_options(parser)
+    trial_options(parser)
+
+
+def survey_options(parser: Parser) -> None:
+    """Options of `survey`."""
+    parser.description = SURVEY
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders made by train")
+    parser.add_argument("--questions", type=int, default=10, help="how many (default: 10)")
+    parser.add_argument(
+        "--mode",
+        choices=("matched", "random"),
+        default="matched",
+        help="options alike in gender, hair and background, or any people (default: matched)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="draws the questions (default: 0)")
+    parser.add_argument("--out", type=Path, help="folder (default: survey in the first RUN)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for all")
+    parser.add_argument("--port", type=int, default=8000, help="port (default: 8000)")
+    parser.add_argument("--token", help="of the owner's page (default: made up, and printed)")
+    parser.add_argument("--contact", default="", help="whom participants may ask, on their page")
+
+
+def cluster_options(parser: Parser) -> None:
+    """Options of trials side by side."""
+    side = parser.add_argument_group("trials side by side (pip install 'deepobfuscator[cluster]')")
+    side.add_argument("--jobs", type=int, help="trials at a time, each with its share of the cores")
+    side.add_argument("--cluster", choices=KINDS, help="where jobs run (default: local)")
+    side.add_argument(
+        "--slurm",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="options of each SLURM job by submitit's names, as in partition=gpu gpus_per_node=1 "
+        "time=600 (minutes; a job whose time is up is queued again; default: a day)",
+    )
+
+
+def ahead_of(
+    options: argparse.Namespace, shop: Workshop, out: Path
+) -> Callable[[Sequence[Work]], None] | None:
+    """What runs trials side by side, where jobs are asked for.
+
+    Raises:
+        InputError: options of jobs without jobs.
+    """
+    if options.jobs is None:
+        if options.cluster or options.slurm:
+            raise InputError("--cluster and --slurm need --jobs N")
+        return None
+    cluster = Cluster(options.jobs, options.cluster or "local", tuple(options.slurm or ()))
+    return lambda works: cluster.run(shop, works, out)
+
+
+def reproduce(options: argparse.Namespace, command: str) -> int:
+    """Run what the exhibits need, then write them; gives 2 where something failed."""
+    entries = chosen(listed_names(options.exhibits))
+    if options.seeds < 1:
+        raise InputError("--seeds must be at least 1")
+    if options.sigma is not None and options.sigma < 0:
+        raise InputError("--sigma must not be negative")
+    trial = trial_of(options, Undefended(), many=True)
+    table, first = trial.source.read(), trial.setting.seed
+    public = cast(table, listed_names(options.public), PUBLIC)
+    private = cast(table, listed_names(options.private), PRIVATE)
+    for side, roles, paper in (("public", public, PUBLIC), ("private", private, PRIVATE)):
+        if not any(roles):
+            raise nobody(table, side, paper[0])
+    seeds = tuple(range(first, first + options.seeds))
+    book = Book(trial, public, private, seeds, Path("."), options.sigma)
+    book = replace(book, out=options.out or Path("runs") / f"reproduce-{book.key}")
+    shop = Workshop(resolve_device(options.device), command)
+    work = Reproduction(shop, book, entries)
+    if options.list:
+        found = items(work)
+        shown, left = listed(found, speed(found, shop, trial.setting))
+        say(shown)
+        done = sum(item.state == "done" for item in found)
+        print(f"{done} of {len(found)} done; left: about {clock(left)} on this machine")
+        return 0
+    ahead = ahead_of(options, shop, book.out)
+    with locked(book.out):
+        work.run(ahead)
+        _, judged = work.write(not options.no_faces, command)
+    rows = tuple((c.verdict, c.claim) for c in judged)
+    say(Table(("Verdict", "Claim of the paper"), rows))
+    print(f"exhibits: {book.out}\nreport: {book.out / 'report.html'}")
+    for name, why in work.failed.items():
+        Run(book.out).say(f"failed: {name}: {why}")
+    return 2 if work.failed else 0
+
+
+def say(table: Table) -> None:
+    """Print a table."""
+    shown = RichTable(*table.headers)
+    for row in table.rows:
+        shown.add_row(*row)
+    Console(width=max(Console().width, 130)).print(shown)
+
+
+def survey(options: argparse.Namespace, command: str) -> None:
+    """Build the sheet where there is none yet, and serve it."""
+    from deepobfuscator.survey.app import serve
+
+    shop = Workshop(resolve_device(options.device), command)
+    folder: Path = options.out or options.runs[0] / "survey"
+    sheet, answers = build(shop, options.runs, options.questions, options.mode, options.seed)
+    path = folder / "sheet.npz"
+    with locked(folder):
+        if path.exists() and Sheet.load(path).key != sheet.key:
+            raise InputError(
+                f"{folder} holds another sheet, perhaps with answers: name another --out folder"
+            )
+        sheet.save(path)
+        machines: dict[str, Any] = dict(answers)
+        serve(
+            *(sheet, folder, options.host, options.port, options.token, options.contact, machines)
+        )

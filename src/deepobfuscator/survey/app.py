@@ -1,0 +1,106 @@
+"""The study as a web application, and a server for it."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deepobfuscator.errors import InputError
+from deepobfuscator.survey import machine
+from deepobfuscator.survey.questions import Sheet
+from deepobfuscator.survey.store import Store
+
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+
+    from deepobfuscator.survey.pages import Survey, failed
+except ModuleNotFoundError as error:
+    raise InputError(
+        f"the survey lacks {error.name}: pip install 'deepobfuscator[survey]'"
+    ) from error
+
+DATABASE = "survey.sqlite"
+"""The answers, in the study's folder."""
+
+EVERYWHERE = ("", "0.0.0.0", "::")
+"""Hosts that stand for every address of this computer."""
+
+
+def create_app(
+    sheet: Sheet,
+    database: Path,
+    token: str | None = None,
+    contact: str = "",
+    machines: Mapping[str, Sequence[int]] | None = None,
+) -> Starlette:
+    """The application; its ``state.token`` opens the owner's page.
+
+    Args:
+        sheet: what is asked.
+        database: where the answers are kept; made where missing.
+        token: of the owner's page; by default one that stays with the database.
+        contact: whom participants may ask, as they shall read it.
+        machines: by name, options that machine participants chose for every question, beside those
+            of `machine` that need pixels alone.
+
+    Raises:
+        InputError: the database cannot be used, or belongs to another sheet.
+    """
+    store = Store(database, sheet)
+    chosen: dict[str, Sequence[int]] = {
+        "pixels": list(machine.pixels(sheet)),
+        "background": list(machine.background(sheet)),
+    }
+    for name, choices in (chosen | dict(machines or {})).items():
+        store.put_machine(name, choices)
+    survey = Survey(sheet, store, token or store.mark("token"), contact)
+    app = Starlette(routes=survey.routes(), exception_handlers={HTTPException: failed})
+    app.state.token = survey.token
+    app.state.store = store
+    return app
+
+
+def serve(
+    sheet: Sheet,
+    folder: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    contact: str = "",
+    machines: Mapping[str, Sequence[int]] | None = None,
+) -> None:
+    """Serve a study until interrupted, after printing the addresses of its pages.
+
+    Args:
+        sheet: what is asked.
+        folder: where the answers are kept, in `DATABASE`.
+        host: address to listen at; 0.0.0.0 for all of this computer's.
+        port: to listen at; 0 for any free one.
+        token: see `create_app`.
+        contact: see `create_app`.
+        machines: see `create_app`.
+
+    Raises:
+        InputError: see `create_app`; or the address cannot be used.
+    """
+    app = create_app(sheet, folder / DATABASE, token, contact, machines)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        app.state.store.close()
+        raise InputError(f"cannot listen at {host} port {port}: {error}; try --port") from error
+    name = socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listener.getsockname()[1]}"
+    print(f"For participants:  {address}/")
+    print(f"For you alone:     {address}/owner?token={app.state.token}", flush=True)
+    # No access log: it would keep the addresses of participants, and the token.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()
+        app.state.store.close()

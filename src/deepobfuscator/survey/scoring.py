@@ -1,0 +1,92 @@
+"""How often a study's participants are right, how sure that is, and whether chance does as well."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import bdtrc, ndtri, stdtrit
+
+from deepobfuscator.survey.questions import OPTIONS
+
+CHANCE = 1 / OPTIONS
+"""Share of right answers of who does not look."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """A share of right answers; low <= share <= high."""
+
+    answers: int
+    right: int
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    """Its upper end."""
+    p: float
+    """One-sided exact binomial test: how often ``answers`` independent guesses do as well."""
+
+    @property
+    def share(self) -> float:
+        """Right answers per answer."""
+        return self.right / self.answers
+
+
+def share_right(right: ArrayLike, clusters: ArrayLike) -> Right:
+    """Share of right answers with Wilson's 95 % interval and an exact test against chance.
+
+    Answers of one cluster (a participant, or a question) are no independent evidence. They count as
+    many independent ones as would vary as the clusters do, never as more than there are, with
+    Student's quantile for the number of clusters. A single cluster shows no variation between
+    clusters: its interval is of its own answers alone.
+
+    Args:
+        right: (n,) truth values, n >= 1.
+        clusters: (n,) one value per cluster.
+
+    Raises:
+        ValueError: no answers, or shapes that do not match.
+    """
+    hit = np.asarray(right, dtype=bool)
+    names = np.asarray(clusters)
+    if hit.ndim != 1 or hit.shape != names.shape or not len(hit):
+        raise ValueError(f"{hit.shape} answers and {names.shape} clusters do not match")
+    _, cluster = np.unique(names, return_inverse=True)
+    n, groups = len(hit), int(cluster.max()) + 1
+    share = float(hit.mean())
+    trials, errors = float(n), float(ndtri(0.975))
+    if 1 < groups < n:
+        residual = np.bincount(cluster, hit - share)
+        variance = groups / (groups - 1) * float(residual @ residual) / n**2
+        trials = min(trials, share * (1 - share) / variance) if variance else trials
+        errors = float(stdtrit(groups - 1, 0.975))
+    prior = errors**2 / trials
+    half = math.sqrt(prior * (share * (1 - share) + prior / 4))
+    low, high = ((share + prior / 2 + way * half) / (1 + prior) for way in (-1, 1))
+    k = int(hit.sum())
+    return Right(
+        answers=n,
+        right=k,
+        # Rounding may carry an end past the share.
+        low=max(0.0, min(share, low)),
+        high=min(1.0, max(share, high)),
+        p=float(bdtrc(k - 1, n, CHANCE)) if k else 1.0,
+    )
+
+
+def p_by_draw(votes: NDArray[np.int64], right: int) -> float:
+    """One-sided exact test that the rebuilt pictures tell nothing, whomever people favour.
+
+    Participants may all favour the same face, so their answers are not independent guesses. But
+    which of the four was rebuilt was drawn evenly; so, votes given, each question brings the votes
+    of one of its options at random. For a single participant this is the binomial test.
+
+    Args:
+        votes: (q, 4) how often each option was chosen.
+        right: right answers.
+    """
+    total = np.ones(1)
+    for question in votes:
+        brings = np.bincount(question) / OPTIONS
+        total = np.convolve(total, brings)
+    return float(min(1.0, total[right:].sum()))

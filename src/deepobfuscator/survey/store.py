@@ -1,0 +1,246 @@
+"""The answers of a study, in one SQLite file that outlives any restart.
+
+A participant is a random cookie that only their browser holds. The file keeps a keyed hash of it,
+from which all that is theirs follows: the order of questions and options and every address they
+see. So nothing has to be stored before there is an answer, and one participant's addresses tell
+nothing about another's.
+"""
+
+import hmac
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepobfuscator.errors import InputError
+from deepobfuscator.survey.questions import OPTIONS, Sheet
+
+VERSION = 1
+"""Of the tables."""
+
+PATIENCE = 30.0
+"""Seconds to wait for another process that writes."""
+
+TABLES = """
+CREATE TABLE study (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE participant (
+  id TEXT PRIMARY KEY, consented REAL NOT NULL, finished REAL
+) WITHOUT ROWID;
+CREATE TABLE answer (
+  participant TEXT NOT NULL REFERENCES participant ON DELETE CASCADE,
+  question INTEGER NOT NULL,
+  choice INTEGER NOT NULL,
+  seconds REAL NOT NULL,
+  PRIMARY KEY (participant, question)
+) WITHOUT ROWID;
+CREATE TABLE machine (
+  name TEXT NOT NULL, question INTEGER NOT NULL, choice INTEGER NOT NULL,
+  PRIMARY KEY (name, question)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Participant:
+    """Where somebody stands."""
+
+    id: str
+    """Keyed hash of their cookie."""
+    answered: frozenset[int]
+    """Questions."""
+    finished: bool
+    """Whether their sheet is complete."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One option chosen."""
+
+    participant: str
+    """Their id, or the machine's name."""
+    question: int
+    """Its number on the sheet."""
+    choice: int
+    """0..3, as on the sheet."""
+    seconds: float
+    """From showing the question to the answer; 0 for a machine."""
+    counts: bool
+    """Whether the participant's sheet is complete."""
+
+
+class Store:
+    """Opens a study's database, or begins it; safe to share between threads.
+
+    Args:
+        path: of the SQLite file.
+        sheet: what is asked.
+
+    Raises:
+        InputError: no such database, or one that belongs to another sheet.
+    """
+
+    def __init__(self, path: Path, sheet: Sheet) -> None:
+        self.sheet = sheet
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            try:
+                held = self._open()
+            except BaseException:
+                self._db.close()
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(f"cannot keep answers in {path}: {error}") from error
+        if (held.get("version"), held.get("sheet")) != (str(VERSION), sheet.key):
+            self._db.close()
+            raise InputError(
+                f"{path} holds the answers to another sheet: move it away, or serve its own sheet"
+            )
+        self._secret = bytes.fromhex(held["secret"])
+
+    def _open(self) -> dict[str, str]:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # Not a single answer may be lost, not even to a power cut.
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction() as db:
+            if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                for statement in TABLES.split(";"):
+                    db.execute(statement)
+                begun = {
+                    "version": str(VERSION),
+                    "sheet": self.sheet.key,
+                    "secret": secrets.token_hex(32),
+                }
+                db.executemany("INSERT INTO study VALUES (?, ?)", begun.items())
+            return dict(db.execute("SELECT key, value FROM study").fetchall())
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, one at a time."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def mark(self, *what: object) -> str:
+        """32 hexadecimal digits that stand for ``what`` and tell nothing of it."""
+        message = "\0".join(map(str, what)).encode()
+        return hmac.new(self._secret, message, "sha256").hexdigest()[:32]
+
+    def order(self, participant: str) -> list[int]:
+        """Questions, in the order in which the participant gets them."""
+        return sorted(range(len(self.sheet)), key=lambda q: self.mark("order", participant, q))
+
+    def options(self, participant: str, question: int) -> list[int]:
+        """Options of a question, in the order in which the participant sees them."""
+        return sorted(range(OPTIONS), key=lambda o: self.mark("options", participant, question, o))
+
+    def begin(self) -> str:
+        """Note a consent; returns the new participant's cookie, 256 random bits."""
+        cookie = secrets.token_urlsafe(32)
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO participant VALUES (?, ?, NULL)", (self._id(cookie), time.time())
+            )
+        return cookie
+
+    def participant(self, cookie: str) -> Participant | None:
+        """Who holds a cookie; None if nobody."""
+        name = self._id(cookie)
+        with self._lock:
+            row = self._db.execute(
+                "SELECT finished FROM participant WHERE id = ?", (name,)
+            ).fetchone()
+            answers = self._db.execute(
+                "SELECT question FROM answer WHERE participant = ?", (name,)
+            ).fetchall()
+        if row is None:
+            return None
+        return Participant(name, frozenset(q for (q,) in answers), row[0] is not None)
+
+    def answer(self, participant: str, question: int, choice: int, seconds: float) -> bool:
+        """Keep an answer, and complete the sheet with the last one.
+
+        The first answer to a question stays: False if there was one, or no such participant.
+
+        Raises:
+            ValueError: no such question or option.
+        """
+        if not (0 <= question < len(self.sheet) and 0 <= choice < OPTIONS):
+            raise ValueError(f"no option {choice} of a question {question}")
+        with self._transaction() as db:
+            kept = db.execute(
+                "INSERT INTO answer SELECT id, ?, ?, ? FROM participant WHERE id = ?"
+                " ON CONFLICT DO NOTHING",
+                (question, choice, seconds, participant),
+            ).rowcount
+            db.execute(
+                "UPDATE participant SET finished = ? WHERE id = ? AND finished IS NULL"
+                " AND (SELECT count(*) FROM answer WHERE participant = id) = ?",
+                (time.time(), participant, len(self.sheet)),
+            )
+        return kept == 1
+
+    def forget(self, participant: str) -> None:
+        """Delete a participant with all answers."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM participant WHERE id = ?", (participant,))
+
+    def started(self) -> int:
+        """Participants who agreed to take part."""
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM participant").fetchone()[0])
+
+    def answers(self) -> list[Answer]:
+        """People's answers, in the order of their ids and questions."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT participant, question, choice, seconds, finished IS NOT NULL"
+                " FROM answer JOIN participant ON id = participant ORDER BY 1, 2"
+            ).fetchall()
+        return [Answer(name, q, choice, s, bool(done)) for name, q, choice, s, done in rows]
+
+    def put_machine(self, name: str, choices: Sequence[int]) -> None:
+        """Keep a machine's answers in place of its earlier ones.
+
+        Raises:
+            ValueError: not one option for each question.
+        """
+        chosen = [int(choice) for choice in choices]
+        if len(chosen) != len(self.sheet) or not set(chosen) <= set(range(OPTIONS)):
+            raise ValueError(f"{name}: not one option for each of {len(self.sheet)} questions")
+        with self._transaction() as db:
+            db.execute("DELETE FROM machine WHERE name = ?", (name,))
+            db.executemany(
+                "INSERT INTO machine VALUES (?, ?, ?)",
+                [(name, q, choice) for q, choice in enumerate(chosen)],
+            )
+
+    def machines(self) -> list[Answer]:
+        """Machines' answers."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT name, question, choice FROM machine ORDER BY 1, 2"
+            ).fetchall()
+        return [Answer(name, q, choice, 0.0, True) for name, q, choice in rows]
+
+    def _id(self, cookie: str) -> str:
+        return self.mark("participant", cookie)

@@ -1,0 +1,72 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepobfuscator.errors import InputError
+from deepobfuscator.survey.questions import Sheet
+
+pytest.importorskip("starlette", reason="needs the extra [survey]")
+pytest.importorskip("uvicorn", reason="needs the extra [survey]")
+
+from deepobfuscator.survey.app import create_app, serve
+
+Serve = Callable[..., Any]
+
+
+def start(sheet: Path, folder: Path, port: int) -> tuple[subprocess.Popen[str], str, str]:
+    code = (
+        "import sys; from pathlib import Path;"
+        "from deepobfuscator.survey.questions import Sheet;"
+        "from deepobfuscator.survey.app import serve;"
+        "assert 'torch' not in sys.modules;"
+        "serve(Sheet.load(Path(sys.argv[1])), Path(sys.argv[2]), port=int(sys.argv[3]))"
+    )
+    command = [sys.executable, "-c", code, str(sheet), str(folder), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    lines = [process.stdout.readline() for _ in range(2)]
+    return process, *(line.split()[-1] for line in lines)  # type: ignore[return-value]
+
+
+def test_a_killed_server_starts_where_it_was(
+    make_sheet: Callable[..., Sheet], tmp_path: Path, serving: Serve
+) -> None:
+    sheet = make_sheet()
+    sheet.save(tmp_path / "sheet.npz")
+    process, people, owner = start(tmp_path / "sheet.npz", tmp_path / "study", 0)
+    port = int(people.rstrip("/").rsplit(":", 1)[1])
+    try:
+        me = type(serving(sheet).browser())(port)
+        me.begin()
+        hidden, choices = me.form()
+        me.post("/question", **hidden, choice=choices[0])
+        hidden, choices = me.form()
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    process, people, again = start(tmp_path / "sheet.npz", tmp_path / "study", port)
+    try:
+        assert again == owner
+        assert me.form()[1] == choices
+        me.post("/question", **hidden, choice=choices[3])
+        assert "<b>3</b> of 6" in me.get("/question").text
+        with pytest.raises(InputError, match=f"cannot listen at 127.0.0.1 port {port}"):
+            serve(sheet, tmp_path / "study", port=port)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_the_wrong_database_is_refused(
+    make_sheet: Callable[..., Sheet], serving: Serve, tmp_path: Path
+) -> None:
+    serving(make_sheet())
+    with pytest.raises(InputError, match="another sheet"):
+        create_app(make_sheet(seed=5), tmp_path / "survey.sqlite")
