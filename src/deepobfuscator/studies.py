@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from deepobfuscator.defences.undefended import Undefended
@@ -20,7 +21,7 @@ from deepobfuscator.experiments.study import build
 from deepobfuscator.experiments.workshop import Work, Workshop
 from deepobfuscator.options import Parser, listed_names, trial_of, trial_options
 from deepobfuscator.report.tables import Table
-from deepobfuscator.runtime import Run, locked, resolve_device
+from deepobfuscator.runtime import locked, resolve_device
 from deepobfuscator.survey.questions import Sheet
 
 REPRODUCE = """Run what the paper's tables and figures need; set them beside what was published.
@@ -136,12 +137,14 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
     ahead = ahead_of(options, shop, book.out)
     with locked(book.out):
         work.run(ahead)
-        _, judged = work.write(not options.no_faces, command)
-    rows = tuple((c.verdict, c.claim) for c in judged)
-    say(Table(("Verdict", "Claim of the paper"), rows))
+        made, judged = work.write(not options.no_faces, command)
+    if judged:
+        rows = tuple((c.verdict, c.claim) for c in judged)
+        say(Table(("Verdict", "Claim of the paper"), rows))
+    for exhibit in made:
+        for sentence in exhibit.missing:
+            work.say(escape(f"{exhibit.name} is not complete: {sentence}"))
     print(f"exhibits: {book.out}\nreport: {book.out / 'report.html'}")
-    for name, why in work.failed.items():
-        Run(book.out).say(f"failed: {name}: {why}")
     return 2 if work.failed else 0
 
 

@@ -266,7 +266,7 @@ def noted(folder: Path) -> tuple[Order, str | None] | None:
         also = tuple(map(str, notes.get("also", ())))
         order = Order(str(notes["suite"]), None, bool(notes["whole"]), also)
         same = notes["attacks"] == digest(order.suite, also)
-    except (ValueError, KeyError, TypeError, InputError):
+    except (ValueError, KeyError, TypeError, AttributeError, InputError):
         raise InputError(f"{path}: not readable; delete it and audit again") from None
     return (order, notes.get("other")) if same else None
 

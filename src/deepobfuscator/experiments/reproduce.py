@@ -112,6 +112,7 @@ class Reproduction:
         """
         self.calibrate()
         works = self.works()
+        elsewhere = ahead is not None
         if ahead is not None:
             try:
                 ahead(works)
@@ -122,9 +123,12 @@ class Reproduction:
             with self.surviving(name):
                 if work.ceiling is not None and work.ceiling.name in self.failed:
                     raise InputError(f"its ceiling {work.ceiling.name} failed")
-                if not self.done(work):
-                    self.say(f"[dim]trial {number} of {len(works)}:[/dim] {name}")
-                    self.shop.do(work)
+                if self.done(work):
+                    continue
+                if elsewhere:
+                    raise InputError(f"its job failed; its logs are in {self.book.out}/jobs")
+                self.say(f"[dim]trial {number} of {len(works)}:[/dim] {name}")
+                self.shop.do(work)
 
     def done(self, work: Work) -> bool:
         """Whether nothing is left to do for a trial.
@@ -160,7 +164,12 @@ class Reproduction:
             missing = list[str]()
             read = self.reader(missing)
             show = Show(self.book, read, held, with_faces, self.machines, missing)
-            made = entry.make(show)
+            try:
+                made = entry.make(show)
+            except InputError as error:
+                made = Exhibit(entry.name, entry.name.capitalize(), "It cannot be set.")
+                missing.append(str(error))
+                self.fail(entry.name, str(error))
             found.append(replace(made, missing=(*made.missing, *dict.fromkeys(missing))))
         return found
 
@@ -218,7 +227,7 @@ class Reproduction:
         sizes = self.sizes(trial)
         return Meta(
             title="The paper's tables and figures, reproduced",
-            data=f"{name}: {sizes}" if sizes else name,
+            data=f"Data: {name}; {sizes}." if sizes else f"Data: {name}.",
             reductions=tuple(reductions(trial, len(self.book.seeds), self.count(trial))),
             seeds=self.book.seeds,
             commands=(command,),
@@ -242,7 +251,7 @@ class Reproduction:
 
     def sizes(self, trial: Trial) -> str:
         """How many pictures each part has, in words."""
-        return ", ".join(f"{n:,} {part}" for part, n in self.count(trial).items())
+        return ", ".join(f"{n:,} pictures {part}" for part, n in self.count(trial).items())
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -11,6 +11,7 @@ import torch
 
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.data.table import split
+from deepobfuscator.defences.pixel_noise import PixelNoise
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.errors import InputError
 from deepobfuscator.experiments.calibration import GRID
@@ -64,6 +65,9 @@ def items(reproduction: Reproduction) -> list[Item]:
         s, attacker = trial.setting, batches[1]
         cost = attacker * (s.infer_epochs * REIDENTIFY / 2 + 2 * s.reconstruct_epochs) + len(GRID)
         found.append(Item(folder.name, "calibrates the noise", state, cost, None, tuple(noisy)))
+    uncalibrated = reproduction.book.sigma is None
+    if uncalibrated:  # any deviation will do to count and to time the trials
+        reproduction.book = replace(reproduction.book, sigma=PixelNoise().sigma)
     needed: dict[str, list[str]] = {}
     for entry in reproduction.entries:
         for ask in entry.needs:
@@ -83,6 +87,12 @@ def items(reproduction: Reproduction) -> list[Item]:
                 about += f", {name} {value}"
         about += f", seed {work.trial.setting.seed}"
         name = work.folder.name
+        if uncalibrated and isinstance(defence, PixelNoise):
+            about = about.replace(f"sigma {defence.sigma}", "sigma to be calibrated")
+            about += ", sigma to be calibrated" * ("to be" not in about)
+            state, seconds = MISSING, None
+            needed[f"{defence.name}-?"] = needed[name]
+            name = f"{defence.name}-?"
         cost = units(work, batches)
         found.append(Item(name, about, state, cost, seconds, tuple(needed[name])))
     return found

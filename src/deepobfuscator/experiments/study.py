@@ -1,4 +1,8 @@
-"""The perceptual study's sheets, made of audited runs; and the machines that answer them."""
+"""The perceptual study's sheets, made of audited runs; and the machines that answer them.
+
+In the random mode, the paper's, the answer is the very picture that was rebuilt: its background
+alone gives it away. In the matched mode it is another picture of the person.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -43,23 +47,28 @@ class Faces:
     """The run's defence."""
     raw: NDArray[np.uint8]
     """(N, H, W, 3) in 0..255."""
-    rebuilt: NDArray[np.uint8]
-    """The same by the fresh mirror."""
+    rebuilt: dict[Mode, NDArray[np.uint8]]
+    """(N, H, W, 3) by the fresh mirror: of the same picture, and of another one of the person."""
+    in_game: dict[Mode, NDArray[np.uint8]]
+    """The same by the game's own AR; empty where none played."""
+    pairs: NDArray[np.int64]
+    """Rows of people with another picture; everybody where no one has one."""
     looks: NDArray[np.uint8]
     """(N, k) attributes that options may share."""
     look_names: tuple[str, ...]
     """Their names."""
-    embedded: NDArray[np.float32] | None
-    """(N, d) faces as a recogniser embeds the rebuilt pictures; None without people to learn."""
+    embedded: dict[Mode, NDArray[np.float32]]
+    """(N, d) `rebuilt` as a recogniser embeds it; empty without people to learn."""
     gallery: NDArray[np.float32] | None
     """(N, d) the raw pictures likewise."""
 
-    def sheet(self, drawn: Drawn, mode: Mode, seed: int) -> Sheet:
+    def sheet(self, drawn: Drawn, mode: Mode, seed: int, in_game: bool = False) -> Sheet:
         """The questions as participants see them."""
-        asked = drawn.rows[np.arange(len(drawn.rows)), drawn.answer]
+        rebuilt = self.in_game if in_game else self.rebuilt
+        asked = asked_of(drawn)
         return Sheet(
             defence=(self.name,) * len(asked),
-            rebuilt=self.rebuilt[asked],
+            rebuilt=rebuilt[mode][asked],
             options=self.raw[drawn.rows],
             answer=drawn.answer,
             mode=mode,
@@ -70,14 +79,20 @@ class Faces:
 
     def draw(self, count: int, mode: Mode, seed: int) -> Drawn:
         """Questions about people drawn at random."""
-        return draw(self.raw, np.arange(len(self.raw)), self.looks, count, mode, seed)
+        among = self.pairs if mode == "matched" else np.arange(len(self.raw))
+        drawn = draw(self.raw[among], among, self.looks[among], count, mode, seed)
+        return replace(drawn, rows=among[drawn.rows])
 
-    def embedding(self, drawn: Drawn) -> NDArray[np.int64] | None:
+    def embedding(self, drawn: Drawn, mode: Mode) -> NDArray[np.int64] | None:
         """What the face embedding answers."""
-        if self.embedded is None or self.gallery is None:
+        if self.gallery is None:
             return None
-        asked = drawn.rows[np.arange(len(drawn.rows)), drawn.answer]
-        return machine.nearest(self.embedded[asked], self.gallery[drawn.rows])
+        return machine.nearest(self.embedded[mode][asked_of(drawn)], self.gallery[drawn.rows])
+
+
+def asked_of(drawn: Drawn) -> NDArray[np.int64]:
+    """(count,) rows of the people who are asked about."""
+    return drawn.rows[np.arange(len(drawn.rows)), drawn.answer]
 
 
 def faces(shop: Workshop, folder: Path, recogniser: bool) -> Faces:
@@ -106,15 +121,40 @@ def faces(shop: Workshop, folder: Path, recogniser: bool) -> Faces:
         decoder = audit.threat.decoder
         assert decoder is not None
         known = trial_rows(audit.test.person)[0]
-        rebuilt = as_pixels(paint(decoder(), audit.test, run, known))
-        embedded = gallery = None
+        other, pairs = others(audit.test.person, known)
+        rows: dict[Mode, NDArray[np.int64]] = {"random": known, "matched": other}
+        mirror, own = decoder(), bundle.players.get("AR")
+        rebuilt = {m: as_pixels(paint(mirror, audit.test, run, r)) for m, r in rows.items()}
+        in_game = {m: as_pixels(paint(own, audit.test, run, r)) for m, r in rows.items() if own}
+        embedded, gallery = dict[Mode, NDArray[np.float32]](), None
         part = Part(Reidentify())
         if can_tell_people(audit.test) and (recogniser or (audit.folder / part.file).exists()):
             guessed = audit.guesses(part)
-            embedded, gallery = guessed["test"][known], guessed["test_gallery"]
+            embedded = {m: guessed["test"][r] for m, r in rows.items()}
+            gallery = guessed["test_gallery"]
     names, values = looks(trial, data)
     raw = np.ascontiguousarray(data.test.pictures[known])
-    return Faces(trial.defence.name, raw, rebuilt, values[known], names, embedded, gallery)
+    return Faces(
+        *(trial.defence.name, raw, rebuilt, in_game, pairs, values[known], names),
+        *(embedded, gallery),
+    )
+
+
+def others(
+    person: NDArray[np.int64], known: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Another picture of everybody, where there is one, else the same; and whose there is.
+
+    Args:
+        person: (n,) who is on each picture.
+        known: (N,) each person's first picture, by person.
+    """
+    rest = np.setdiff1d(np.arange(len(person)), known)
+    again, at = np.unique(person[rest], return_index=True)
+    other = known.copy()
+    pairs = np.searchsorted(person[known], again)
+    other[pairs] = rest[at]
+    return other, pairs if len(pairs) else np.arange(len(known))
 
 
 def looks(trial: Trial, data: Data) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
@@ -169,7 +209,7 @@ def build(
         defence=tuple(sheets[t].defence[q] for q, t in enumerate(turn)),
         rebuilt=np.stack([sheets[t].rebuilt[q] for q, t in enumerate(turn)]),
     )
-    told = [one.embedding(drawn) for one in shown]
+    told = [one.embedding(drawn, mode) for one in shown]
     answers: dict[str, list[int]] = {}
     if all(choices is not None for choices in told):
         answers[EMBEDDING] = [int(told[t][q]) for q, t in enumerate(turn)]  # type: ignore[index]
@@ -183,24 +223,29 @@ def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
     the interval.
     """
     right: dict[str, list[NDArray[np.bool_]]] = {}
+    fooled: dict[str, list[NDArray[np.bool_]]] = {}
     people: dict[str, list[NDArray[np.int64]]] = {}
     for one in shown:
-        count = min(MOST_QUESTIONS, len(one.raw) // OPTIONS)
+        among = len(one.pairs) if mode == "matched" else len(one.raw)
+        count = min(MOST_QUESTIONS, among // OPTIONS)
         if not count:
             return []
         for seed in range(DRAWS):
             drawn = one.draw(count, mode, seed)
             sheet = one.sheet(drawn, mode, seed)
             answers = {
-                EMBEDDING: one.embedding(drawn),
+                EMBEDDING: one.embedding(drawn, mode),
                 PIXELS: machine.pixels(sheet),
                 BACKGROUND: machine.background(sheet),
             }
             for who, choices in answers.items():
                 if choices is not None:
                     right.setdefault(who, []).append(choices == drawn.answer)
-                    asked = drawn.rows[np.arange(count), drawn.answer]
-                    people.setdefault(who, []).append(asked)
+                    people.setdefault(who, []).append(asked_of(drawn))
+            if one.in_game:
+                sheet = one.sheet(drawn, mode, seed, in_game=True)
+                for who, choose in ((PIXELS, machine.pixels), (BACKGROUND, machine.background)):
+                    fooled.setdefault(who, []).append(choose(sheet) == drawn.answer)
     found = []
     for who in MACHINES:
         if who in right:
@@ -211,6 +256,7 @@ def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
                     row=f"{row}, {who}",
                     subject="identity",
                     metric="four_way",
+                    in_game=float(np.mean(fooled[who])) if who in fooled else None,
                     fresh=share.share,
                     low=share.low,
                     high=share.high,
@@ -224,7 +270,7 @@ def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
 
 def example(one: Faces, questions: int = 3) -> list[Column]:
     """Some questions as people see them: the rebuilt picture and its four options."""
-    drawn = one.draw(min(questions, len(one.raw) // OPTIONS), "matched", 0)
+    drawn = one.draw(min(questions, len(one.pairs) // OPTIONS), "matched", 0)
     sheet = one.sheet(drawn, "matched", 0)
     letters = "bcde"
     return [

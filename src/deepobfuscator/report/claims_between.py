@@ -79,8 +79,11 @@ def noise_is_worse(held: Evidence) -> Claim | None:
         verdict,
         because(
             verdict,
-            "To fresh attackers the noisy pictures tell less of the private attribute than the "
-            "game's features do, or the service does not pay more for them.",
+            "To fresh attackers the noisy pictures tell "
+            + ("less" if leak[1] < 0 else "no less" if leak[0] > 0 else "neither more nor less")
+            + " of the private attribute than the game's features do; the service pays "
+            + ("more" if cost[1] < 0 else "less" if cost[0] > 0 else "about as much")
+            + " for them.",
             "Noise leaves more to read, and the service pays more.",
             "Noise costs the service more, but to fresh attackers it does not leave more to read: "
             "the intervals do not tell the two apart."

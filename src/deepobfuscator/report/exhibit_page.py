@@ -16,10 +16,11 @@ FAILS, UNKNOWN, HOLDS = "does not hold", "cannot be told at this scale", "holds"
 """Verdicts, in the order in which they are told."""
 
 COMPARABLE = (
-    "The published figures are those of adversaries that played in the game, so they stand beside "
-    "the same adversaries here; they are not comparable to attackers trained afresh on the frozen "
-    "encoder, and both are shown because an adversary that the encoder was trained against "
-    "flatters the defence."
+    "The published figures of DeepObfuscator are those of adversaries that played in the game, so "
+    "they stand beside the same adversaries here; they are not comparable to attackers trained "
+    "afresh on the frozen encoder, and both are shown because an adversary that the encoder was "
+    "trained against flatters the defence. Where the paper fitted attackers afterwards (the "
+    "baselines, the other reconstructors of Table 3), the fresh figure is the one to compare."
 )
 
 

@@ -88,6 +88,16 @@ def figure(line: Line, value: float | None) -> str:
     return number(line.metric, known(value))
 
 
+def printed(line: Line) -> str:
+    """The published figure, as finely as the paper prints it; a dash where there is none."""
+    value = known(line.published)
+    if value is None:
+        return DASH
+    if line.metric in PERCENT:
+        return f"{100 * value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:.2f} dB" if line.metric == "psnr" else f"{value:.4f}".removeprefix("0")
+
+
 def measured(line: Line) -> str:
     """The fresh figure of ``line`` with its interval: 59.2 (56.8–61.6)."""
     fresh, low, high = map(known, (line.fresh, line.low, line.high))
@@ -113,7 +123,8 @@ def _of_lines(lines: Sequence[Line]) -> Grid:
     for panel, of_panel in by_panel.items():
         by_subject = grouped(of_panel, lambda x: (x.subject, x.metric, x.service))
         for (subject, metric, service), found in by_subject.items():
-            whose = "" if subject == IMAGE else " of the service" if service else " of attackers"
+            whose = " of the service" if service else " of attackers"
+            whose = "" if subject in (IMAGE, IDENTITY) else whose
             name, _, unit = metric_name(metric).partition(", ")
             heading = f"{subject_name(subject)}: {name}{whose}{', ' if unit else ''}{unit}"
             groups.append(Group(panel, heading, tuple(map(_cells, found))))
@@ -123,7 +134,7 @@ def _of_lines(lines: Sequence[Line]) -> Grid:
 def _cells(line: Line) -> tuple[str, ...]:
     return (
         line.row,
-        figure(line, line.published),
+        printed(line),
         figure(line, line.in_game),
         measured(line),
         line.attacker or ("the service" if line.service else DASH),

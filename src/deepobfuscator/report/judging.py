@@ -146,7 +146,9 @@ def because(verdict: str, fails: str, holds: str, unknown: str) -> str:
 
 def said(metric: str, value: float | None) -> str:
     """A figure as it is written, with its unit."""
-    return number(metric, value) + (" %" if metric == ACCURACY and value is not None else "")
+    return number(metric, value) + (
+        " %" if metric in (ACCURACY, "four_way") and value is not None else ""
+    )
 
 
 def interval(line: Line) -> str:

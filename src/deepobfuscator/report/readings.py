@@ -27,7 +27,7 @@ METRICS = {
     "mcc": "MCC",
     "eer": "equal error rate",
     "rank1": "rank-1 identification",
-    "four_way": "right of four",
+    "four_way": "right choices of four",
     "excess": "above the label-only floor",
 }
 """How each metric is called on the page."""
