@@ -290,3 +290,10 @@ def test_notes_that_cannot_be_read_get_one_line(tmp_path: Path) -> None:
         notes.write_text(content)
         with pytest.raises(InputError, match="not readable; delete it and audit again"):
             finished(tmp_path, Order(BRIEF), Trial())
+
+
+def test_an_order_joined_with_one_before_it_loses_nothing() -> None:
+    before = Order(QUICK, whole=True, also=("urec1",))
+    joined = Order(BRIEF, whole=False, also=("urec2",)).joined(before)
+    assert joined == Order(QUICK, whole=True, also=("urec1", "urec2"))
+    assert labels(joined.suite, *joined.also) >= labels(QUICK, "urec1", "urec2")

@@ -1,4 +1,4 @@
-"""`reproduce` end to end on drawn faces: one run of everything, and what becomes of copies of it."""
+"""`reproduce` end to end on drawn faces: one run of everything, and what becomes of its copies."""
 
 import csv
 import io
@@ -77,7 +77,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_every_exhibit_has_its_files(whole: Path) -> None:
     for name in ENTRIES:
         assert len(lines(whole, name)) >= 3, name
-        assert (whole / f"{name}.tex").read_text().strip().endswith(r"\end{table*}") or name, name
+        assert f"\\label{{tab:{name}}}" in (whole / f"{name}.tex").read_text()
         drawing = whole / f"{name}.svg"
         assert drawing.exists() == (name not in UNDRAWN)
         assert name in UNDRAWN or drawing.read_text().rstrip().endswith("</svg>")
@@ -114,9 +114,7 @@ def test_the_noise_of_the_baseline_is_the_calibrated_one(whole: Path) -> None:
     (row,) = {x["row"] for x in lines(whole, "table4") if x["row"].startswith("Noise")}
     sigma = row.removeprefix("Noise, ")
     assert sigma in {x["row"] for x in lines(whole, "noise")}
-    assert f"Taken: {sigma}." in (whole / "summary.md").read_text() or (
-        f"Taken: {sigma}." in (whole / "report.html").read_text()
-    )
+    assert f"Taken: {sigma}." in (whole / "report.html").read_text()
 
 
 def test_again_trains_nothing_and_writes_the_same(copy: Path, whole: Path) -> None:
@@ -143,7 +141,6 @@ def test_the_list_tells_what_is_done(copy: Path, capsys: pytest.CaptureFixture[s
     assert len(re.findall(r"│ done +│", out)) == 4
     assert "4 of 4 done; left: about 0 s on this machine" in out
 
-    noisy = next((copy / "trials").glob("pixel-noise-*"))
     for folder in (copy / "trials").glob("pixel-noise-*"):
         (folder / "records.jsonl").unlink()
     game = next(p for p in (copy / "trials").iterdir() if p.name in out and "deepobf" in p.name)
@@ -151,7 +148,7 @@ def test_the_list_tells_what_is_done(copy: Path, capsys: pytest.CaptureFixture[s
     assert reproduce(copy, "table4", "--list") == 0
     out = capsys.readouterr().out
     assert re.search(rf"{game.name} .*│ missing +│ about ", out)
-    assert len(re.findall(r"│ trained +│ about ", out)) == 1, noisy
+    assert len(re.findall(r"│ trained +│ about ", out)) == 1
     assert "2 of 4 done" in out
     assert not game.exists()
     assert set(stamps(copy).items()) <= set(before.items()), "it only looks"
@@ -195,7 +192,9 @@ def test_a_broken_trial_is_named_and_the_others_go_on(
     told = said(capsys)
     for folder in games.values():
         assert len([x for x in told if x.startswith(f"{folder.name} failed: ")]) == 1
-        assert len([x for x in told if x.startswith(f"failed: {folder.name}: ")]) == 1
+        for name in ("figure6", "figure7"):
+            start = f"{name} is not complete: trial {folder.name} failed: "
+            assert len([x for x in told if x.startswith(start)]) == 1
     assert stamps(copy) == before, "neither is mended or trained anew unasked"
     for name in ENTRIES:
         assert lines(copy, name), name
@@ -224,8 +223,8 @@ def test_an_unknown_exhibit_gets_one_line_with_all_of_them(
         (("--seeds", "0"), "--seeds must be at least 1"),
         (("--sigma", "-1"), "--sigma must not be negative"),
         (("--cluster", "local"), "--cluster and --slurm need --jobs N"),
-        (("--public", "Smiling,Male,Bald"), "at most 2 names"),
-        (("--private", "Mail"), "did you mean Male?"),
+        (("--public", "Smiling,Bald,Bangs"), "at most 2 names"),
+        (("--private", "Mail"), "no attribute 'Mail' in this data: did you mean Male"),
     ],
 )
 def test_wrong_options_of_reproduce_get_one_line(
@@ -263,10 +262,7 @@ def test_sets_without_attributes_are_said_to_be_missing(one_set: Path) -> None:
         assert f"set ({letter}) is left out: the data has no attribute for the role of" in summary
     assert "set (a) is left out" not in summary
     assert not (one_set / "table3.csv").exists(), "nobody asked for it"
-    assert (
-        "was named by --sigma" in summary
-        or "was named by --sigma" in (one_set / "report.html").read_text()
-    )
+    assert "0.25, was named by --sigma" in (one_set / "report.html").read_text()
 
 
 def test_another_seed_measures_other_figures_beside_the_same_published(
@@ -307,9 +303,8 @@ def test_an_exhibit_adds_attackers_to_a_trial_and_loses_none(one_set: Path, tmp_
     assert {x["seeds"] for x in lines(out, "table3")} == {"2"}
     assert {p: t for p, t in stamps(out).items() if p in now} == now, "the first seed is done"
     one, two = (read_jsonl(p) for p in (out / "trials").glob("deepobfuscator-*/records.jsonl"))
-    (low, high) = sorted(
+    low, _ = sorted(
         r.low for r in (*one, *two) if (r.attack, r.metric, r.split) == ("urec1", "ms_ssim", "test")
     )
-    assert low <= high
     shown = next(x for x in lines(out, "table3") if x["row"] == "URec#1")
     assert float(shown["low"]) == low, "the lowest end over the seeds"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -61,6 +61,17 @@ class Order:
             return None
         drawn = None if isinstance(trial.source, Synthetic) else Synthetic(OTHERS)
         return self.other or drawn
+
+    def joined(self, before: "Order") -> "Order":
+        """All that this order and one before it ask for: records replace those of an audit
+        before, and none may be lost.
+        """
+        return replace(
+            self,
+            suite=max(self.suite, before.suite, key=SUITES.index),
+            whole=self.whole or before.whole,
+            also=tuple(dict.fromkeys((*before.also, *self.also))),
+        )
 
     def __post_init__(self) -> None:
         if self.suite not in SUITES:

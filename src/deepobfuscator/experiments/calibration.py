@@ -40,6 +40,9 @@ GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0)
 OPTIONS = 4
 """People to choose from, as in the paper's study with people."""
 
+TIE = 1e-6
+"""Cosines this near each other are equal: float32 has no more digits."""
+
 RATE = 0.28
 """Share of right choices at which a picture counts as unrecognisable: the paper's own study."""
 
@@ -112,7 +115,10 @@ def read(path: Path) -> Calibration | None:
     if not path.exists():
         return None
     try:
-        return from_json(Calibration, json.loads(path.read_text()), str(path))
+        found = from_json(Calibration, json.loads(path.read_text()), str(path))
+        if not found.points or not np.isfinite([p.rate for p in found.points]).all():
+            raise ValueError
+        return found
     except (ValueError, InputError):
         raise InputError(f"{path}: not readable; delete it to calibrate again") from None
 
@@ -133,10 +139,11 @@ def calibrate(trial: Trial, data: Data, run: Run) -> Calibration:
 
     shape = (3, *setting.size)
     attacker, validation = Own(data.attacker, raw, shape, 1), Own(data.validation, raw, shape, 2)
-    if not (can_tell_people(attacker) and can_tell_people(validation)):
+    people = len(np.unique(data.validation.people))
+    if not (can_tell_people(attacker) and can_tell_people(validation)) or people < OPTIONS:
         raise InputError(
-            "the noise cannot be calibrated, for the data does not say who is on two pictures: "
-            "name its deviation with --sigma"
+            "the noise cannot be calibrated, for the data does not say who is on two pictures, or "
+            f"has fewer than {OPTIONS} people to choose on: name its deviation with --sigma"
         )
     threat = Threat(attacker, validation, setting.size, setting)
     recogniser = run.folder / "recogniser.ckpt"
@@ -208,10 +215,10 @@ def forced_choice(
         v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (probes, raw)
     )
     first = trial_rows(person)[0]
-    own = np.round((one * other).sum(1), 6)[:, None]
-    similar = np.round(one @ other[first].T, 6)
+    beyond = one @ other[first].T - (one * other).sum(1)[:, None]
     others = person[first][None, :] != person[:, None]
-    less, tied = ((similar < own) & others).sum(1), ((similar == own) & others).sum(1)
+    tied = ((np.abs(beyond) <= TIE) & others).sum(1)
+    less = ((beyond < -TIE) & others).sum(1)
     chance = np.zeros(len(probes))
     for k in range(OPTIONS):  # k of the three others tie with the right one
         chance += choose(tied, k) * choose(less, OPTIONS - 1 - k) / (k + 1)

@@ -186,7 +186,7 @@ class Workshop:
         if (done := finished(folder, order, trial)) is not None:
             return done
         if (before := noted(folder)) is not None:
-            order = replace(order, also=tuple(dict.fromkeys((*before[0].also, *order.also))))
+            order = order.joined(before[0])
         run = self.on(trial, folder)
         data = self.data(trial, run)
         same_data(data, folder)

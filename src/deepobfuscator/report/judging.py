@@ -46,7 +46,7 @@ class Evidence:
 
 
 def protected(line: Line) -> str:
-    """Whether a fresh attacker was kept at its label-only floor.
+    """Whether a fresh attacker was kept at its floor, the higher of the two.
 
     It holds where the whole interval lies at or under the floor plus a tenth of what the
     undefended encoder leaks, fails where it lies above that, and cannot be told otherwise, or
@@ -55,7 +55,8 @@ def protected(line: Line) -> str:
     known = (line.low, line.high, line.label_only, line.ceiling)
     if None in known:
         return UNKNOWN
-    low, high, floor, ceiling = (float(v) for v in known if v is not None)
+    low, high, labels, ceiling = (float(v) for v in known if v is not None)
+    floor = max(labels, line.majority or 0.0)
     if ceiling <= floor:
         return UNKNOWN
     bound = floor + 0.1 * (ceiling - floor)
