@@ -1,10 +1,10 @@
 """`reproduce` and `survey` on the command line: the paper's exhibits, its study with people."""
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +19,7 @@ from deepobfuscator.experiments.reproduce import Reproduction, chosen
 from deepobfuscator.experiments.schedule import clock, items, listed, speed
 from deepobfuscator.experiments.study import build
 from deepobfuscator.experiments.workshop import Work, Workshop
+from deepobfuscator.files import write_atomic
 from deepobfuscator.options import Parser, listed_names, trial_of, trial_options
 from deepobfuscator.report.tables import Table
 from deepobfuscator.runtime import locked, resolve_device
@@ -35,7 +36,7 @@ OUT gets report.html, summary.md, and NAME.csv, NAME.tex, NAME.svg for each exhi
 SURVEY = """Ask people who is on the pictures that are rebuilt from a run's features.
 
 Each question shows a rebuilt picture and four raw ones of different people. Several runs on the
-same data take turns. Answers are kept in FOLDER/answers.sqlite and survive restarts; the address of
+same data take turns. Answers are kept in OUT/survey.sqlite and survive restarts; the address of
 the owner's page, with its token, is printed. Machine participants answer the same sheet.
 """
 
@@ -105,6 +106,7 @@ def ahead_of(
             raise InputError("--cluster and --slurm need --jobs N")
         return None
     cluster = Cluster(options.jobs, options.cluster or "local", tuple(options.slurm or ()))
+    cluster.executor(out / "jobs")  # what is wrong with the options is said at once
     return lambda works: cluster.run(shop, works, out)
 
 
@@ -120,10 +122,11 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
     public = cast(table, listed_names(options.public), PUBLIC)
     private = cast(table, listed_names(options.private), PRIVATE)
     for side, roles, paper in (("public", public, PUBLIC), ("private", private, PRIVATE)):
-        if not any(roles):
+        if not any(roles) and any(entry.needs or entry.noise for entry in entries):
             raise nobody(table, side, paper[0])
     seeds = tuple(range(first, first + options.seeds))
-    book = Book(trial, public, private, seeds, Path("."), options.sigma)
+    labels = table.fingerprint()
+    book = Book(trial, public, private, seeds, Path("."), options.sigma, labels)
     book = replace(book, out=options.out or Path("runs") / f"reproduce-{book.key}")
     shop = Workshop(resolve_device(options.device), command)
     work = Reproduction(shop, book, entries)
@@ -160,17 +163,26 @@ def survey(options: argparse.Namespace, command: str) -> None:
     """Build the sheet where there is none yet, and serve it."""
     from deepobfuscator.survey.app import serve
 
-    shop = Workshop(resolve_device(options.device), command)
     folder: Path = options.out or options.runs[0] / "survey"
-    sheet, answers = build(shop, options.runs, options.questions, options.mode, options.seed)
-    path = folder / "sheet.npz"
+    path, kept = folder / "sheet.npz", folder / "machines.json"
+    for run in options.runs:
+        if not (run / "trial.json").is_file():
+            raise InputError(f"{run} holds no run: train one first (deepobfuscator train)")
     with locked(folder):
-        if path.exists() and Sheet.load(path).key != sheet.key:
-            raise InputError(
-                f"{folder} holds another sheet, perhaps with answers: name another --out folder"
+        if path.exists() and kept.exists():
+            sheet, machines = Sheet.load(path), json.loads(kept.read_text())
+            asked = (options.questions, options.mode, options.seed, len(options.runs))
+            if (len(sheet), sheet.mode, sheet.seed, len(set(sheet.defence))) != asked:
+                raise InputError(
+                    f"{folder} holds another sheet, perhaps with answers: name another --out folder"
+                )
+        else:
+            shop = Workshop(resolve_device(options.device), command)
+            sheet, machines = build(
+                shop, options.runs, options.questions, options.mode, options.seed
             )
-        sheet.save(path)
-        machines: dict[str, Any] = dict(answers)
+            write_atomic(kept, json.dumps(machines).encode())
+            sheet.save(path)
         serve(
             *(sheet, folder, options.host, options.port, options.token, options.contact, machines)
         )

@@ -114,7 +114,7 @@ def test_the_noise_of_the_baseline_is_the_calibrated_one(whole: Path) -> None:
     (row,) = {x["row"] for x in lines(whole, "table4") if x["row"].startswith("Noise")}
     sigma = row.removeprefix("Noise, ")
     assert sigma in {x["row"] for x in lines(whole, "noise")}
-    assert f"Taken: {sigma}." in (whole / "report.html").read_text()
+    assert f"Calibrated: {sigma}." in (whole / "report.html").read_text()
 
 
 def test_again_trains_nothing_and_writes_the_same(copy: Path, whole: Path) -> None:
@@ -245,7 +245,9 @@ def test_data_without_anybody_for_the_first_role_gets_one_line(
         rows.append(f"{i}.png,{i % 2},{i // 2 % 2}")
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
     out = tmp_path.parent / "out"
-    arguments = ["reproduce", "table1", "--data", f"folder:{tmp_path}", "--out", str(out)]
+    assert main(["reproduce", "table1", "--data", f"folder:{tmp_path}", "--out", str(out)]) == 0
+    capsys.readouterr()
+    arguments = ["reproduce", "table4", "--data", f"folder:{tmp_path}", "--out", str(out / "b")]
     assert main(arguments) == 2
     (line,) = said(capsys)
     assert "no attribute for the role of Smiling in this data: name one with --public" in line

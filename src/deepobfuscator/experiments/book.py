@@ -1,5 +1,6 @@
 """The trials behind the paper's exhibits, each named by its content: exhibits share them."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,11 +45,18 @@ class Need:
     """Attacks beyond the brief suite."""
     ceiling: Trial | None = None
     """The undefended trial it stands beside; None where it is that one."""
+    labels: str = ""
+    """`AttributeTable.fingerprint` of the data."""
 
     @property
     def folder(self) -> str:
-        """Name of its run folder: the same content, the same name."""
-        return f"{self.trial.defence.name}-{self.trial.key}"
+        """Name of its run folder: the same trial on the same labels, the same name."""
+        told = f"{self.trial.key} {self.labels}"
+        return f"{self.trial.defence.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+    def beside(self) -> "Need | None":
+        """Its ceiling, with no attacks beyond the brief suite."""
+        return Need(self.ceiling, labels=self.labels) if self.ceiling else None
 
 
 @dataclass(frozen=True)
@@ -67,11 +75,14 @@ class Book:
     """Holds ``trials/`` and the exhibits' files."""
     sigma: float | None = None
     """Deviation of the noise baseline; None until it is calibrated."""
+    labels: str = ""
+    """`AttributeTable.fingerprint` of the data: a source's path is not in a trial's key."""
 
     @property
     def key(self) -> str:
         """Names the reproduction by its content."""
-        return key(replace(self.base, task=Task(("public",), ("private",))))
+        told = key(replace(self.base, task=Task(("public",), ("private",)))) + self.labels
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
 
     def task(self, letter: str) -> Task:
         """The task of one of the six sets.
@@ -124,7 +135,8 @@ class Book:
 
     def undefended(self, letter: str, *also: str) -> list[Need]:
         """The baseline without adversarial training."""
-        return [Need(self.baseline(letter, seed), also) for seed in self.seeds]
+        trials = [self.baseline(letter, seed) for seed in self.seeds]
+        return [Need(trial, also, None, self.labels) for trial in trials]
 
     def noise(self, letter: str, *also: str) -> list[Need]:
         """The baseline with noise; like `baseline`, one trial for all sets of equal public side.
@@ -138,7 +150,7 @@ class Book:
         found = []
         for seed in self.seeds:
             beside = self.baseline(letter, seed)
-            found.append(Need(replace(beside, defence=defence), also, beside))
+            found.append(Need(replace(beside, defence=defence), also, beside, self.labels))
         return found
 
     def game(self, letter: str, *also: str, **fields: Any) -> list[Need]:
@@ -152,7 +164,7 @@ class Book:
     def _against(self, letter: str, defence: Defence, also: tuple[str, ...]) -> list[Need]:
         task = self.task(letter)
         return [
-            Need(self.trial(task, defence, seed), also, self.baseline(letter, seed))
+            Need(self.trial(task, defence, seed), also, self.baseline(letter, seed), self.labels)
             for seed in self.seeds
         ]
 
@@ -160,7 +172,8 @@ class Book:
         """What is to be done for ``needs``, each trial once, ceilings first."""
         found: dict[str, Need] = {}
         for need in needs:
-            for one in (Need(need.ceiling), need) if need.ceiling else (need,):
+            above = need.beside()
+            for one in (above, need) if above else (need,):
                 also = (*found[one.folder].also, *one.also) if one.folder in found else one.also
                 found[one.folder] = replace(one, also=tuple(dict.fromkeys(also)))
         folder = self.out / "trials"
@@ -168,7 +181,7 @@ class Book:
         return [
             Work(
                 *(n.trial, folder / n.folder),
-                folder / Need(n.ceiling).folder if n.ceiling else None,
+                folder / above.folder if (above := n.beside()) else None,
                 Order(BRIEF, also=n.also),
             )
             for n in ordered

@@ -25,6 +25,7 @@ from deepobfuscator.config import from_json, to_json
 from deepobfuscator.data.batches import Data, as_input
 from deepobfuscator.defences.pixel_noise import NoisyObfuscator
 from deepobfuscator.errors import InputError
+from deepobfuscator.experiments.claim import same_data
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.files import write_atomic
 from deepobfuscator.game import Phase, stage, update
@@ -100,9 +101,9 @@ class Calibration:
         return next(under, self.points[-1].sigma)
 
 
-def named(trial: Trial) -> str:
-    """The folder of a calibration: the same data, setting and rule, the same name."""
-    told = json.dumps([trial.key, GRID, RATE])
+def named(trial: Trial, labels: str) -> str:
+    """The folder of a calibration: the same labels, setting and rule, the same name."""
+    told = json.dumps([trial.key, labels, GRID, RATE])
     return f"calibration-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
@@ -132,6 +133,7 @@ def calibrate(trial: Trial, data: Data, run: Run) -> Calibration:
     path = run.folder / "calibration.json"
     if (found := read(path)) is not None:
         return found
+    same_data(data, run.folder)
     setting = trial.setting
 
     def raw(pictures: NDArray[np.uint8], seed: int) -> Tensor:

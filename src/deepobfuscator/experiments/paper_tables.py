@@ -56,8 +56,8 @@ def table3(show: Show) -> Exhibit:
         "architecture gives when it is fitted afresh; it is the second row here.",
         tuple(x for x in found if x is not None),
         notes=(
-            "URec#1 and URec#2 cost four to six times the mirror's time a picture and get a "
-            "quarter of its passes.",
+            "URec#1 and URec#2 cost several times the mirror's time a picture and get a quarter of "
+            "its passes: they are judged below their strength.",
         ),
     )
 
@@ -92,7 +92,9 @@ def noise(show: Show) -> Exhibit:
             replace(seen, panel=panels[1], fresh=point.rebuilt_rate, attacker="nearest picture"),
             Line("", row, IMAGE, MS_SSIM, fresh=point.ms_ssim, attacker="reconstructor"),
         ]
-    taken = "" if held is None else f" Taken: σ = {held.sigma:g}."
+    taken = "" if held is None else f" Calibrated: σ = {held.sigma:g}."
+    if held is not None and show.book.sigma not in (None, held.sigma):
+        taken += f" --sigma named {show.book.sigma:g} instead."
     if held is not None and not held.reached:
         taken += " No deviation of the grid was enough; this is its last."
     return Exhibit(

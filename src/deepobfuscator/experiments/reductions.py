@@ -23,8 +23,8 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
         used = sum(pictures.values())
         found.append(
             f"{used:,} pictures ({', '.join(f'{n:,} {part}' for part, n in pictures.items())}) "
-            f"instead of {CELEBA:,}; the defender and the attackers share none, which the paper "
-            "leaves open."
+            f"of the paper's {CELEBA:,}; the defender and the attackers share none, which the "
+            "paper leaves open."
         )
     lengths = {
         "epochs": "joint pre-training",
@@ -43,13 +43,19 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
     )
     found.append(
         "Fresh attackers of the brief suite: the paper's AC, a residual network and a perceptron "
-        "for attributes, the mirror for faces; Table 3 adds its three, Figures 2 and 5 one each. "
+        "for attributes, the mirror for faces, the same for every row; Table 3 and Figures 2 and 5 "
+        "name those they add. "
         "A larger suite finds more."
     )
     found.append(
         "Trials are shared between exhibits, and a baseline serves every set with its public "
         "attributes."
     )
+    if seeds > 1:
+        found.append(
+            f"{seeds} seeds: a figure is their mean, its interval reaches from the lowest to the "
+            "highest end of theirs."
+        )
     if seeds == 1:
         found.append("One seed: intervals are over test people and leave out training again.")
     return found

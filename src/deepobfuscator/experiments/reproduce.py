@@ -1,6 +1,7 @@
 """`deepobfuscator reproduce`: the trials behind some exhibits, run, resumed, and set."""
 
 import platform
+import shlex
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,6 @@ from deepobfuscator.experiments.exhibits import Show
 from deepobfuscator.experiments.paper import ENTRIES, Entry
 from deepobfuscator.experiments.reductions import reductions
 from deepobfuscator.experiments.study import Faces, example, faces, machines
-from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.experiments.workshop import Work, Workshop
 from deepobfuscator.files import write_atomic
 from deepobfuscator.registry import suggest
@@ -47,6 +47,10 @@ def chosen(names: Sequence[str]) -> list[Entry]:
     return [entry for name, entry in ENTRIES.items() if not names or name in names]
 
 
+FLAGS = ("--no-faces", "--skip-bad", "--list")
+"""Options without a value."""
+
+
 @dataclass
 class Reproduction:
     """One reproduction, as far as it got."""
@@ -64,12 +68,14 @@ class Reproduction:
     @property
     def noise_folder(self) -> Path:
         """Where the calibration is kept."""
-        return self.book.out / "trials" / calibration.named(self.book.first())
+        return self.book.out / "trials" / calibration.named(self.book.first(), self.book.labels)
 
     def calibrated(self) -> Calibration | None:
         """The kept calibration of the noise, if it can be read; its deviation goes to the book
         unless one was named.
         """
+        if not any(entry.noise for entry in self.entries):
+            return None
         try:
             found = calibration.read(self.noise_folder / "calibration.json")
         except InputError as error:
@@ -215,6 +221,9 @@ class Reproduction:
         made = self.exhibits(with_faces)
         for exhibit in made:
             write_exhibit(exhibit, out, with_faces)
+        for name in ENTRIES if not with_faces else ():
+            if name not in {exhibit.name for exhibit in made}:  # it may show faces
+                (out / f"{name}.svg").unlink(missing_ok=True)
         judged = claims(made)
         about = self.meta(with_faces, command)
         write_atomic(out / "report.html", page(made, judged, about).encode())
@@ -223,12 +232,12 @@ class Reproduction:
 
     def meta(self, with_faces: bool, command: str) -> Meta:
         """What a reader must know of the whole."""
-        trial, name = self.book.first(), self.book.base.source.name
-        sizes = self.sizes(trial)
+        trial, name, parts = self.book.base, self.book.base.source.name, self.count()
+        sizes = ", ".join(f"{n:,} pictures {part}" for part, n in parts.items())
         return Meta(
             title="The paper's tables and figures, reproduced",
             data=f"Data: {name}; {sizes}." if sizes else f"Data: {name}.",
-            reductions=tuple(reductions(trial, len(self.book.seeds), self.count(trial))),
+            reductions=tuple(reductions(trial, len(self.book.seeds), parts)),
             seeds=self.book.seeds,
             commands=(command,),
             commands_of={e.name: command_of(command, e.name) for e in self.entries},
@@ -239,7 +248,7 @@ class Reproduction:
             with_faces=with_faces,
         )
 
-    def count(self, trial: Trial) -> dict[str, int]:
+    def count(self) -> dict[str, int]:
         """Pictures of each part by a finished run; empty while there is none."""
         for work in self.works():
             try:
@@ -248,10 +257,6 @@ class Reproduction:
             except (InputError, KeyError):
                 continue
         return {}
-
-    def sizes(self, trial: Trial) -> str:
-        """How many pictures each part has, in words."""
-        return ", ".join(f"{n:,} pictures {part}" for part, n in self.count(trial).items())
 
 
 @dataclass
@@ -275,8 +280,12 @@ class Surviving:
 
 
 def command_of(command: str, exhibit: str) -> str:
-    """The command for one exhibit alone."""
-    head, _, rest = command.partition(" reproduce")
-    words = rest.split(" ")
-    kept = [w for w in words if w and w not in ENTRIES]
-    return " ".join([f"{head} reproduce", exhibit, *kept])
+    """The command for one exhibit alone, of one that begins with program and ``reproduce``."""
+    words = shlex.split(command)
+    kept, value = list[str](), False
+    for word in words[2:]:
+        named = set(word.split(",")) <= set(ENTRIES)
+        if value or not named:
+            kept.append(word)
+        value = word.startswith("--") and word not in FLAGS and "=" not in word
+    return shlex.join([*words[:2], exhibit, *kept])

@@ -52,7 +52,7 @@ class Faces:
     in_game: dict[Mode, NDArray[np.uint8]]
     """The same by the game's own AR; empty where none played."""
     pairs: NDArray[np.int64]
-    """Rows of people with another picture; everybody where no one has one."""
+    """Rows of people with another picture."""
     looks: NDArray[np.uint8]
     """(N, k) attributes that options may share."""
     look_names: tuple[str, ...]
@@ -154,7 +154,7 @@ def others(
     other = known.copy()
     pairs = np.searchsorted(person[known], again)
     other[pairs] = rest[at]
-    return other, pairs if len(pairs) else np.arange(len(known))
+    return other, pairs
 
 
 def looks(trial: Trial, data: Data) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
@@ -189,6 +189,11 @@ def build(
     """
     shown = [faces(shop, folder, recogniser=True) for folder in folders]
     first = shown[0]
+    if mode == "matched" and not len(first.pairs):
+        raise InputError(
+            f"{folders[0]}: nobody is on two test pictures, so that no other picture of the person "
+            "can be the answer: take --mode random"
+        )
     for other, folder in zip(shown, folders, strict=True):
         if other.raw.shape != first.raw.shape or not np.array_equal(other.raw, first.raw):
             raise InputError(
@@ -219,8 +224,8 @@ def build(
 def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
     """How often the machine participants are right about one defence, under several seeds.
 
-    Every person is asked about in about a quarter of `DRAWS` sheets; people are the clusters of
-    the interval.
+    Each of `DRAWS` sheets asks about a quarter of the people, 200 at most; people are the clusters
+    of the interval.
     """
     right: dict[str, list[NDArray[np.bool_]]] = {}
     fooled: dict[str, list[NDArray[np.bool_]]] = {}
@@ -269,8 +274,12 @@ def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
 
 
 def example(one: Faces, questions: int = 3) -> list[Column]:
-    """Some questions as people see them: the rebuilt picture and its four options."""
-    drawn = one.draw(min(questions, len(one.pairs) // OPTIONS), "matched", 0)
+    """Some questions as people see them: the rebuilt picture and its four options; none where
+    too few people are on two pictures.
+    """
+    if not (count := min(questions, len(one.pairs) // OPTIONS)):
+        return []
+    drawn = one.draw(count, "matched", 0)
     sheet = one.sheet(drawn, "matched", 0)
     letters = "bcde"
     return [

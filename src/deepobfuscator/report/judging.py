@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from deepobfuscator.records import IMAGE
 from deepobfuscator.report.exhibit import Claim, Exhibit, Line
@@ -68,14 +69,22 @@ def worst(verdicts: Sequence[str]) -> str:
     return min(verdicts, key=(FAILS, UNKNOWN, HOLDS).index)
 
 
-def difference(one: Line, other: Line) -> tuple[float, float] | None:
+class Difference(NamedTuple):
+    """A difference of two figures and its interval."""
+
+    low: float
+    high: float
+    value: float
+
+
+def difference(one: Line, other: Line) -> Difference | None:
     """Ends of the interval of ``one`` minus ``other``, as wide as if nothing were paired."""
     if None in (one.fresh, one.low, one.high, other.fresh, other.low, other.high):
         return None
     a, al, ah = (float(v) for v in (one.fresh, one.low, one.high) if v is not None)
     b, bl, bh = (float(v) for v in (other.fresh, other.low, other.high) if v is not None)
     down, up = ((a - al) ** 2 + (bh - b) ** 2) ** 0.5, ((ah - a) ** 2 + (b - bl) ** 2) ** 0.5
-    return a - b - down, a - b + up
+    return Difference(a - b - down, a - b + up, a - b)
 
 
 def compared(
@@ -90,10 +99,9 @@ def compared(
     """A claim about one difference."""
     if one is None or other is None or (ends := difference(one, other)) is None:
         return None
-    verdict = HOLDS if holds(*ends) else FAILS if fails(*ends) else UNKNOWN
-    measured = (
-        f"{one.subject} {interval(one)} against {interval(other)} undefended: {points(*ends)}"
-    )
+    low, high, _ = ends
+    verdict = HOLDS if holds(low, high) else FAILS if fails(low, high) else UNKNOWN
+    measured = f"{one.subject} {interval(one)} against {interval(other)} undefended: {points(ends)}"
     return Claim(claim, published, measured, verdict, because(verdict, *why))
 
 
@@ -114,7 +122,7 @@ def over_sets(
             continue
         if (ends := difference(one, other)) is None:
             continue
-        parts.append(f"{before} → {after}: {points(*ends)}")
+        parts.append(f"{before} → {after}: {points(ends)}")
         signs.append(1 if ends[0] > 0 else -1 if ends[1] < 0 else 0)
     if not parts:
         return None
@@ -172,7 +180,7 @@ def told(line: Line, name: str = "") -> str:
     return text
 
 
-def points(low: float, high: float) -> str:
-    """The middle and the ends of a difference of accuracies, in points."""
-    middle = (low + high) / 2
-    return f"{100 * middle:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+def points(ends: Difference) -> str:
+    """A difference of accuracies with its interval, in points."""
+    low, high, value = (f"{100 * v:+.1f}" for v in ends)
+    return f"{value} points ({low} to {high})".replace("-", "−")

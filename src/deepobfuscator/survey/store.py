@@ -110,6 +110,8 @@ class Store:
         # Not a single answer may be lost, not even to a power cut.
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
+        # What a participant deletes is overwritten, not left in free pages.
+        self._db.execute("PRAGMA secure_delete = ON")
         with self._transaction() as db:
             if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 for statement in TABLES.split(";"):
