@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from deepobfuscator.data.table import PAPER_TRAIN_SHARE, TRAIN, AttributeTable
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.errors import InputError
 from deepobfuscator.experiments.book import PRIVATE, PUBLIC, Book, cast, nobody
@@ -18,6 +19,7 @@ from deepobfuscator.experiments.paper import ENTRIES
 from deepobfuscator.experiments.reproduce import Reproduction, chosen
 from deepobfuscator.experiments.schedule import clock, items, listed, speed
 from deepobfuscator.experiments.study import build
+from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.experiments.workshop import Work, Workshop
 from deepobfuscator.files import write_atomic
 from deepobfuscator.options import Parser, listed_names, trial_of, trial_options
@@ -119,6 +121,8 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
         raise InputError("--sigma must not be negative")
     trial = trial_of(options, Undefended(), many=True)
     table, first = trial.source.read(), trial.setting.seed
+    if options.limit is None and trial.limit is not None:
+        trial = replace(trial, limit=at_most(trial.limit, table, trial))
     public = cast(table, listed_names(options.public), PUBLIC)
     private = cast(table, listed_names(options.private), PRIVATE)
     for side, roles, paper in (("public", public, PUBLIC), ("private", private, PRIVATE)):
@@ -149,6 +153,15 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
             work.say(escape(f"{exhibit.name} is not complete: {sentence}"))
     print(f"exhibits: {book.out}\nreport: {book.out / 'report.html'}")
     return 2 if work.failed else 0
+
+
+def at_most(limit: int, table: AttributeTable, trial: Trial) -> int | None:
+    """A preset's limit, where the training pool of ``table`` is larger; else None: all of it."""
+    if table.part is not None and trial.protocol == "own":
+        pool = int((table.part == TRAIN).sum())
+    else:
+        pool = round(PAPER_TRAIN_SHARE * len(table))
+    return limit if limit < pool else None
 
 
 def say(table: Table) -> None:
