@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 from PIL import Image
 
 from deepobfuscator.cli import main
+from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.experiments.paper import ENTRIES
+from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.records import Record, read_jsonl
+from deepobfuscator.studies import at_most
 
 SMOKE = ("--preset", "smoke", "--data", "synthetic:520", "--limit", "400")
 UNDRAWN = ("table1", "table2")
@@ -105,7 +109,7 @@ def test_a_trial_is_shared_by_the_exhibits_that_need_it(whole: Path) -> None:
     assert len(folders) == 3 + 3 + 10 + 2 + 1, "baselines, noise, games, sequences, calibration"
     both = figures(whole, "figure2", "fresh")["Both at once", "ms_ssim"]
     assert both == figures(whole, "table4", "fresh")["DeepObfuscator", "ms_ssim"]
-    assert both == figures(whole, "table3", "fresh")["Mirror, fresh", "ms_ssim"]
+    assert both == figures(whole, "table3", "fresh")["Mirror", "ms_ssim"]
     beside = {x["row"]: x["ceiling"] for x in lines(whole, "figure2") if x["metric"] == "ms_ssim"}
     assert len(set(beside.values())) == 1, "one baseline is the ceiling of all"
 
@@ -294,7 +298,7 @@ def test_an_exhibit_adds_attackers_to_a_trial_and_loses_none(one_set: Path, tmp_
     unmoved = [r for r in before if r.attack not in ("maximum", "in-game")]
     assert [r for r in unmoved if r not in after] == []
     assert {x["row"] for x in lines(out, "table3")} == {
-        *("AR in the game", "Mirror, fresh", "URec#1", "URec#2", "ResRec")
+        *("AR in the game", "Mirror", "URec#1", "URec#2", "ResRec")
     }
     now = stamps(out)
     assert {p for p in bundle if p.match("bundle/*") and now[p] != bundle[p]} == set()
@@ -311,3 +315,12 @@ def test_an_exhibit_adds_attackers_to_a_trial_and_loses_none(one_set: Path, tmp_
     )
     shown = next(x for x in lines(out, "table3") if x["row"] == "URec#1")
     assert float(shown["low"]) == low, "the lowest end over the seeds"
+
+
+def test_a_presets_limit_gives_way_to_a_smaller_training_pool() -> None:
+    table = Synthetic(400).read()
+    assert at_most(100, table, Trial()) == 100
+    assert at_most(8000, table, Trial()) is None
+    with_parts = replace(table, part=np.repeat(np.array([0, 2], dtype=np.uint8), [40, 360]))
+    assert at_most(100, with_parts, Trial()) is None
+    assert at_most(30, with_parts, Trial()) == 30

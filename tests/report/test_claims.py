@@ -168,7 +168,7 @@ def test_one_defence_does_not_include_the_other(gender: float, faces: float, exp
 )
 def test_every_reconstructor_counts(own: float, urec: float, expected: str) -> None:
     game = face("AR in the game", 0.3, fresh=None, low=None, high=None)
-    table = exhibit("table3", game, face("Mirror, fresh", own), face("URec#1", urec))
+    table = exhibit("table3", game, face("Mirror", own), face("URec#1", urec))
     assert verdict("The obfuscator defends", table) == expected
     assert judged("The obfuscator defends", exhibit("table3", game)) is None
 

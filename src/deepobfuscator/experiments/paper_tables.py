@@ -39,7 +39,7 @@ def table3(show: Show) -> Exhibit:
     runs = show.runs(lambda: show.book.game("a"))
     rows = {
         "AR in the game": OWN_AR,
-        "Mirror, fresh": "mirror",
+        "Mirror": "mirror",
         "URec#1": "urec1",
         "URec#2": "urec2",
         "ResRec": "resrec",

@@ -233,10 +233,10 @@ class Reproduction:
     def meta(self, with_faces: bool, command: str) -> Meta:
         """What a reader must know of the whole."""
         trial, name, parts = self.book.base, self.book.base.source.name, self.count()
-        sizes = ", ".join(f"{n:,} pictures {part}" for part, n in parts.items())
+        sizes = ", ".join(f"{n:,} {part}" for part, n in parts.items())
         return Meta(
             title="The paper's tables and figures, reproduced",
-            data=f"Data: {name}; {sizes}." if sizes else f"Data: {name}.",
+            data=f"Data: {name}, pictures: {sizes}." if sizes else f"Data: {name}.",
             reductions=tuple(reductions(trial, len(self.book.seeds), parts)),
             seeds=self.book.seeds,
             commands=(command,),
