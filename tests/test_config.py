@@ -67,6 +67,17 @@ FULL = Outer(
 )
 
 
+WORDS = {
+    "own": "paper",
+    "auto": "fp32",
+    "ms_ssim": "l1",
+    "vgg": "resnet",
+    "attributes": "faces",
+    "fresh": "in-game",
+}
+"""For each word that a field may hold, another."""
+
+
 def other(value: Any) -> Any:
     """Another valid value for a hyperparameter."""
     match value:
@@ -78,8 +89,8 @@ def other(value: Any) -> Any:
             return value + 1
         case float():
             return value / 2 + 0.1
-        case "own" | "auto" | "ms_ssim":
-            return {"own": "paper", "auto": "fp32", "ms_ssim": "l1"}[value]
+        case str() if value in WORDS:
+            return WORDS[value]
         case (float(), *_):
             return (*value, 0.5)
         case (int(), int()):
