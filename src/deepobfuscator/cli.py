@@ -9,9 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table as RichTable
-
 import deepobfuscator
 from deepobfuscator.attacks._base import QUICK, SUITES
 from deepobfuscator.data.table import parse_source
@@ -54,6 +51,7 @@ from deepobfuscator.studies import (
     cluster_options,
     reproduce,
     reproduce_options,
+    say,
     survey,
     survey_options,
 )
@@ -324,11 +322,6 @@ def _report(options: argparse.Namespace, command: str) -> None:
 
 def _show(folders: Sequence[Path], page: Path, faces: bool, command: str) -> None:
     """Print the table, write the page and say where it is."""
-    table = utility_and_leakage([run for folder in folders for run in find_runs(folder)])
-    shown = RichTable(*table.headers)
-    for row in table.rows:
-        shown.add_row(*row)
-    # Figures cut short would be worse than lines that a narrow terminal wraps.
-    Console(width=max(Console().width, 130)).print(shown)
+    say(utility_and_leakage([run for folder in folders for run in find_runs(folder)]))
     write_page(folders, page, faces, command)
     print(f"records: {', '.join(str(f) for f in folders)}\nreport: {page}")

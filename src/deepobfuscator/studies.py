@@ -169,6 +169,7 @@ def say(table: Table) -> None:
     shown = RichTable(*table.headers)
     for row in table.rows:
         shown.add_row(*row)
+    # Figures cut short would be worse than lines that a narrow terminal wraps.
     Console(width=max(Console().width, 130)).print(shown)
 
 
@@ -179,8 +180,7 @@ def survey(options: argparse.Namespace, command: str) -> None:
     folder: Path = options.out or options.runs[0] / "survey"
     path, kept = folder / "sheet.npz", folder / "machines.json"
     for run in options.runs:
-        if not (run / "trial.json").is_file():
-            raise InputError(f"{run} holds no run: train one first (deepobfuscator train)")
+        Trial.of(run)
     with locked(folder):
         if path.exists() and kept.exists():
             sheet, machines = Sheet.load(path), json.loads(kept.read_text())

@@ -16,6 +16,7 @@ from deepobfuscator.attacks.identify import Reidentify, can_tell_people, trial_r
 from deepobfuscator.audit import Audit
 from deepobfuscator.data.batches import Data
 from deepobfuscator.errors import InputError
+from deepobfuscator.experiments.book import plain
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.experiments.workshop import Workshop
 from deepobfuscator.keeping import as_pixels, paint
@@ -106,9 +107,7 @@ def faces(shop: Workshop, folder: Path, recogniser: bool) -> Faces:
     Raises:
         InputError: nothing trained there.
     """
-    if not (folder / "trial.json").is_file():
-        raise InputError(f"{folder} holds no run: train one first (deepobfuscator train)")
-    trial = Trial.read(folder / "trial.json")
+    trial = Trial.of(folder)
     bundles.check(folder / "bundle")
     run = shop.on(trial, folder)
     data = shop.data(trial, run)
@@ -164,8 +163,8 @@ def looks(trial: Trial, data: Data) -> tuple[tuple[str, ...], NDArray[np.uint8]]
     blocks = [test.public, test.private]
     blocks += [] if test.undeclared is None else [test.undeclared]
     values = np.concatenate(blocks, 1)
-    plain = ["".join(c for c in name.lower() if c.isalnum()) for name in names]
-    found = [plain.index(look) for look in LOOKS if look in plain]
+    known = [plain(name) for name in names]
+    found = [known.index(look) for look in LOOKS if look in known]
     return tuple(names[i] for i in found), values[:, found]
 
 

@@ -87,6 +87,18 @@ class Trial:
         return replace(self, defence=Undefended() if self.defence.trains else Raw())
 
     @staticmethod
+    def of(folder: Path) -> "Trial":
+        """The trial of a run folder.
+
+        Raises:
+            InputError: it holds no run, or as `read`.
+        """
+        path = folder / "trial.json"
+        if not path.is_file():
+            raise InputError(f"{folder} holds no run: train one first (deepobfuscator train)")
+        return Trial.read(path)
+
+    @staticmethod
     def read(path: Path) -> "Trial":
         """The trial in a ``trial.json``.
 

@@ -31,7 +31,6 @@ from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Data, Labelled, disjoint, trained_on, unlabelled
 from deepobfuscator.defences._base import Defence
 from deepobfuscator.defences.undefended import Undefended
-from deepobfuscator.errors import InputError
 from deepobfuscator.experiments.audits import Order, attack, finished, named, noted
 from deepobfuscator.experiments.claim import same_data, unclaimed, write_trial
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
@@ -179,9 +178,7 @@ class Workshop:
             InputError: nothing trained there, or a bundle that was altered.
         """
         order = order or Order()
-        if not (folder / "trial.json").is_file():
-            raise InputError(f"{folder} holds no run: train one first (deepobfuscator train)")
-        trial = Trial.read(folder / "trial.json")
+        trial = Trial.of(folder)
         bundles.check(folder / "bundle")
         if (done := finished(folder, order, trial)) is not None:
             return done
