@@ -16,17 +16,17 @@ import torch
 import limit
 import pictures
 import reference
-from deepobfuscator.attacks._base import InferenceAttack, ReconstructionAttack, TrainedAttack
-from deepobfuscator.attacks._threat import Threat
+from deepobfuscator.attacks.base import InferenceAttack, ReconstructionAttack, TrainedAttack
 from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
 from deepobfuscator.attacks.reconstruct import Mirror, ResRec, URec1, URec2
-from deepobfuscator.audit import Audit
-from deepobfuscator.bundle import Bundle
+from deepobfuscator.attacks.threat import Threat
+from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.scoring import Scorer
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
 from deepobfuscator.defences.undefended import Undefended
-from deepobfuscator.game import Setting
-from deepobfuscator.runtime import Run
-from deepobfuscator.scoring import Scorer
+from deepobfuscator.training.bundle import Bundle
+from deepobfuscator.training.objectives import TrainConfig
 from game import product_run
 from harness import Contender, Options, Row, Spread, alternate
 
@@ -37,9 +37,9 @@ SUITE: tuple[InferenceAttack | ReconstructionAttack, ...] = (
 """Every architecture that reads attributes or rebuilds pictures, once."""
 
 
-def passes(size: tuple[int, int], width: float, batch: int) -> Setting:
+def passes(size: tuple[int, int], width: float, batch: int) -> TrainConfig:
     """The attackers' budget: half the usual passes over few pictures."""
-    return Setting(
+    return TrainConfig(
         size=(size[0], size[1]),
         width=width,
         batch_size=batch,
@@ -48,7 +48,7 @@ def passes(size: tuple[int, int], width: float, batch: int) -> Setting:
     )
 
 
-def threat(where: str, setting: Setting, limit: int, run: Run) -> Threat:
+def threat(where: str, setting: TrainConfig, limit: int, run: Context) -> Threat:
     """What an attacker is handed of an encoder at its initial weights."""
     players = Undefended().players(pictures.TASK, setting, run)
     for player in players.values():
@@ -84,7 +84,7 @@ def plain(
 ) -> Iterator[dict[str, float]]:
     """The same attackers, each from the files."""
     setting = passes(size, width, batch)
-    faced = threat(where, setting, limit, Run(Path()))
+    faced = threat(where, setting, limit, Context(Path()))
     encoder = reference.obfuscator(width)
     parts = []
     for name, training in (("attacker", True), ("validation", False)):
@@ -115,7 +115,7 @@ def bench(options: Options) -> list[Row]:
         size, width, batch, pool = (32, 32), 1 / 16, 16, 240
     where = pictures.folder(options, pool)
     arguments = {"where": where, "size": size, "width": width, "batch": batch, "limit": pool}
-    run, setting = Run(Path()), passes(size, width, batch)
+    run, setting = Context(Path()), passes(size, width, batch)
     needs, counts = {}, {}
     faced = threat(where, setting, pool, run)
     for attack in SUITE:

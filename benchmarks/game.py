@@ -12,25 +12,25 @@ from rich.console import Console
 import limit
 import pictures
 import reference
-from deepobfuscator import runtime
+from deepobfuscator.core import runtime
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.game import Setting
 from deepobfuscator.nn.vgg import parameter_count
-from deepobfuscator.play import play
-from deepobfuscator.runtime import Run
+from deepobfuscator.training.loop import play
+from deepobfuscator.training.objectives import TrainConfig
 from harness import Contender, Options, Row, alternate, measurements
 
 LIMIT = 4000
 """Pictures of the training pool; the defender has half of them."""
 
 
-def product_run(precision: str = "auto") -> Run:
+def product_run(precision: str = "auto") -> Context:
     """A silent run of the product, with all that its command line does before one."""
     runtime.prepare()
     device = runtime.resolve_device("cpu")
     chosen = runtime.resolve_precision(precision, device)
-    return Run(Path(), device, chosen, Console(quiet=True))
+    return Context(Path(), device, chosen, Console(quiet=True))
 
 
 def product(
@@ -44,7 +44,7 @@ def product(
 ) -> Iterator[dict[str, float]]:
     """Images a second of `play`, itself in charge of data, optimisers and bookkeeping."""
     run, size = product_run(), (size[0], size[1])
-    setting = Setting(size=size, width=width, batch_size=batch)
+    setting = TrainConfig(size=size, width=width, batch_size=batch)
     defence = DeepObfuscator()
     material = pictures.load(where, size, limit).defender
     players = defence.players(pictures.TASK, setting, run)
@@ -78,7 +78,7 @@ def plain(
 
 def needs(size: tuple[int, int], width: float, batch: int) -> dict[str, Counter[limit.Operation]]:
     """What each of the four stages cannot avoid."""
-    run, setting = Run(Path()), Setting(size=size, width=width)
+    run, setting = Context(Path()), TrainConfig(size=size, width=width)
     defence = DeepObfuscator()
     players = defence.players(pictures.TASK, setting, run)
     small = Batch(torch.rand(2, 3, *size), torch.zeros(2, 1), torch.zeros(2, 1))
@@ -94,8 +94,8 @@ def same_networks(size: tuple[int, int], width: float) -> dict[str, tuple[int, i
     Raises:
         AssertionError: they differ, so that a comparison would mean nothing.
     """
-    setting = Setting(size=size, width=width)
-    ours = DeepObfuscator().players(pictures.TASK, setting, Run(Path()))
+    setting = TrainConfig(size=size, width=width)
+    ours = DeepObfuscator().players(pictures.TASK, setting, Context(Path()))
     theirs = reference.Game(size, width).networks
     counts = {n: (parameter_count(ours[n]), parameter_count(theirs[n])) for n in theirs}
     assert all(one == other for one, other in counts.values()), counts

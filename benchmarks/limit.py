@@ -21,13 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepobfuscator import runtime
+from deepobfuscator.core import runtime
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.experiments.presets import preset
-from deepobfuscator.game import Players, Round, Setting, Stage
-from deepobfuscator.runtime import Run
+from deepobfuscator.training.objectives import Players, Round, Stage, TrainConfig
 from harness import Contender
 
 KEPT = 2
@@ -44,7 +44,9 @@ class Operation(NamedTuple):
     """Convolution: pictures, inputs, outputs, height, width, kernel. Product: (a, b) x (b, c)."""
 
 
-def needed(stage: Stage, players: Players, batch: Batch, run: Run, size: int) -> Counter[Operation]:
+def needed(
+    stage: Stage, players: Players, batch: Batch, run: Context, size: int
+) -> Counter[Operation]:
     """What ``stage`` cannot avoid on a batch of ``size``, found by playing it on a small batch.
 
     All players are in training mode, where every layer runs as itself.
@@ -203,9 +205,9 @@ def main() -> None:
     """Print the arithmetic of the limit: GFLOP a picture in each stage, and a whole paper run."""
     task, defence = Task(("public",), ("private",)), DeepObfuscator()
     for name in ("small", "paper"):
-        setting = Setting(**preset(name).setting)
+        setting = TrainConfig(**preset(name).setting)
         height, width = setting.size
-        run = Run(Path())
+        run = Context(Path())
         players = defence.players(task, setting, run)
         batch = Batch(torch.rand(2, 3, height, width), torch.zeros(2, 1), torch.zeros(2, 1))
         print(f"{name}: {height}x{width}, width {setting.width:g}")

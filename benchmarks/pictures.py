@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data import batches
-from deepobfuscator.data.batches import Data
+from deepobfuscator.data.batches import Parts
 from deepobfuscator.data.celeba import Celeba
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import TRAIN, Task, parse_source, split
-from deepobfuscator.errors import InputError
 from harness import Options
 
 TASK = Task(("Smiling",), ("Male",))
@@ -64,7 +64,7 @@ def _write(file: Path, lines: Sequence[str]) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
-def load(where: str, size: tuple[int, int], limit: int) -> Data:
+def load(where: str, size: tuple[int, int], limit: int) -> Parts:
     """The product's own loading of at most ``limit`` pictures of the training pool."""
     source = Celeba(Path(where))
     return batches.load(source, TASK, size, _limit(source, limit), 0, "own", False)

@@ -20,10 +20,10 @@ import pictures
 from deepobfuscator.data import batches, cache
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import split
-from deepobfuscator.defences._base import SERVICE
+from deepobfuscator.defences.base import SERVICE
 from deepobfuscator.defences.undefended import Undefended
-from deepobfuscator.game import Phase, Setting
-from deepobfuscator.play import play
+from deepobfuscator.training.loop import play
+from deepobfuscator.training.objectives import Phase, TrainConfig
 from game import product_run
 from harness import Contender, Options, Row, Spread, alternate, measurements
 
@@ -75,7 +75,7 @@ def product(
 ) -> Iterator[dict[str, float]]:
     """Load, one step, then ``turns`` times ``steps`` steps of the service's training."""
     run, size = product_run(), (size[0], size[1])
-    setting = Setting(size=size, width=width, batch_size=batch)
+    setting = TrainConfig(size=size, width=width, batch_size=batch)
     players = Undefended().players(pictures.TASK, setting, run)
     peak = Peak()
     began = perf_counter()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from deepobfuscator.cli import main
-from deepobfuscator.records import read_jsonl, select
+from deepobfuscator.core.records import read_jsonl, select
 
 SMOKE = ("--preset", "smoke", "--limit", "64", "--infer-epochs", "1")
 

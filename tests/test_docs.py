@@ -12,19 +12,19 @@ import pytest
 from torch import Tensor
 
 import deepobfuscator.attacks
-from deepobfuscator.attacks._base import SUITES, Attack
-from deepobfuscator.audit import Audit, attacks
-from deepobfuscator.bundle import Bundle
+from deepobfuscator.attacks.base import SUITES, Attack
+from deepobfuscator.auditing.fit import Audit, attacks
+from deepobfuscator.auditing.gates import parse_gate
+from deepobfuscator.auditing.judge import Judge
+from deepobfuscator.auditing.scoring import Scorer
 from deepobfuscator.cli import _parser
-from deepobfuscator.data.batches import Data, Labelled
+from deepobfuscator.core.records import fresh
+from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
-from deepobfuscator.game import Setting
-from deepobfuscator.judge import Judge
 from deepobfuscator.nn.vgg import Encoder
-from deepobfuscator.records import fresh
-from deepobfuscator.report.gates import parse_gate
-from deepobfuscator.runtime import Run
-from deepobfuscator.scoring import Scorer
+from deepobfuscator.training.bundle import Bundle
+from deepobfuscator.training.objectives import TrainConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "auditing.md"
 
@@ -117,13 +117,13 @@ def try_example(folder: Path) -> None:
     """Drop the file in ``folder`` among the attacks, audit with it alone, print what it reached."""
     deepobfuscator.attacks.__path__.append(str(folder))
     found: dict[str, object] = {s: [a.label for a in attacks(s)] for s in ("quick", "standard")}
-    task, run = Task(("A",), ("P",)), Run(folder)
+    task, run = Task(("A",), ("P",)), Context(folder)
     run.console.quiet = True
-    data = Data(part(8, 1), part(600, 2), part(200, 3), part(600, 4), {}, False)
+    data = Parts(part(8, 1), part(600, 2), part(200, 3), part(600, 4), {}, False)
     scorer = Scorer("key", "planted", 0, task, data, run)
     for what in ("planted", "removed"):
         bundle = Bundle({"O": Corner(what == "planted").eval()}, {})
-        setting = Setting(size=(32, 32))
+        setting = TrainConfig(size=(32, 32))
         audit = Audit(bundle, task, data, setting, folder / what, run, scorer, "standard")
         (mine,) = (p for p in audit.parts if p.label == "neighbours")
         records = Judge(audit, [(mine, audit.guesses(mine))]).attribute("P", 0, "private")

@@ -10,17 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import deepobfuscator
-from deepobfuscator.attacks._base import QUICK, SUITES
+from deepobfuscator.attacks.base import QUICK, SUITES
+from deepobfuscator.auditing.gates import EXCEEDED, WEAK, Gate, parse_gate
+from deepobfuscator.auditing.run import AuditConfig
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.records import IDENTITY, IMAGE
+from deepobfuscator.core.runtime import (
+    RankLostError,
+    alone,
+    join_ranks,
+    leave_ranks,
+    prepare,
+    resolve_device,
+)
 from deepobfuscator.data.table import parse_source
-from deepobfuscator.defences._base import Defence
-from deepobfuscator.defences.brought import Brought
+from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.errors import InputError
-from deepobfuscator.experiments.audits import Order
+from deepobfuscator.defences.external import External
+from deepobfuscator.experiments.runner import Runner, compare
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.experiments.workshop import Workshop, compare
-from deepobfuscator.files import write_atomic
-from deepobfuscator.nn.brought import open_encoder
+from deepobfuscator.nn.external import open_encoder
 from deepobfuscator.options import (
     Parser,
     fields_of,
@@ -31,21 +41,11 @@ from deepobfuscator.options import (
     trial_of,
     trial_options,
 )
-from deepobfuscator.records import IDENTITY, IMAGE
 from deepobfuscator.report.audit_page import write_audit_page
-from deepobfuscator.report.gates import EXCEEDED, WEAK, Gate, parse_gate
 from deepobfuscator.report.page import write_page
 from deepobfuscator.report.runs import find_runs, read_run
 from deepobfuscator.report.summary import summarise, write_summary
 from deepobfuscator.report.tables import utility_and_leakage
-from deepobfuscator.runtime import (
-    RankLostError,
-    alone,
-    join_ranks,
-    leave_ranks,
-    prepare,
-    resolve_device,
-)
 from deepobfuscator.studies import (
     ahead_of,
     cluster_options,
@@ -224,9 +224,9 @@ def _suite_options(parser: Parser) -> None:
     )
 
 
-def _order(options: argparse.Namespace) -> Order:
+def _order(options: argparse.Namespace) -> AuditConfig:
     other = options.other_data
-    return Order(options.suite, None if other is None else parse_source(other))
+    return AuditConfig(options.suite, None if other is None else parse_source(other))
 
 
 def _report_options(parser: Parser) -> None:
@@ -246,7 +246,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
         trial = trial_of(options, kind(**given_fields(options, kind)))
     out: Path = options.out or Path("runs") / f"{trial.defence.name}-{trial.key}"
     device, rank, ranks = join_ranks(options.device)
-    Workshop(device, command, rank, ranks).train(trial, out)
+    Runner(device, command, rank, ranks).train(trial, out)
     leave_ranks()
     if rank == 0:
         print(f"trained: {out}\nnext: deepobfuscator audit {shlex.quote(str(out))}")
@@ -255,7 +255,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
 def _audit(options: argparse.Namespace, command: str) -> int:
     gates = [parse_gate(text) for text in options.fail_if]
     order = _order(options)
-    shop = Workshop(resolve_device(options.device), command)
+    shop = Runner(resolve_device(options.device), command)
     target = options.target
     if Path(target).is_dir():
         if given := trial_given(options) or ("--out" if options.out else None):
@@ -266,7 +266,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:
                 raise InputError(f"{target} brings no pictures and no task: give --{name}")
-        trial = trial_of(options, Brought.of(target))
+        trial = trial_of(options, External.of(target))
         encoder = open_encoder(target, options.size)
         trial = replace(trial, setting=replace(trial.setting, size=encoder.size))
         folder = options.out or Path("runs") / f"audit-{trial.key}"
@@ -310,7 +310,7 @@ def _compare(options: argparse.Namespace, command: str) -> None:
     defences = [_defence(name)() for name in listed_names(options.defences)]
     trial, order = trial_of(options, DeepObfuscator()), _order(options)
     out: Path = options.out or Path("runs") / f"compare-{trial.key}"
-    shop = Workshop(resolve_device(options.device), command)
+    shop = Runner(resolve_device(options.device), command)
     ahead = ahead_of(options, shop, out)
     folders = compare(shop, trial, defences, out, options.seeds, order, ahead)
     _show(folders, out / "report.html", not options.no_faces, command)

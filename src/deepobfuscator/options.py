@@ -7,13 +7,13 @@ import typing
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from deepobfuscator.config import field_docs
+from deepobfuscator.core.config import field_docs
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Source, Task, parse_source
-from deepobfuscator.defences._base import Defence
-from deepobfuscator.errors import InputError
+from deepobfuscator.defences.base import Defence
 from deepobfuscator.experiments.presets import PRESETS, preset
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.game import Setting
+from deepobfuscator.training.objectives import TrainConfig
 
 TRIAL_OPTIONS = ("limit", "split_seed", "protocol", "precision", "skip_bad")
 """Fields of `Trial` that are options of their own."""
@@ -44,7 +44,7 @@ def trial_options(parser: Parser) -> None:
     fields_of(what, Trial, ("limit", "split_seed", "protocol", "skip_bad"))
     how = parser.add_argument_group("size, length, precision (defaults are those of small)")
     how.add_argument("--preset", help=presets.replace("%", "%%"))
-    fields_of(how, Setting)
+    fields_of(how, TrainConfig)
     fields_of(how, Trial, ("precision",))
 
 
@@ -110,7 +110,7 @@ def trial_of(options: argparse.Namespace, defence: Defence, many: bool = False) 
     chosen, base = preset(options.preset or "small"), Trial()
     of_setting, of_trial = chosen.setting, chosen.trial
     if many:
-        names = {f.name for f in dataclasses.fields(Setting)}
+        names = {f.name for f in dataclasses.fields(TrainConfig)}
         of_setting = of_setting | {n: v for n, v in chosen.many.items() if n in names}
         of_trial = of_trial | {n: v for n, v in chosen.many.items() if n not in names}
     given = {n: v for n in TRIAL_OPTIONS if (v := getattr(options, n)) is not None}
@@ -122,7 +122,7 @@ def trial_of(options: argparse.Namespace, defence: Defence, many: bool = False) 
             listed_names(options.private, base.task.private),
         ),
         defence=defence,
-        setting=Setting(**(of_setting | given_fields(options, Setting))),
+        setting=TrainConfig(**(of_setting | given_fields(options, TrainConfig))),
         defender_data=None if known is None else parse_source(known),
         **(of_trial | given),
     )
@@ -132,5 +132,5 @@ def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:
     """The first option that describes a trial, where one was given."""
     words = ("data", "public", "private", "preset", "defence", "defender_data", *TRIAL_OPTIONS)
     given = [n for n in words if getattr(options, n, None) is not None]
-    given += [n for kind in (Setting, *kinds) for n in given_fields(options, kind)]
+    given += [n for kind in (TrainConfig, *kinds) for n in given_fields(options, kind)]
     return f"--{given[0].replace('_', '-')}" if given else None

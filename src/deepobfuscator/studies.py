@@ -10,21 +10,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.runtime import locked, resolve_device
 from deepobfuscator.data.table import PAPER_TRAIN_SHARE, TRAIN, AttributeTable
 from deepobfuscator.defences.undefended import Undefended
-from deepobfuscator.errors import InputError
-from deepobfuscator.experiments.book import PRIVATE, PUBLIC, Book, cast, nobody
-from deepobfuscator.experiments.cluster import KINDS, Cluster
-from deepobfuscator.experiments.paper import ENTRIES
-from deepobfuscator.experiments.reproduce import Reproduction, chosen
-from deepobfuscator.experiments.schedule import clock, items, listed, speed
-from deepobfuscator.experiments.study import build
+from deepobfuscator.experiments.launch import KINDS, Cluster
+from deepobfuscator.experiments.runner import Runner, RunSpec
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.experiments.workshop import Work, Workshop
-from deepobfuscator.files import write_atomic
 from deepobfuscator.options import Parser, listed_names, trial_of, trial_options
+from deepobfuscator.paper.human_study import build
+from deepobfuscator.paper.reproduce import Reproduction, chosen
+from deepobfuscator.paper.schedule import clock, items, listed, speed
+from deepobfuscator.paper.sets import ENTRIES
+from deepobfuscator.paper.trials import PRIVATE, PUBLIC, Book, cast, nobody
 from deepobfuscator.report.tables import Table
-from deepobfuscator.runtime import locked, resolve_device
 from deepobfuscator.survey.questions import Sheet
 
 REPRODUCE = """Run what the paper's tables and figures need; set them beside what was published.
@@ -96,8 +96,8 @@ def cluster_options(parser: Parser) -> None:
 
 
 def ahead_of(
-    options: argparse.Namespace, shop: Workshop, out: Path
-) -> Callable[[Sequence[Work]], None] | None:
+    options: argparse.Namespace, shop: Runner, out: Path
+) -> Callable[[Sequence[RunSpec]], None] | None:
     """What runs trials side by side, where jobs are asked for.
 
     Raises:
@@ -132,7 +132,7 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
     labels = table.fingerprint()
     book = Book(trial, public, private, seeds, Path("."), options.sigma, labels)
     book = replace(book, out=options.out or Path("runs") / f"reproduce-{book.key}")
-    shop = Workshop(resolve_device(options.device), command)
+    shop = Runner(resolve_device(options.device), command)
     work = Reproduction(shop, book, entries)
     if options.list:
         found = items(work)
@@ -190,7 +190,7 @@ def survey(options: argparse.Namespace, command: str) -> None:
                     f"{folder} holds another sheet, perhaps with answers: name another --out folder"
                 )
         else:
-            shop = Workshop(resolve_device(options.device), command)
+            shop = Runner(resolve_device(options.device), command)
             sheet, machines = build(
                 shop, options.runs, options.questions, options.mode, options.seed
             )

@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 import torch
 
-from deepobfuscator.attacks import _threat
-from deepobfuscator.attacks._base import EXHAUSTIVE, QUICK, STANDARD, Attack, outputs
-from deepobfuscator.attacks._threat import Own
+from deepobfuscator.attacks import threat as _threat
+from deepobfuscator.attacks.base import EXHAUSTIVE, QUICK, STANDARD, Attack, outputs
 from deepobfuscator.attacks.invert import WhiteBox
-from deepobfuscator.audit import Audit, attacks
-from deepobfuscator.bundle import Bundle
-from deepobfuscator.config import from_json, to_json
-from deepobfuscator.data.batches import Data, Labelled
+from deepobfuscator.attacks.threat import AttackerData
+from deepobfuscator.auditing.fit import Audit, attacks
+from deepobfuscator.auditing.judge import Judge
+from deepobfuscator.auditing.scoring import Scorer
+from deepobfuscator.core.config import from_json, to_json
+from deepobfuscator.core.records import FLOORS, IDENTITY, IMAGE, Record, headline, select
+from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences._base import Defence
-from deepobfuscator.game import Setting
-from deepobfuscator.judge import Judge
-from deepobfuscator.records import FLOORS, IDENTITY, IMAGE, Record, headline, select
-from deepobfuscator.runtime import Run
-from deepobfuscator.scoring import Scorer
+from deepobfuscator.defences.base import Defence
+from deepobfuscator.training.bundle import Bundle
+from deepobfuscator.training.objectives import TrainConfig
 
 TASK = Task(("A",), ("P", "Q"))
-SETTING = Setting(
+SETTING = TrainConfig(
     size=(32, 36),
     width=1 / 64,
     batch_size=8,
@@ -48,24 +48,29 @@ def part(n: int, seed: int) -> Labelled:
     return Labelled(pictures, labels[:, :1], labels[:, 1:3], people, labels[:, 3:])
 
 
-def tiny(test_seed: int = 4) -> Data:
-    return Data(part(16, 1), part(16, 2), part(16, 3), part(16, test_seed), {}, True, ("U",))
+def tiny(test_seed: int = 4) -> Parts:
+    return Parts(part(16, 1), part(16, 2), part(16, 3), part(16, test_seed), {}, True, ("U",))
 
 
-def a_run(folder: Path) -> Run:
-    run = Run(folder)
+def a_run(folder: Path) -> Context:
+    run = Context(folder)
     run.console.quiet = True
     return run
 
 
-def trained(defence: Defence, run: Run) -> Bundle:
+def trained(defence: Defence, run: Context) -> Bundle:
     players, history = defence.fit(TASK, tiny().defender, SETTING, run)
     assert history
     return Bundle(players, {})
 
 
 def audit(
-    bundle: Bundle, name: str, data: Data, run: Run, folder: Path, setting: Setting = SETTING
+    bundle: Bundle,
+    name: str,
+    data: Parts,
+    run: Context,
+    folder: Path,
+    setting: TrainConfig = SETTING,
 ) -> Audit:
     scorer = Scorer("key", name, setting.seed, TASK, data, run)
     return Audit(bundle, TASK, data, setting, folder / "audit", run, scorer)
@@ -268,7 +273,7 @@ def test_parts_with_the_same_pictures_do_not_share_their_noise(tmp_path: Path) -
     run = a_run(tmp_path)
     same = [part(16, 1) for _ in range(4)]
     noisy = audit(
-        trained(Defence.find("pixel-noise")(), run), "n", Data(*same, {}, True), run, tmp_path
+        trained(Defence.find("pixel-noise")(), run), "n", Parts(*same, {}, True), run, tmp_path
     )
     rows = np.arange(6)
     own, test = noisy.threat.own.features_of(rows), noisy.test.features_of(rows)
@@ -309,7 +314,9 @@ def test_an_attacker_sees_the_same_features_whether_they_fit_in_memory_or_not(
     rows, seen = np.array([3, 0, 9]), []
     for free in (0, 10**12):
         monkeypatch.setattr(_threat, "free_memory", lambda device, free=free: free)
-        own = Own(part(16, 2), lambda p, s: bundle.encode(p, run, s), bundle.encoder.features)
+        own = AttackerData(
+            part(16, 2), lambda p, s: bundle.encode(p, run, s), bundle.encoder.features
+        )
         seen.append([own.features_of(rows, mirrored) for mirrored in (False, True)])
         assert bool(own.kept) == (free > 0)
     for kept, anew in zip(*seen, strict=True):

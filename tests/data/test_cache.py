@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data import cache
 from deepobfuscator.data.folder_csv import Folder
-from deepobfuscator.errors import InputError
 
 NAMES = tuple(f"{i}.png" for i in range(10))
 SIZE = (6, 5)

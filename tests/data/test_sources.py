@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from deepobfuscator.config import from_json, key, to_json
+from deepobfuscator.core.config import from_json, key, to_json
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.celeba import Celeba
 from deepobfuscator.data.folder_csv import Folder
 from deepobfuscator.data.lfw import Lfw
 from deepobfuscator.data.table import Source, parse_source, split
-from deepobfuscator.errors import InputError
 
 CELEBA20K = Path(__file__).parents[2].parent / "shared" / "celeba20k"
 

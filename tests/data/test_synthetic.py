@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from deepobfuscator.config import from_json, to_json
+from deepobfuscator.core.config import from_json, to_json
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import Source, parse_source
-from deepobfuscator.errors import InputError
 
 
 def test_command_line_forms() -> None:

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import (
     PAPER_TRAIN_SHARE,
     VALIDATION_SHARE,
@@ -12,7 +13,6 @@ from deepobfuscator.data.table import (
     parse_source,
     split,
 )
-from deepobfuscator.errors import InputError
 
 LARGEST = 9
 

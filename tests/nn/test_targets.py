@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepobfuscator.errors import InputError
-from deepobfuscator.nn._targets import fingerprint
-from deepobfuscator.nn.brought import open_encoder
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.nn.external import open_encoder
+from deepobfuscator.nn.targets import fingerprint
 
 SIZE = (32, 36)
 

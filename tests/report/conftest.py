@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepobfuscator.records import (
+from deepobfuscator.core.records import (
     CEILING,
     EXCESS,
     IMAGE,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deepobfuscator.report.figures import LEFT, RIGHT, WIDTH, curves, panel, phases
-from deepobfuscator.report.readings import Subject, read
+from deepobfuscator.report.formatting import Subject, read
 from deepobfuscator.report.runs import compare, find_runs
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.report.readings import number
+from deepobfuscator.report.formatting import number
 from deepobfuscator.report.runs import compare, find_runs
 from deepobfuscator.report.tables import (
     Table,
@@ -80,7 +80,7 @@ def test_seeds_make_a_mean_and_a_row_each(study: Path) -> None:
 def test_several_settings_are_told_apart(plant: Any, tmp_path: Path) -> None:
     plant(private=["Male"])
     plant(private=["Young"], defence="pixel-noise")
-    settings = {r["Setting"] for r in rows(tmp_path)}
+    settings = {r["TrainConfig"] for r in rows(tmp_path)}
     assert settings == {'task.private=["Male"]', 'task.private=["Young"]'}
 
 

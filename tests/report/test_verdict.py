@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.report.evidence import LEAK, NO_LEAK, TOO_WEAK
+from deepobfuscator.auditing.leakage import LEAK, NO_LEAK, TOO_WEAK
 from deepobfuscator.report.runs import compare, find_runs
 from deepobfuscator.report.verdict import Verdict, judge
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepobfuscator.errors import InputError
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.survey.questions import Sheet, borders, draw, unlikeness
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.errors import InputError
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.survey.questions import Sheet
 
 pytest.importorskip("starlette", reason="needs the extra [survey]")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepobfuscator.errors import InputError
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.survey.questions import Sheet
 from deepobfuscator.survey.store import Store
 from deepobfuscator.survey.study import study, to_csv

@@ -10,13 +10,13 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.attacks._base import (
+from deepobfuscator.attacks.base import (
     EXHAUSTIVE,
     STANDARD,
     InferenceAttack,
     ReconstructionAttack,
 )
-from deepobfuscator.attacks._threat import Threat
+from deepobfuscator.attacks.threat import Threat
 
 NO_GAME = "no known game: it was trained without adversaries, or elsewhere"
 GAMES = {STANDARD: (0,), EXHAUSTIVE: (0, 1, 2)}

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepobfuscator.attacks._base import STANDARD, Fitted, InferenceAttack
-from deepobfuscator.attacks._threat import Guess, Own, Threat
+from deepobfuscator.attacks.base import STANDARD, Fitted, InferenceAttack
+from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.nn.resnet import residual_classifier
-from deepobfuscator.runtime import Run
 
 FRESH, IN_GAME = READERS = ("fresh", "in-game")
 
@@ -45,25 +45,31 @@ class FromImages(InferenceAttack):
         return residual_classifier((3, *threat.size), threat.labels, threat.setting.width)
 
     def fit(
-        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+        self,
+        threat: Threat,
+        context: Context,
+        checkpoint: Path | None = None,
+        title: str = "attack by ",
     ) -> Fitted:
         """Train on the attacker's own pictures as the reconstructor rebuilds them."""
         rebuild = self.rebuilder(threat)
 
-        def pictures(own: Own) -> Own:
+        def pictures(own: AttackerData) -> AttackerData:
             query = own.query
             assert query is not None
 
             def look(raw: NDArray[np.uint8], seed: int) -> Tensor:
-                with torch.no_grad(), run.autocast():
-                    return rebuild(query(raw, seed).to(run.device)).float()
+                with torch.no_grad(), context.autocast():
+                    return rebuild(query(raw, seed).to(context.device)).float()
 
-            return Own(own.labelled, look, (3, *threat.size), own.salt + 200, own.draws)
+            return AttackerData(
+                own.labelled, look, (3, *threat.size), own.salt + 200, own.stochastic
+            )
 
         seen = Threat(
             pictures(threat.own), pictures(threat.validation), threat.size, threat.setting
         )
-        fitted = super().fit(seen, run, checkpoint, title)
+        fitted = super().fit(seen, context, checkpoint, title)
         read = fitted.guess
         return Fitted(lambda f: read(rebuild(f).float()), fitted.curve)
 

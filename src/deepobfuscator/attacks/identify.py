@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepobfuscator.attacks._base import QUICK, STANDARD, Fitted, TrainedAttack, outputs
-from deepobfuscator.attacks._threat import Guess, Own, Threat
+from deepobfuscator.attacks.base import QUICK, STANDARD, Fitted, TrainedAttack, outputs
+from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import as_input
-from deepobfuscator.game import Phase, Players, Round, stage, update
+from deepobfuscator.metrics import Bootstrap, verification
 from deepobfuscator.nn.resnet import trunk
-from deepobfuscator.quality import Bootstrap, verification
-from deepobfuscator.runtime import Run
+from deepobfuscator.training.objectives import Phase, Players, Round, stage, update
 
 EMBEDDING = 128
 NO_PEOPLE = "the data does not say who is on a picture, or has one picture a person"
@@ -66,12 +66,12 @@ class Identify(TrainedAttack):
         assert isinstance(network, Recogniser)
         return network.embed
 
-    def phase(self, threat: Threat, run: Run) -> Phase:
+    def phase(self, threat: Threat, context: Context) -> Phase:
         """Cross-entropy over people; the epoch of highest AUC on validation is kept."""
         validation = threat.validation
 
         def score(players: Players) -> float:
-            embedded = outputs(self.guess(players["AC"]), validation, run).numpy()
+            embedded = outputs(self.guess(players["AC"]), validation, context).numpy()
             return mate_auc(embedded, embedded, validation.person)
 
         epochs = self.passes * self.share * threat.setting.infer_epochs
@@ -91,34 +91,40 @@ class Reidentify(Identify):
         return super().lacks(threat) or ("" if threat.decoder else "no reconstructor")
 
     def fit(
-        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+        self,
+        threat: Threat,
+        context: Context,
+        checkpoint: Path | None = None,
+        title: str = "attack by ",
     ) -> Fitted:
         """Train on the attacker's own pictures, each raw or rebuilt at random."""
         assert threat.decoder is not None
         rebuild = threat.decoder()
 
-        def faces(own: Own, raw: float) -> Own:
+        def faces(own: AttackerData, raw: float) -> AttackerData:
             query = own.query
             assert query is not None
 
             def look(pictures: NDArray[np.uint8], seed: int) -> Tensor:
-                with torch.no_grad(), run.autocast():
-                    rebuilt = rebuild(query(pictures, seed).to(run.device)).float()
+                with torch.no_grad(), context.autocast():
+                    rebuilt = rebuild(query(pictures, seed).to(context.device)).float()
                 kept = np.random.default_rng(seed).random(len(pictures)) < raw
-                kept_there = torch.from_numpy(kept).to(run.device)[:, None, None, None]
-                return torch.where(kept_there, as_input(pictures, run.device), rebuilt)
+                kept_there = torch.from_numpy(kept).to(context.device)[:, None, None, None]
+                return torch.where(kept_there, as_input(pictures, context.device), rebuilt)
 
-            return Own(own.labelled, look, (3, *threat.size), own.salt + 100, draws=True)
+            return AttackerData(
+                own.labelled, look, (3, *threat.size), own.salt + 100, stochastic=True
+            )
 
         seen = Threat(
             faces(threat.own, 0.5), faces(threat.validation, 0.0), threat.size, threat.setting
         )
-        fitted = super().fit(seen, run, checkpoint, title)
+        fitted = super().fit(seen, context, checkpoint, title)
         embed = fitted.guess
         return Fitted(lambda f: embed(rebuild(f).float()), fitted.curve, gallery=embed)
 
 
-def can_tell_people(own: Own) -> bool:
+def can_tell_people(own: AttackerData) -> bool:
     """Whether there are two people, and one of them on two pictures."""
     return 2 <= len(np.unique(own.person)) < len(own)
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from deepobfuscator.attacks._base import BRIEF, InferenceAttack
-from deepobfuscator.attacks._threat import Threat
+from deepobfuscator.attacks.base import BRIEF, InferenceAttack
+from deepobfuscator.attacks.threat import Threat
 from deepobfuscator.nn.resnet import residual_classifier
 from deepobfuscator.nn.vgg import Classifier
 

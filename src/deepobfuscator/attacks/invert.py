@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepobfuscator.attacks._base import EXHAUSTIVE, Attack, Fitted
-from deepobfuscator.attacks._threat import Guess, Threat
+from deepobfuscator.attacks.base import EXHAUSTIVE, Attack, Fitted
+from deepobfuscator.attacks.threat import Guess, Threat
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import as_input
-from deepobfuscator.play import stream
-from deepobfuscator.quality import ms_ssim
-from deepobfuscator.runtime import Run
+from deepobfuscator.metrics import ms_ssim
+from deepobfuscator.training.loop import derive_seed
 
 TUNED_ON = 32
 """Pictures of the attacker's own on which the smoothness is chosen."""
@@ -43,23 +43,27 @@ class WhiteBox(Attack):
         return "" if threat.encoder else "no gradient passes through the encoder"
 
     @abstractmethod
-    def paint(self, threat: Threat, run: Run) -> tuple[Guess, Guess]:
+    def paint(self, threat: Threat, context: Context) -> tuple[Guess, Guess]:
         """Where the search starts for given features, and how its place becomes a picture."""
 
     def fit(
-        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+        self,
+        threat: Threat,
+        context: Context,
+        checkpoint: Path | None = None,
+        title: str = "attack by ",
     ) -> Fitted:
         """Choose the smoothness; the guess itself is a search."""
         assert threat.encoder is not None
-        begin, draw = self.paint(threat, run)
+        begin, draw = self.paint(threat, context)
         encoder = threat.encoder
         rows = np.linspace(0, len(threat.own) - 1, min(256, len(threat.own))).astype(np.int64)
-        spread = threat.own.features_of(rows).var(0).mean().to(run.device)
+        spread = threat.own.features_of(rows).var(0).mean().to(context.device)
 
         def search(features: Tensor, smoothness: float) -> Tensor:
-            gpus = [run.device] if run.device.type == "cuda" else []
+            gpus = [context.device] if context.device.type == "cuda" else []
             with torch.random.fork_rng(devices=gpus), torch.enable_grad():
-                torch.manual_seed(stream(threat.setting.seed, *self.label.encode()))
+                torch.manual_seed(derive_seed(threat.setting.seed, *self.label.encode()))
                 place = begin(features).detach().clone()
                 step = self.rate * float(place.std().clamp(min=0.1))
                 place.requires_grad_(True)
@@ -73,10 +77,10 @@ class WhiteBox(Attack):
                 return draw(place).detach()
 
         few = threat.validation.chunks()[0][:TUNED_ON]
-        truth = as_input(threat.validation.pictures(few), run.device)
-        features = threat.validation.features_of(few).to(run.device)
+        truth = as_input(threat.validation.pictures(few), context.device)
+        features = threat.validation.features_of(few).to(context.device)
         scores = []
-        with run.progress(f"{title}{self.label}", len(self.smoothness)) as bar:
+        with context.progress(f"{title}{self.label}", len(self.smoothness)) as bar:
             for weight in self.smoothness:
                 scores.append(float(ms_ssim(search(features, weight), truth).mean()))
                 bar.advance()
@@ -103,10 +107,10 @@ class Inversion(WhiteBox):
         found = super().variants(suite)
         return (*found, cls(passes=4.0)) if suite == EXHAUSTIVE else found
 
-    def paint(self, threat: Threat, run: Run) -> tuple[Guess, Guess]:
+    def paint(self, threat: Threat, context: Context) -> tuple[Guess, Guess]:
         """Pixels behind a sigmoid, which keeps them in [0, 1]."""
         rows = np.linspace(0, len(threat.own) - 1, min(512, len(threat.own))).astype(np.int64)
-        mean = as_input(threat.own.pictures(rows), run.device).mean(0, keepdim=True)
+        mean = as_input(threat.own.pictures(rows), context.device).mean(0, keepdim=True)
         start = torch.logit(mean.clamp(0.02, 0.98))
         return lambda f: start.repeat(len(f), 1, 1, 1), torch.sigmoid
 
@@ -121,7 +125,7 @@ class LatentInversion(WhiteBox):
         """A gradient and a decoder."""
         return super().lacks(threat) or ("" if threat.decoder else "no decoder as a prior")
 
-    def paint(self, threat: Threat, run: Run) -> tuple[Guess, Guess]:
+    def paint(self, threat: Threat, context: Context) -> tuple[Guess, Guess]:
         """The decoder's input."""
         assert threat.decoder is not None
         return torch.Tensor.float, threat.decoder()

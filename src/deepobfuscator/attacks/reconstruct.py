@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.attacks._base import BRIEF, LOSSES, QUICK, ReconstructionAttack
-from deepobfuscator.attacks._threat import Threat
+from deepobfuscator.attacks.base import BRIEF, LOSSES, QUICK, ReconstructionAttack
+from deepobfuscator.attacks.threat import Threat
 from deepobfuscator.nn.decoders import mirror, resrec, urec1, urec2
 
 

@@ -13,9 +13,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 from torch.nn import functional
 
-from deepobfuscator.attacks._base import QUICK, Attack, Fitted
-from deepobfuscator.attacks._threat import Own, Threat
-from deepobfuscator.runtime import Run
+from deepobfuscator.attacks.base import QUICK, Attack, Fitted
+from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.core.runtime import Context
 
 COLUMNS = 256
 """About so many values of a picture the trees see: they are slow on more."""
@@ -35,14 +35,18 @@ class Trees(Attack):
     """Leaves of a tree."""
 
     def fit(
-        self, threat: Threat, run: Run, checkpoint: Path | None = None, title: str = "attack by "
+        self,
+        threat: Threat,
+        context: Context,
+        checkpoint: Path | None = None,
+        title: str = "attack by ",
     ) -> Fitted:
         """One ensemble for each label, cut where its validation loss is least."""
         columns, own = table(threat.own), threat.own.labelled.private
         chosen, truth = table(threat.validation), threat.validation.labelled.private
         models: list[tuple[HistGradientBoostingClassifier | None, int]] = []
         curve = np.zeros(round(self.passes * self.rounds))
-        with run.progress(f"{title}{self.label}", own.shape[1]) as bar:
+        with context.progress(f"{title}{self.label}", own.shape[1]) as bar:
             for k in range(own.shape[1]):
                 bar.advance()
                 if own[:, k].min() == own[:, k].max():
@@ -76,7 +80,7 @@ def at(
     return np.asarray(next(islice(staged, rounds, None)), dtype=np.float64).ravel()
 
 
-def table(own: Own) -> NDArray[np.float32]:
+def table(own: AttackerData) -> NDArray[np.float32]:
     """Pooled features of all pictures."""
     return np.concatenate([pooled(own.features_of(rows)) for rows in own.chunks()])
 

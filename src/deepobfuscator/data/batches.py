@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data import cache
 from deepobfuscator.data.table import Source, Task, split
-from deepobfuscator.errors import InputError
-from deepobfuscator.runtime import free_memory
 
 
 @dataclass
@@ -116,7 +116,7 @@ def draw_moves(n: int, size: tuple[int, ...], draw: np.random.Generator) -> NDAr
 def augment(pictures: NDArray[np.uint8], moves: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Mirror and move pictures (n, H, W, 3) in 0..255 as `draw_moves` says; edges are repeated."""
     _, height, width, _ = pictures.shape
-    turned = iter(mirror(pictures[moves[:, 2] == 1]))
+    turned = iter(flipped(pictures[moves[:, 2] == 1]))
     result = np.empty_like(pictures)
     for before, after, (down, right, flip) in zip(pictures, result, moves.tolist(), strict=True):
         before = next(turned) if flip else before
@@ -142,11 +142,11 @@ def augment_there(pictures: Tensor, moves: NDArray[np.int64]) -> Tensor:
     return pictures[picture, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2) / 255
 
 
-def mirror(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def flipped(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Left and right of pictures (n, H, W, 3) exchanged."""
     # NumPy takes ten times as long to copy pixels of three bytes backwards.
-    flipped: NDArray[np.uint8] = torch.from_numpy(pictures).flip(2).numpy()
-    return flipped
+    result: NDArray[np.uint8] = torch.from_numpy(pictures).flip(2).numpy()
+    return result
 
 
 def as_input(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -156,7 +156,7 @@ def as_input(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Data:
+class Parts:
     """The four disjoint parts, ready to train and to score on."""
 
     defender: Labelled
@@ -185,7 +185,7 @@ def load(
     skip_bad: bool,
     defended: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> Data:
+) -> Parts:
     """Read the labels, cut the parts and decode (once) the pictures in use.
 
     Raises:
@@ -235,7 +235,9 @@ def load(
         assert part.undeclared is not None
         parts[name] = replace(part, undeclared=part.undeclared[:, varied])
     named = tuple(undeclared[k] for k in varied)
-    return Data(**parts, summary=summary, known_people=table.identity is not None, undeclared=named)
+    return Parts(
+        **parts, summary=summary, known_people=table.identity is not None, undeclared=named
+    )
 
 
 def unlabelled(
@@ -269,8 +271,8 @@ def unlabelled(
 
 
 def trained_on(
-    data: Data, source: Source, own: Source, size: tuple[int, int], skip_bad: bool
-) -> Data:
+    data: Parts, source: Source, own: Source, size: tuple[int, int], skip_bad: bool
+) -> Parts:
     """``data`` with the pictures of ``source`` as the defender's part."""
     table, there = source.read(), unlabelled(source, own, size, skip_bad)
     summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}

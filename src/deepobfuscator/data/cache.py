@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Source
-from deepobfuscator.errors import InputError
 
 FORMAT = 1
 """To be raised whenever the same files would decode to other pixels."""

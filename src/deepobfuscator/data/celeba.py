@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.files_source import (
     FilesSource,
     check_columns,
@@ -16,7 +17,6 @@ from deepobfuscator.data.files_source import (
     read_list,
 )
 from deepobfuscator.data.table import TEST, AttributeTable
-from deepobfuscator.errors import InputError
 
 
 @dataclass(frozen=True)

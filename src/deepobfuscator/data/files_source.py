@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from deepobfuscator.config import MACHINE
+from deepobfuscator.core.config import MACHINE
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Source
-from deepobfuscator.errors import InputError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Endings (in either case) of the files that count as pictures."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.files_source import (
     FilesSource,
     check_columns,
@@ -18,7 +19,6 @@ from deepobfuscator.data.files_source import (
     read_list,
 )
 from deepobfuscator.data.table import TEST, TRAIN, VALIDATION, AttributeTable, person_number
-from deepobfuscator.errors import InputError
 
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 """Words of the column ``split``."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.files_source import (
     FilesSource,
     check_columns,
@@ -16,7 +17,6 @@ from deepobfuscator.data.files_source import (
     read_list,
 )
 from deepobfuscator.data.table import AttributeTable, person_number
-from deepobfuscator.errors import InputError
 
 log = logging.getLogger(__name__)
 

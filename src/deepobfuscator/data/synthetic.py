@@ -13,9 +13,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from deepobfuscator.data._portrait import Array, portraits
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.data.portrait import Array, portraits
 from deepobfuscator.data.table import AttributeTable, Source
-from deepobfuscator.errors import InputError
 
 VERSION = 2
 """Of the drawing: raised whenever a pixel changes."""

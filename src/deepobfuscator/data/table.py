@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from deepobfuscator.errors import InputError
-from deepobfuscator.registry import Family, suggest
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.registry import Family, suggest
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """Values of `AttributeTable.part`, as in CelebA's list_eval_partition.txt."""

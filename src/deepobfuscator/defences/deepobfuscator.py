@@ -6,26 +6,26 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences._base import SERVICE, Defence
-from deepobfuscator.errors import InputError
-from deepobfuscator.game import (
+from deepobfuscator.defences.base import SERVICE, Defence
+from deepobfuscator.nn.decoders import mirror
+from deepobfuscator.nn.resnet import residual_classifier
+from deepobfuscator.nn.vgg import Classifier, Encoder
+from deepobfuscator.training.objectives import (
     INFER,
     RECONSTRUCT,
     Phase,
     Players,
     Round,
-    Setting,
     Stage,
+    TrainConfig,
     stage,
     update,
 )
-from deepobfuscator.nn.decoders import mirror
-from deepobfuscator.nn.resnet import residual_classifier
-from deepobfuscator.nn.vgg import Classifier, Encoder
 
 VGG = "vgg"
-NETWORKS: dict[str, Callable[[Encoder, int, Setting], nn.Module]] = {
+NETWORKS: dict[str, Callable[[Encoder, int, TrainConfig], nn.Module]] = {
     VGG: lambda o, labels, s: Classifier(o.features, labels, s.size, s.width),
     "resnet": lambda o, labels, s: residual_classifier(o.features, labels, s.width),
 }
@@ -68,11 +68,11 @@ class DeepObfuscator(Defence):
                 option = field.replace("_", "-")
                 raise InputError(f"--{option} {network}: take one of {', '.join(NETWORKS)}")
 
-    def classifier(self, encoder: Encoder, labels: int, setting: Setting) -> nn.Module:
+    def classifier(self, encoder: Encoder, labels: int, setting: TrainConfig) -> nn.Module:
         """C."""
         return NETWORKS[self.service_network](encoder, labels, setting)
 
-    def adversaries(self, encoder: Encoder, task: Task, setting: Setting) -> Players:
+    def adversaries(self, encoder: Encoder, task: Task, setting: TrainConfig) -> Players:
         """AC, like C unless told otherwise (section 3.3); AR the mirror of O (section 3.4)."""
         players: Players = {}
         if self.lambda1:
@@ -82,7 +82,7 @@ class DeepObfuscator(Defence):
             players["AR"] = mirror(encoder.features, setting.size, setting.width)
         return players
 
-    def phases(self, setting: Setting) -> list[Phase]:
+    def phases(self, setting: TrainConfig) -> list[Phase]:
         """Section 3.5: joint pre-training, then the adversaries', then Algorithm 1."""
         attack = stage(
             "attack", *([RECONSTRUCT] if self.lambda2 else []), *([INFER] if self.lambda1 else [])

@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.errors import InputError
-from deepobfuscator.game import INFER, RECONSTRUCT, Phase, Setting, Stage, stage, update
+from deepobfuscator.training.objectives import (
+    INFER,
+    RECONSTRUCT,
+    Phase,
+    Stage,
+    TrainConfig,
+    stage,
+    update,
+)
 
 ATTRIBUTES, FACES = FIRST = ("attributes", "faces")
 
@@ -29,7 +37,7 @@ class NaiveSequence(DeepObfuscator):
         if self.first not in FIRST:
             raise InputError(f"--first {self.first}: take one of {', '.join(FIRST)}")
 
-    def phases(self, setting: Setting) -> list[Phase]:
+    def phases(self, setting: TrainConfig) -> list[Phase]:
         """Pre-training as in Algorithm 1, then one defence after the other."""
         *before, game = super().phases(setting)
         recover = stage("recover C", update("C", loss=lambda r: r.L_C))

@@ -12,13 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences._base import SERVICE, Defence
-from deepobfuscator.errors import InputError
-from deepobfuscator.game import INFER, Phase, Players, Round, Setting, stage, update
+from deepobfuscator.defences.base import SERVICE, Defence
 from deepobfuscator.nn.decoders import Decoder, deconv, mirror
 from deepobfuscator.nn.fit import Lift, Resize
 from deepobfuscator.nn.vgg import Encoder, Obfuscator, conv, scaled
+from deepobfuscator.training.objectives import (
+    INFER,
+    Phase,
+    Players,
+    Round,
+    TrainConfig,
+    stage,
+    update,
+)
 
 BLOCKS = (256, 256, 256)
 """Widths of the three further blocks (conv3, maxpool) between the front and the code."""
@@ -94,11 +102,11 @@ class NarrowCode(Defence):
         if self.lambda1 < 0:
             raise InputError("--lambda1 must not be negative")
 
-    def encoder(self, setting: Setting) -> Encoder:
+    def encoder(self, setting: TrainConfig) -> Encoder:
         """The conv front of the paper's O, three more blocks, B signs."""
         return NarrowEncoder(setting.size, setting.width, self.bits)
 
-    def classifier(self, encoder: Encoder, labels: int, setting: Setting) -> nn.Module:
+    def classifier(self, encoder: Encoder, labels: int, setting: TrainConfig) -> nn.Module:
         """A small MLP on the code; C and AC alike."""
         return nn.Sequential(
             nn.Linear(self.bits, self.hidden),
@@ -108,11 +116,11 @@ class NarrowCode(Defence):
             nn.Linear(self.hidden, labels),
         )
 
-    def adversaries(self, encoder: Encoder, task: Task, setting: Setting) -> Players:
+    def adversaries(self, encoder: Encoder, task: Task, setting: TrainConfig) -> Players:
         """AC alone."""
         return {"AC": self.classifier(encoder, len(task.private), setting)}
 
-    def phases(self, setting: Setting) -> list[Phase]:
+    def phases(self, setting: TrainConfig) -> list[Phase]:
         """Service, adversary, then defender and adversary in turn."""
         return [
             Phase("pre-train O, C", setting.epochs, (SERVICE,)),

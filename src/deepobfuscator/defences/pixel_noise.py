@@ -6,16 +6,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.undefended import Undefended
-from deepobfuscator.errors import InputError
-from deepobfuscator.game import Setting
 from deepobfuscator.nn.vgg import Encoder, Obfuscator
+from deepobfuscator.training.objectives import TrainConfig
 
 
 class NoisyObfuscator(Obfuscator):
     """O behind a picture with Gaussian noise of standard deviation ``sigma``, not clipped."""
 
-    draws = True
+    stochastic = True
 
     def __init__(self, size: tuple[int, int], width: float, sigma: float) -> None:
         super().__init__(size, width)
@@ -43,6 +43,6 @@ class PixelNoise(Undefended):
         if self.sigma < 0:
             raise InputError("--sigma must not be negative")
 
-    def encoder(self, setting: Setting) -> Encoder:
+    def encoder(self, setting: TrainConfig) -> Encoder:
         """O on noisy pictures."""
         return NoisyObfuscator(setting.size, setting.width, self.sigma)

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences._base import Defence
-from deepobfuscator.game import Phase, Players, Setting
+from deepobfuscator.defences.base import Defence
 from deepobfuscator.nn.vgg import Encoder
-from deepobfuscator.runtime import Run
+from deepobfuscator.training.objectives import Phase, Players, TrainConfig
 
 
 class Pictures(Encoder):
@@ -32,14 +32,14 @@ class Raw(Defence):
     name: ClassVar[str] = "raw"
     trains: ClassVar[bool] = False
 
-    def encoder(self, setting: Setting) -> Encoder:
+    def encoder(self, setting: TrainConfig) -> Encoder:
         """The identity."""
         return Pictures(setting.size)
 
-    def players(self, task: Task, setting: Setting, run: Run) -> Players:
+    def players(self, task: Task, setting: TrainConfig, context: Context) -> Players:
         """O alone."""
         return {"O": self.encoder(setting).eval()}
 
-    def phases(self, setting: Setting) -> list[Phase]:
+    def phases(self, setting: TrainConfig) -> list[Phase]:
         """Nothing is trained."""
         return []

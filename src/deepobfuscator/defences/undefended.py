@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deepobfuscator.defences._base import SERVICE, Defence
-from deepobfuscator.game import Phase, Setting
+from deepobfuscator.defences.base import SERVICE, Defence
+from deepobfuscator.training.objectives import Phase, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,6 @@ class Undefended(Defence):
 
     name: ClassVar[str] = "undefended"
 
-    def phases(self, setting: Setting) -> list[Phase]:
+    def phases(self, setting: TrainConfig) -> list[Phase]:
         """The first phase of the game alone."""
         return [Phase("pre-train O, C", setting.epochs, (SERVICE,))]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepobfuscator.errors import InputError
-from deepobfuscator.registry import suggest
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.registry import suggest
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Preset:
     purpose: str
     """When to take it."""
     setting: dict[str, Any]
-    """Fields of `Setting`."""
+    """Fields of `TrainConfig`."""
     trial: dict[str, Any]
     """Fields of `Trial`."""
     many: dict[str, Any] = field(default_factory=dict)

@@ -4,16 +4,16 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deepobfuscator.config import from_json, key
+from deepobfuscator.core.config import from_json, key
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.runtime import PRECISIONS
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import Source, Task
-from deepobfuscator.defences._base import Defence
+from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.raw import Raw
 from deepobfuscator.defences.undefended import Undefended
-from deepobfuscator.errors import InputError
-from deepobfuscator.game import Setting
-from deepobfuscator.runtime import PRECISIONS
+from deepobfuscator.training.objectives import TrainConfig
 
 PROTOCOLS = ("own", "paper")
 COMMON_ASSUMPTIONS = (
@@ -46,7 +46,7 @@ class Trial:
     """What is public and what is private."""
     defence: Defence = field(default_factory=DeepObfuscator)
     """The method and its hyperparameters."""
-    setting: Setting = field(default_factory=Setting)
+    setting: TrainConfig = field(default_factory=TrainConfig)
     """Size, width, lengths, seed."""
     limit: int | None = None
     """Pictures of the training pool (whole people); the other parts shrink in proportion."""

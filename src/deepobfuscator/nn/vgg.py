@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from deepobfuscator.errors import InputError
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.nn.fit import Lift, Normed, Shape, as_shape
 
 FRONT = (64, 128)
@@ -42,7 +42,7 @@ class Encoder(nn.Module):
     """Shape of one picture's features: (c, h, w), or (b,) for a flat code."""
     wire_bits: int
     """Bits that leave the device per picture, before any compression."""
-    draws: bool = False
+    stochastic: bool = False
     """Whether it draws noise: the same picture then gives other features at every query."""
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:

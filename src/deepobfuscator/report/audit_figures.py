@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from deepobfuscator.report.audit_verdict import called, excess_text, figure_text
 from deepobfuscator.report.figures import LEFT, RIGHT, WIDTH, scale, tick_label
-from deepobfuscator.report.readings import METRICS, number
+from deepobfuscator.report.formatting import METRICS, number
 from deepobfuscator.report.svg import Sheet
 
 NAMES = 116.0

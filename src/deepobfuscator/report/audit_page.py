@@ -8,14 +8,14 @@ from typing import Any
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from deepobfuscator.files import write_atomic
-from deepobfuscator.records import EXCESS, SHUFFLED
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.records import EXCESS, ThreatKind
 from deepobfuscator.report import audit_figures
 from deepobfuscator.report.audit_verdict import called, excess_text, figure_text
 from deepobfuscator.report.figures import picture
+from deepobfuscator.report.formatting import METRICS, PERCENT, interval, number
 from deepobfuscator.report.page import Panel
-from deepobfuscator.report.readings import METRICS, PERCENT, interval, number
-from deepobfuscator.report.runs import RunView
+from deepobfuscator.report.runs import RunResult
 from deepobfuscator.report.summary import summarise
 from deepobfuscator.report.tables import Table, ratio, size
 from deepobfuscator.report.template import render
@@ -59,7 +59,7 @@ class Worst:
     """``data:`` addresses, one person each."""
 
 
-def write_audit_page(run: RunView, out: Path, faces: bool = True) -> None:
+def write_audit_page(run: RunResult, out: Path, faces: bool = True) -> None:
     """Write the page of one audited run.
 
     Args:
@@ -79,7 +79,7 @@ def audit_page(summary: Mapping[str, Any], faces: Mapping[str, NDArray[Any]] | N
 
     Args:
         summary: what `summarise` gave.
-        faces: what `RunView.worst_faces` gave; None makes a page without pictures of people.
+        faces: what `RunResult.worst_faces` gave; None makes a page without pictures of people.
     """
     attacked = [s for s in summary["subjects"] if s["role"] != "public"]
     parts = summary["data"]["parts"]
@@ -201,7 +201,7 @@ def _given(attacked: Sequence[Mapping[str, Any]]) -> Table:
             )
             figures = best["figures"]
             excess = excess_text(s["metric"], figures[EXCESS]) if EXCESS in figures else "–"
-            what = f"{given} (negative control)" if given == SHUFFLED else given
+            what = f"{given} (negative control)" if given == ThreatKind.SHUFFLED else given
             measured = _text(s["metric"], figures[s["metric"]])
             rows.append((called(s), what, best["name"], measured, excess))
     return Table(("Subject", "Given", "Attacker", "Measured", "Above the labels"), tuple(rows))

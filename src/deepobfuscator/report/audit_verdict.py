@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from deepobfuscator.records import IDENTITY, IMAGE
-from deepobfuscator.report.evidence import (
+from deepobfuscator.auditing.leakage import (
     BROKEN,
     CANNOT_TELL,
     LEAK,
@@ -13,7 +12,8 @@ from deepobfuscator.report.evidence import (
     TOO_WEAK,
     gravest,
 )
-from deepobfuscator.report.readings import METRICS, PERCENT, difference, interval, listed
+from deepobfuscator.core.records import IDENTITY, IMAGE
+from deepobfuscator.report.formatting import METRICS, PERCENT, difference, interval, listed
 
 Subject = Mapping[str, Any]
 """A subject of the summary that was to be attacked."""

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepobfuscator.report.readings import (
+from deepobfuscator.report.formatting import (
     METRICS,
     PERCENT,
     Reading,

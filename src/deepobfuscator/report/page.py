@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from deepobfuscator.errors import InputError
-from deepobfuscator.files import write_atomic
-from deepobfuscator.records import IMAGE, LABEL_ONLY
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.records import IMAGE, LABEL_ONLY
 from deepobfuscator.report import figures, tables
-from deepobfuscator.report.readings import (
+from deepobfuscator.report.formatting import (
     METRICS,
     Subject,
     listed,
@@ -22,7 +22,7 @@ from deepobfuscator.report.readings import (
     subjects,
     value_of,
 )
-from deepobfuscator.report.runs import Comparison, RunView, compare, find_runs
+from deepobfuscator.report.runs import Comparison, RunResult, compare, find_runs
 from deepobfuscator.report.template import render
 from deepobfuscator.report.verdict import Verdict, judge
 
@@ -226,7 +226,7 @@ def _sizes(comparison: Comparison) -> str:
 
 
 def _versions(comparisons: Sequence[Comparison]) -> list[str]:
-    runs: list[RunView] = [run for c in comparisons for run in c.runs]
+    runs: list[RunResult] = [run for c in comparisons for run in c.runs]
     return list(
         dict.fromkeys(
             " · ".join(f"{name} {version}" for name, version in run.card["versions"].items())

@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from deepobfuscator.errors import InputError
-from deepobfuscator.records import Record, read_jsonl
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.records import Record, read_jsonl
 
 UNDEFENDED = ("undefended", "raw")
 """Names of the defences that defend nothing: the ceilings of the others."""
@@ -21,7 +21,7 @@ CARD_FIELDS = ("key", "command", "assumptions", "versions", "data", "features", 
 
 
 @dataclass(frozen=True)
-class RunView:
+class RunResult:
     """One run folder, read."""
 
     folder: Path
@@ -111,7 +111,7 @@ class Configuration:
 
     label: str
     """The defence's name, and the fields that tell it from others of that name."""
-    runs: tuple[RunView, ...]
+    runs: tuple[RunResult, ...]
     """Its runs by seed; never empty."""
 
     @property
@@ -130,22 +130,22 @@ class Comparison:
     """What tells this comparison from the others of the page; empty where it is the only one."""
 
     @property
-    def first(self) -> RunView:
+    def first(self) -> RunResult:
         """A run that stands for what all of them share."""
         return self.configurations[0].runs[0]
 
     @property
-    def runs(self) -> list[RunView]:
+    def runs(self) -> list[RunResult]:
         """Every run."""
         return [run for c in self.configurations for run in c.runs]
 
-    def undefended(self, seed: int) -> RunView | None:
+    def undefended(self, seed: int) -> RunResult | None:
         """The undefended run of the same seed, else of the first; None where there is none."""
         plain = [run for run in self.runs if run.defence in UNDEFENDED]
         return next((run for run in plain if run.seed == seed), plain[0] if plain else None)
 
 
-def find_runs(folder: Path) -> list[RunView]:
+def find_runs(folder: Path) -> list[RunResult]:
     """Every run at or below ``folder``, by path; those without records yet are unfinished.
 
     Raises:
@@ -161,7 +161,7 @@ def find_runs(folder: Path) -> list[RunView]:
     return runs
 
 
-def read_run(folder: Path) -> RunView:
+def read_run(folder: Path) -> RunResult:
     """One run folder.
 
     Raises:
@@ -178,7 +178,7 @@ def read_run(folder: Path) -> RunView:
     path = folder / "trial.json"
     trial = _object(path) if path.is_file() else card.get("trial", {})
     try:
-        run = RunView(folder, trial, card, tuple(records))
+        run = RunResult(folder, trial, card, tuple(records))
         run.defence, run.seed, run.public, run.private, run.setting  # noqa: B018
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a trial; delete the folder or run it again") from None
@@ -207,9 +207,9 @@ def _arrays(
         raise InputError(f"{path}: not readable ({error}); delete it to go without faces") from None
 
 
-def compare(runs: Iterable[RunView]) -> list[Comparison]:
+def compare(runs: Iterable[RunResult]) -> list[Comparison]:
     """Finished runs, put side by side where their trials differ only in defence and seed."""
-    settings: dict[str, dict[str, dict[int, RunView]]] = {}
+    settings: dict[str, dict[str, dict[int, RunResult]]] = {}
     for run in runs:
         if run.finished:
             defence = json.dumps(run.trial["defence"], sort_keys=True)
@@ -222,7 +222,7 @@ def compare(runs: Iterable[RunView]) -> list[Comparison]:
     ]
 
 
-def _configurations(groups: Sequence[dict[int, RunView]]) -> tuple[Configuration, ...]:
+def _configurations(groups: Sequence[dict[int, RunResult]]) -> tuple[Configuration, ...]:
     found = []
     for group in groups:
         runs = tuple(group[seed] for seed in sorted(group))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deepobfuscator.files import write_atomic
-from deepobfuscator.records import (
+from deepobfuscator.auditing.leakage import best, evidence, one
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.records import (
     CEILING,
     EXCESS,
     FLOORS,
@@ -25,8 +26,7 @@ from deepobfuscator.records import (
     select,
 )
 from deepobfuscator.report.audit_verdict import judge_audit
-from deepobfuscator.report.evidence import best, evidence, one
-from deepobfuscator.report.runs import RunView
+from deepobfuscator.report.runs import RunResult
 
 FORMAT = "deepobfuscator-audit/1"
 
@@ -39,12 +39,12 @@ BUDGET = re.compile(r"(\d+) pictures")
 FIELDS = ("attack", "value", "low", "high", "n", "n_people", "detail")
 
 
-def write_summary(run: RunView, path: Path) -> None:
+def write_summary(run: RunResult, path: Path) -> None:
     """Write the summary of an audited run as JSON."""
     write_atomic(path, (json.dumps(summarise(run), indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def summarise(run: RunView) -> dict[str, Any]:
+def summarise(run: RunResult) -> dict[str, Any]:
     """Everything there is to say of one audited run, in plain JSON types.
 
     Figures are fractions, PSNR is in dB; ``low`` and ``high`` are the ends of 95 % intervals.
@@ -75,7 +75,7 @@ def summarise(run: RunView) -> dict[str, Any]:
     }
 
 
-def _subjects(run: RunView) -> list[dict[str, Any]]:
+def _subjects(run: RunResult) -> list[dict[str, Any]]:
     measured = {r.subject for r in run.records}
     return [
         *(_public(run.records, name) for name in run.public),
@@ -97,7 +97,7 @@ def _public(records: Sequence[Record], name: str) -> dict[str, Any]:
     }
 
 
-def _attacked(run: RunView, name: str, role: str) -> dict[str, Any]:
+def _attacked(run: RunResult, name: str, role: str) -> dict[str, Any]:
     records, metric = run.records, headline_metric(name)
     found = evidence(records, name, run.notes.get("ceiling") == "raw")
 
@@ -149,7 +149,7 @@ def _attackers(records: Sequence[Record], name: str, metric: str) -> list[dict[s
     return sorted(attackers, key=lambda a: (a["given"], -a["figures"][metric]["value"]))
 
 
-def _budget(run: RunView, name: str, metric: str) -> list[dict[str, Any]]:
+def _budget(run: RunResult, name: str, metric: str) -> list[dict[str, Any]]:
     """The best of the same attackers for each number of labelled pictures, fewest first."""
     about = select(run.records, subject=name)
     few = [(r, int(m[1])) for r in about if (m := BUDGET.fullmatch(r.given))]
@@ -165,7 +165,7 @@ def _budget(run: RunView, name: str, metric: str) -> list[dict[str, Any]]:
     return sorted(points, key=lambda p: p["pictures"]) if len(points) > 1 else []
 
 
-def _undeclared(run: RunView, declared: Sequence[str]) -> list[dict[str, Any]]:
+def _undeclared(run: RunResult, declared: Sequence[str]) -> list[dict[str, Any]]:
     """Attributes that the task does not name, by excess."""
     found = []
     for name in dict.fromkeys(r.subject for r in run.records if r.subject not in declared):

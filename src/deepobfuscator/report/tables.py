@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepobfuscator.records import (
+from deepobfuscator.auditing.leakage import best
+from deepobfuscator.core.records import (
     LABEL_ONLY,
     MAJORITY,
     MEAN_FACE,
@@ -12,8 +13,7 @@ from deepobfuscator.records import (
     group,
     select,
 )
-from deepobfuscator.report.evidence import best
-from deepobfuscator.report.readings import (
+from deepobfuscator.report.formatting import (
     METRICS,
     Reading,
     Subject,
@@ -24,7 +24,7 @@ from deepobfuscator.report.readings import (
     value_of,
     with_interval,
 )
-from deepobfuscator.report.runs import Comparison, Configuration, RunView, compare
+from deepobfuscator.report.runs import Comparison, Configuration, RunResult, compare
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ RESULT_HEADERS = (
 )
 
 
-def utility_and_leakage(runs: Sequence[RunView]) -> Table:
+def utility_and_leakage(runs: Sequence[RunResult]) -> Table:
     """The service and the headline attackers of finished runs beside their floors and ceilings.
 
     The service is measured by accuracy, attackers by balanced accuracy and images by MS-SSIM.
@@ -63,7 +63,7 @@ def utility_and_leakage(runs: Sequence[RunView]) -> Table:
         for comparison in comparisons
         for row in results(comparison).rows
     ]
-    lead = ("Setting",) if len(comparisons) > 1 else ()
+    lead = ("TrainConfig",) if len(comparisons) > 1 else ()
     return Table(lead + RESULT_HEADERS, tuple(rows))
 
 
@@ -144,7 +144,7 @@ def _every(comparison: Comparison, wanted: Sequence[Subject], metrics: tuple[str
 
 
 def _every_of_run(
-    configuration: Configuration, run: RunView, subject: Subject, metrics: tuple[str, ...]
+    configuration: Configuration, run: RunResult, subject: Subject, metrics: tuple[str, ...]
 ) -> list[tuple[str, ...]]:
     about = select(run.records, subject=subject.name)
     first = best(about, subject.name, metrics[0])

@@ -9,7 +9,7 @@ from markupsafe import Markup
 HERE = Path(__file__).parent
 
 ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(HERE),
+    loader=jinja2.FileSystemLoader([HERE, HERE.parent / "paper" / "render"]),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,

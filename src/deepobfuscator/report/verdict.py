@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepobfuscator.records import LABEL_ONLY
-from deepobfuscator.report.evidence import (
+from deepobfuscator.auditing.leakage import (
     BROKEN,
     CANNOT_TELL,
     LEAK,
@@ -13,7 +12,8 @@ from deepobfuscator.report.evidence import (
     TOO_WEAK,
     gravest,
 )
-from deepobfuscator.report.readings import (
+from deepobfuscator.core.records import LABEL_ONLY
+from deepobfuscator.report.formatting import (
     PERCENT,
     Reading,
     Subject,

@@ -11,23 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepobfuscator.records import (
-    ANSWER,
+from deepobfuscator.core.records import (
     CEILING,
     EXCESS,
     IDENTITY,
     IMAGE,
     IN_GAME,
     LABEL_ONLY,
-    LABELS,
     MAJORITY,
     MAXIMUM,
     MEAN_FACE,
     OVER_SERVICE,
     P_HOLM,
     SERVICE,
-    SHUFFLED,
     Record,
+    ThreatKind,
     write_jsonl,
 )
 
@@ -144,10 +142,10 @@ def audited_run(
         for attack, less in ATTACKERS.items():
             own = 0.02 if attack == "resnet" else -0.03
             attribute(attack, name, figure + less, own, floor)
-        attribute("resnet", name, figure + 0.004, 0, floor, given=LABELS)
-        attribute("resnet", name, control, 0, floor, given=SHUFFLED)
+        attribute("resnet", name, figure + 0.004, 0, floor, given=ThreatKind.LABELS)
+        attribute("resnet", name, control, 0, floor, given=ThreatKind.SHUFFLED)
         if not brought:
-            attribute("trees", name, floor + 0.004, 0, None, given=ANSWER)
+            attribute("trees", name, floor + 0.004, 0, None, given=ThreatKind.ANSWER)
             add("resnet", name, OVER_SERVICE, figure - floor - 0.004)
             add(IN_GAME, name, "balanced_accuracy", 0.512)
         for pictures, less in ((50, 0.7), (200, 0.4), (1000, 0.15)):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepobfuscator.errors import InputError
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.report.audit_figures import NAMES, attackers, budget, undeclared
 from deepobfuscator.report.audit_page import audit_page, write_audit_page
 from deepobfuscator.report.figures import RIGHT, WIDTH

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.records import CEILING, EXCESS, LABELS, REFERENCES, SHUFFLED, Record
-from deepobfuscator.report.evidence import (
+from deepobfuscator.auditing.leakage import (
     BROKEN,
     CANNOT_TELL,
     LEAK,
@@ -15,17 +14,18 @@ from deepobfuscator.report.evidence import (
     evidence,
     gravest,
 )
-from deepobfuscator.report.runs import RunView, read_run
+from deepobfuscator.core.records import CEILING, EXCESS, REFERENCES, Record, ThreatKind
+from deepobfuscator.report.runs import RunResult, read_run
 
 Change = tuple[dict[str, Any], float | None]
 """Which records, and the value their intervals are moved to; None drops them."""
 
-ABOVE = {"given": LABELS, "metric": EXCESS}
-CONTROL = {"given": SHUFFLED, "metric": "balanced_accuracy"}
+ABOVE = {"given": ThreatKind.LABELS, "metric": EXCESS}
+CONTROL = {"given": ThreatKind.SHUFFLED, "metric": "balanced_accuracy"}
 AT_CEILING = {"attack": CEILING, "metric": EXCESS}
 
 
-def changed(run: RunView, *changes: Change) -> list[Record]:
+def changed(run: RunResult, *changes: Change) -> list[Record]:
     records = list(run.records)
     for wanted, value in changes:
         hit = [all(getattr(r, k) == v for k, v in wanted.items()) for r in records]

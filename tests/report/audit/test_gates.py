@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.errors import InputError
-from deepobfuscator.records import CEILING, EXCESS, LABELS, MAXIMUM, SHUFFLED, Record
-from deepobfuscator.report.gates import Gate, Outcome, audited, parse_gate
+from deepobfuscator.auditing.gates import Gate, Outcome, audited, parse_gate
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.records import CEILING, EXCESS, MAXIMUM, Record, ThreatKind
 from deepobfuscator.report.runs import read_run
 
 
@@ -80,7 +80,7 @@ def test_other_metrics_take_the_highest_end_of_any_common_attacker(plant_audit: 
 
 def test_who_is_given_the_labels_counts_for_an_excess(plant_audit: Any) -> None:
     records = list(read_run(plant_audit("tight")).records)
-    given = find(records, subject="Male", metric=EXCESS, given=LABELS)
+    given = find(records, subject="Male", metric=EXCESS, given=ThreatKind.LABELS)
     records[records.index(given)] = given = Record(**vars(given) | {"low": -0.01, "high": 0.2})
     outcome = parse_gate("Male.excess > 0.1").judge(records)
     assert (outcome.upper, outcome.outcome) == (0.2, "exceeded")
@@ -89,7 +89,7 @@ def test_who_is_given_the_labels_counts_for_an_excess(plant_audit: Any) -> None:
 def test_the_negative_control_never_moves_a_bound(plant_audit: Any) -> None:
     def upper(control: float) -> float | None:
         records = read_run(plant_audit("tight", control=control, private=["Male"])).records
-        assert any(r.given == SHUFFLED for r in records)
+        assert any(r.given == ThreatKind.SHUFFLED for r in records)
         return parse_gate("Male.accuracy > 0.9").judge(records).upper
 
     assert upper(0.5) is not None

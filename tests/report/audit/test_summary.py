@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.records import CEILING, EXCESS
-from deepobfuscator.report.runs import RunView, read_run
+from deepobfuscator.core.records import CEILING, EXCESS
+from deepobfuscator.report.runs import RunResult, read_run
 from deepobfuscator.report.summary import summarise, write_summary
 
 GOLDEN = Path(__file__).parent / "golden.json"
@@ -21,7 +21,7 @@ def subject(summary: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def few_records(run: RunView) -> RunView:
+def few_records(run: RunResult) -> RunResult:
     """Enough for every field, little enough to be read."""
     subjects = ("Smiling", "Male", "image", "Chubby")
     left_out = ("ac", "ac seed=1", "mlp", "trees", "residual")

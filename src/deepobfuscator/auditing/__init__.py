@@ -1,0 +1,1 @@
+"""Fresh attackers on a frozen encoder: threat models, baselines, scores, verdicts."""

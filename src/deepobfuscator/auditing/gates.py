@@ -1,0 +1,124 @@
+"""Gates: limits on what an attacker may reach, for a pipeline that must fail when one is passed."""
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from deepobfuscator.auditing.leakage import LEAK, NO_LEAK, best, evidence, one
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.records import (
+    EXCESS,
+    IDENTITY,
+    IMAGE,
+    LABEL_ONLY,
+    MAXIMUM,
+    REFERENCES,
+    Record,
+    ThreatKind,
+    fresh,
+)
+from deepobfuscator.core.registry import suggest
+
+ATTRIBUTE_METRICS = (EXCESS, "accuracy", "balanced_accuracy", "auc", "mcc")
+METRICS = {
+    IMAGE: ("ms_ssim", "ssim", "psnr", EXCESS),
+    IDENTITY: ("auc", "rank1", EXCESS),
+}
+"""What may be gated where the subject is no attribute."""
+
+PASSED, EXCEEDED, WEAK = "passed", "exceeded", "attack too weak"
+
+FORM = re.compile(r"\s*(?P<subject>.+)\.(?P<metric>\w+)\s*>\s*(?P<limit>\S+)\s*")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one gate."""
+
+    rule: str
+    """The gate as it was written."""
+    upper: float | None
+    """Upper bound that was held against the limit; None where nobody attacked."""
+    outcome: str
+    """``passed``, ``exceeded`` or ``attack too weak``."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """``subject.metric > limit``: fail where the upper bound lies above the limit."""
+
+    rule: str
+    """As it was written."""
+    subject: str
+    """An attribute, ``image`` or ``identity``."""
+    metric: str
+    """One of the subject's metrics."""
+    limit: float
+    """In the metric's own unit: fractions, not per cent; PSNR in dB."""
+
+    def check(self, audited: Collection[str]) -> None:
+        """Raise InputError where the subject is not among the ``audited``."""
+        if self.subject not in audited:
+            near = suggest(self.subject, list(audited)) if audited else "no subject was"
+            raise InputError(f"gate {self.rule!r}: {self.subject!r} is not audited; {near}")
+
+    def judge(self, records: Sequence[Record]) -> Outcome:
+        """Hold the upper bound against the limit; ``records`` are those of one run.
+
+        The bound is that of the maximum over all attackers, simultaneous where the audit kept it.
+        Below the limit, only attackers that could have found a leak let the gate pass; so nobody
+        does where none could be let loose (on identities that nobody knows, say).
+        """
+        upper = self._upper(records)
+        if upper is not None and upper > self.limit:
+            return Outcome(self.rule, upper, EXCEEDED)
+        able = upper is not None and evidence(records, self.subject).status in (LEAK, NO_LEAK)
+        return Outcome(self.rule, upper, PASSED if able else WEAK)
+
+    def _upper(self, records: Sequence[Record]) -> float | None:
+        maximum = one(records, attack=MAXIMUM, subject=self.subject, metric=self.metric)
+        reached = [maximum] if maximum else fresh(records, self.subject, self.metric)
+        reached = [*reached, *fresh(records, self.subject, self.metric, ThreatKind.AVERAGED)]
+        if self.metric == EXCESS and self.subject not in METRICS:
+            reached = [
+                *reached,
+                *filter(None, [best(records, self.subject, EXCESS, ThreatKind.LABELS)]),
+            ]
+        return max((r.high for r in reached), default=None)
+
+
+def audited(records: Sequence[Record]) -> list[str]:
+    """Every subject that an attacker was set on or that has a floor to attack."""
+    found = (r for r in records if r.attack == LABEL_ONLY or r.attack not in REFERENCES)
+    return list(dict.fromkeys(r.subject for r in found))
+
+
+def parse_gate(text: str) -> Gate:
+    """Read a gate such as ``Male.excess > 0.05``.
+
+    Raises:
+        InputError: not of that form, an unknown metric, or a limit no figure could ever reach.
+    """
+    found = FORM.fullmatch(text)
+    if not found:
+        raise InputError(
+            f"gate {text!r}: write SUBJECT.METRIC > NUMBER, as in 'Male.excess > 0.05'"
+        )
+    subject, metric = found["subject"].strip(), found["metric"]
+    known = METRICS.get(subject, ATTRIBUTE_METRICS)
+    if metric not in known:
+        raise InputError(
+            f"gate {text!r}: {subject} has no metric {metric!r}; {suggest(metric, list(known))}"
+        )
+    try:
+        limit = float(found["limit"])
+    except ValueError:
+        limit = math.nan
+    if not math.isfinite(limit):
+        raise InputError(f"gate {text!r}: {found['limit']!r} is not a number, as in 0.05")
+    if metric != "psnr" and not -1 <= limit <= 1:
+        raise InputError(
+            f"gate {text!r}: {metric} never exceeds 1; write 5 % as 0.05, not {limit:g}"
+        )
+    return Gate(text.strip(), subject, metric, limit)

@@ -1,0 +1,1 @@
+"""What everything else is built on: errors, files, configuration, registry, records, runtime."""

@@ -1,0 +1,124 @@
+"""Frozen dataclasses to tagged JSON and back; ``key`` names a run by the hash of its trial."""
+
+import ast
+import contextlib
+import dataclasses
+import hashlib
+import inspect
+import json
+import textwrap
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.registry import Family, suggest
+
+T = TypeVar("T")
+
+MACHINE = {"machine": True}
+"""Field metadata for what belongs to this machine (paths): in the JSON, not in the key."""
+
+
+def to_json(value: Any, machine: bool = True) -> Any:
+    """``value`` as plain JSON data; members of a family carry their ``name`` as a tag."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        tag = {"name": value.name} if isinstance(value, Family) else {}
+        kept = [f for f in dataclasses.fields(value) if machine or not f.metadata.get("machine")]
+        return tag | {f.name: to_json(getattr(value, f.name), machine) for f in kept}
+    if isinstance(value, list | tuple):
+        return [to_json(v, machine) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def from_json(kind: type[T], data: Any, where: str = "trial") -> T:
+    """The inverse of `to_json`.
+
+    Raises:
+        InputError: an unknown or missing field or a value of another type, named with its place.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: expected an object of {kind.__name__}, found {data!r}")
+    if issubclass(kind, Family):
+        if "name" not in data:
+            raise InputError(f"{where}: field 'name' is missing")
+        data = dict(data)
+        with _at(where):
+            kind = kind.find(str(data.pop("name")))
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in data:
+        if name not in fields:
+            raise InputError(f"{where}: unknown field {name!r}: {suggest(name, list(fields))}")
+    for name, field in fields.items():
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if name not in data and required:
+            raise InputError(f"{where}: field {name!r} is missing")
+    values = {n: _value(hints[n], v, f"{where}.{n}") for n, v in data.items()}
+    with _at(where):
+        return kind(**values)
+
+
+@contextlib.contextmanager
+def _at(where: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _value(hint: Any, data: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = typing.get_args(hint)
+        if data is None and type(None) in options:
+            return None
+        return _value(next(o for o in options if o is not type(None)), data, where)
+    if origin is tuple:
+        if not isinstance(data, list):
+            raise InputError(f"{where}: expected a list, found {data!r}")
+        inner = typing.get_args(hint)
+        hints = [inner[0]] * len(data) if inner[-1] is Ellipsis else list(inner)
+        if len(hints) != len(data):
+            raise InputError(f"{where}: expected {len(hints)} values, found {len(data)}")
+        return tuple(_value(h, d, where) for h, d in zip(hints, data, strict=True))
+    if dataclasses.is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, Family)):
+        return from_json(typing.cast(type[Any], hint), data, where)
+    if hint is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if hint is Path and isinstance(data, str):
+        return Path(data)
+    if not isinstance(data, hint) or (isinstance(data, bool) and hint is not bool):
+        raise InputError(f"{where}: expected {hint.__name__}, found {data!r}")
+    return data
+
+
+def key(value: Any) -> str:
+    """Twelve hexadecimal digits that name ``value``; machine paths do not count."""
+    # There and back, since a float field may hold 6 here and 6.0 once it was read from a file.
+    read = from_json(type(value), to_json(value))
+    text = json.dumps(to_json(read, machine=False), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The docstring line under each field of a dataclass, bases included, by field name."""
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if not dataclasses.is_dataclass(base):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, doc in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(doc, ast.Expr)
+                and isinstance(doc.value, ast.Constant)
+            ):
+                docs[field.target.id] = " ".join(str(doc.value.value).split())
+    return docs

@@ -1,0 +1,207 @@
+"""Records: every figure the project shows is one of these, and every page a function of them."""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from deepobfuscator.core.config import from_json, to_json
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
+
+K = TypeVar("K")
+
+IMAGE, IDENTITY = "image", "identity"
+"""The subjects of a reconstruction and of re-identification; any other is an attribute's name."""
+
+SERVICE, IN_GAME, CEILING, MAXIMUM = "service", "in-game", "ceiling", "maximum"
+MAJORITY, LABEL_ONLY, MEAN_FACE = "majority", "label-only", "mean-face"
+FLOORS = (MAJORITY, LABEL_ONLY, MEAN_FACE)
+REFERENCES = (SERVICE, IN_GAME, CEILING, MAXIMUM, *FLOORS)
+"""Attack names that are no fresh attackers: the service, the game's own, ceiling, the highest of
+all fresh attackers with its simultaneous interval, floors."""
+
+
+class ThreatKind(StrEnum):
+    """What sets an attacker apart from the common one, in the words of `Record.given`."""
+
+    COMMON = ""
+    """Features of its own inputs, and their labels."""
+    LABELS = "public labels"
+    """The true public labels beside the features."""
+    ANSWER = "service's answer alone"
+    """C's output and no features."""
+    SHUFFLED = "shuffled pairs"
+    """Features and labels that do not belong together: the negative control."""
+    AVERAGED = "8 queries a picture"
+    """The averaged answers of a stochastic encoder."""
+    PERSON = "several pictures of a person"
+    """The mean features of the person's other inputs beside those of one."""
+    BUDGET = "pictures"
+    """Few labelled inputs: `ThreatKey.count` of them."""
+    OTHER = "other pictures"
+    """Inputs of another source, `ThreatKey.source`, in place of its own."""
+
+
+@dataclass(frozen=True)
+class ThreatKey:
+    """Names a threat model; `str` gives what `Record.given` holds."""
+
+    kind: ThreatKind = ThreatKind.COMMON
+    count: int = 0
+    """Labelled inputs of a `ThreatKind.BUDGET`."""
+    source: str = ""
+    """Where the inputs of `ThreatKind.OTHER` come from; empty where there are none."""
+
+    def __str__(self) -> str:
+        if self.kind is ThreatKind.BUDGET:
+            return f"{self.count} {self.kind}"
+        return f"{self.kind} ({self.source})" if self.source else str(self.kind)
+
+    @classmethod
+    def read(cls, given: str) -> "ThreatKey":
+        """The inverse of `str`.
+
+        Raises:
+            ValueError: no threat model is written like this.
+        """
+        count, _, rest = given.partition(" ")
+        if rest == ThreatKind.BUDGET and count.isdecimal():
+            return cls(ThreatKind.BUDGET, int(count))
+        kind, bracket, source = given.partition(" (")
+        return cls(ThreatKind(kind), source=source.removesuffix(")") if bracket else "")
+
+
+EXCESS, OVER_SERVICE, P_HOLM = "excess", "excess_over_service", "p_holm"
+"""Metrics of a comparison: attacker minus label-only floor, paired over people (of balanced
+accuracy, of MS-SSIM, of verification AUC); attacker minus what C's answer alone gives; Holm's p."""
+
+HEADLINE_METRIC = {IMAGE: "ms_ssim", IDENTITY: "auc"}
+"""What a headline attacker is chosen by, where it is not balanced accuracy."""
+
+
+def headline_metric(subject: str) -> str:
+    """The metric that comes first for ``subject``; attackers are chosen by it."""
+    return HEADLINE_METRIC.get(subject, "balanced_accuracy")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured figure with its interval and its floor."""
+
+    trial: str
+    """Key of the trial that was measured."""
+    defence: str
+    """Name of the defence."""
+    attack: str
+    """Name of the attack, or one of `REFERENCES`."""
+    subject: str
+    """An attribute's name, ``image`` or ``identity``."""
+    metric: str
+    """accuracy, balanced_accuracy, auc (fractions), mcc (-1 to 1); ms_ssim, ssim (at most 1), psnr
+    (dB), ms_ssim_worst (the 5 % best rebuilt pictures); auc, eer, rank1 of an identity; excess,
+    excess_over_service (differences); p_holm."""
+    value: float
+    """The figure."""
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    """Upper end of the 95 % interval."""
+    floor: float | None
+    """The higher of the floors for this subject and metric; null where none applies."""
+    n: int
+    """Pictures scored."""
+    n_people: int | None
+    """People among them (the interval's clusters); null where identities are unknown."""
+    split: str
+    """``test``, or ``validation`` (the attacker's own: what the headline is chosen on)."""
+    seed: int
+    """Seed of the trial."""
+    detail: str = ""
+    """What the figure depends on: the scales of an MS-SSIM, where a threshold was chosen."""
+    given: str = ""
+    """What this attacker had that others had not, or had less of, as `ThreatKey` writes it; empty
+    for the common threat."""
+
+    @cached_property
+    def threat(self) -> ThreatKey:
+        """The threat model under which the attacker was measured."""
+        return ThreatKey.read(self.given)
+
+
+def select(records: Iterable[Record], **wanted: object) -> list[Record]:
+    """The records whose fields equal ``wanted``, in order."""
+    return [r for r in records if all(getattr(r, k) == v for k, v in wanted.items())]
+
+
+def group(records: Iterable[Record], by: Callable[[Record], K]) -> dict[K, list[Record]]:
+    """Records by ``by(record)``, in the order of first appearance."""
+    groups: dict[K, list[Record]] = {}
+    for record in records:
+        groups.setdefault(by(record), []).append(record)
+    return groups
+
+
+def fresh(records: Iterable[Record], subject: str, metric: str, given: str = "") -> list[Record]:
+    """Test figures of the fresh attackers on one subject and metric."""
+    of_test = select(records, subject=subject, metric=metric, split="test", given=given)
+    return [r for r in of_test if r.attack not in REFERENCES]
+
+
+def headline(records: Iterable[Record], subject: str, metric: str, given: str = "") -> Record:
+    """The attacker that was best on its own validation pictures, as scored once on test.
+
+    ``records`` are those of one trial. The attacker is chosen by `headline_metric`, whatever
+    ``metric`` is asked for.
+
+    Raises:
+        KeyError: no fresh attacker was scored on this subject and metric.
+    """
+    records = list(records)
+    tests = {r.attack: r for r in fresh(records, subject, metric, given)}
+    wanted = {"subject": subject, "metric": headline_metric(subject), "given": given}
+    own = select(records, split="validation", **wanted)
+    chosen = max((r for r in own if r.attack in tests), key=lambda r: r.value, default=None)
+    if chosen is None:
+        raise KeyError(f"no fresh attacker on {subject} by {metric}")
+    return tests[chosen.attack]
+
+
+def write_jsonl(path: Path, records: Iterable[Record]) -> None:
+    """Write one JSON object a line, whole or not at all.
+
+    Raises:
+        ValueError: a figure is not finite; such a record is a bug, never a result.
+    """
+    lines = []
+    for record in records:
+        if not all(map(math.isfinite, (record.value, record.low, record.high, record.floor or 0))):
+            raise ValueError(f"not a finite figure: {record}")
+        lines.append(json.dumps(to_json(record)) + "\n")
+    write_atomic(path, "".join(lines).encode())
+
+
+def read_jsonl(path: Path) -> list[Record]:
+    """Read what `write_jsonl` wrote.
+
+    Raises:
+        InputError: a line is not a record; the message names the line.
+    """
+    records = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            data = json.loads(line, parse_constant=_refuse)
+        except ValueError:  # not text, not JSON, or not finite
+            raise InputError(
+                f"{path}, line {number}: not a record; delete the file and audit again"
+            ) from None
+        records.append(from_json(Record, data, f"{path}, line {number}"))
+    return records
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

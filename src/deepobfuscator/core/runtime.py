@@ -1,0 +1,291 @@
+"""What a running process has: device, precision, folder, progress.
+
+Of these, device, precision and the number of threads touch results; the run's card names them.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TextIO, TypeVar
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor, distributed
+
+from deepobfuscator.core.errors import InputError
+
+M = TypeVar("M", bound=torch.nn.Module)
+T = TypeVar("T")
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def prepare() -> None:
+    """Tell glibc to keep freed memory: returning it costs up to a fifth of a training step."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3
+            libc.mallopt(m_mmap_threshold, 2**30)
+            libc.mallopt(m_trim_threshold, 2**31 - 1)
+            libc.mallopt(m_top_pad, 2**26)
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` takes the GPU where there is one.
+
+    Raises:
+        InputError: torch cannot use the device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.deterministic = True
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError):
+        raise InputError(
+            f"--device {name}: torch cannot use it here; take auto, cpu or cuda"
+        ) from None
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """``auto`` takes bf16 only where the processor computes it natively."""
+    if name not in PRECISIONS:
+        raise InputError(f"--precision {name}: take one of {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    native = bool(torch.cpu._is_avx512_bf16_supported()) if capabilities == "AVX512" else False
+    return "bf16" if native else "fp32"
+
+
+class RankLostError(Exception):
+    """Another process of a training over several is gone; goes to the user as one line."""
+
+
+@contextlib.contextmanager
+def lost_ranks() -> Iterator[None]:
+    """Say in words what a broken collective means."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RankLostError(
+            "another process of this training is gone (its own message, if it had time for one, is "
+            "above): the same command goes on from the last checkpoint"
+        ) from error
+
+
+def join_ranks(device: str) -> tuple[torch.device, int, int]:
+    """Join the processes that torchrun started; gives this one's device, rank and their number.
+
+    Raises:
+        InputError: torch cannot use the device.
+    """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    if ranks == 1:
+        return resolve_device(device), 0, 1
+    rank = int(os.environ["RANK"])
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    there = resolve_device(device)
+    if there.type == "cuda":
+        torch.cuda.set_device(there)
+    distributed.init_process_group("nccl" if there.type == "cuda" else "gloo")
+    signal.signal(signal.SIGTERM, _told_to_stop)
+    return there, rank, ranks
+
+
+def alone() -> None:
+    """Make sure that torchrun did not start several of this process.
+
+    Raises:
+        InputError: it did.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "torchrun is for train: start other commands once; compare --jobs N spreads its trials"
+        )
+
+
+def _told_to_stop(*_: object) -> NoReturn:
+    # torchrun sends this to the ranks that are left when one has died.
+    raise RankLostError("told to stop: the same command goes on from the last checkpoint")
+
+
+def leave_ranks() -> None:
+    """Part from the other processes, all at once."""
+    if distributed.is_initialized():
+        distributed.barrier()  # without it some processes abort on their way out
+        distributed.destroy_process_group()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that could be taken on ``device`` now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(x.split()[1]) for x in lines if x.startswith("MemAvailable:")) * 1024
+    except (OSError, StopIteration):  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+@dataclass
+class Context:
+    """One process at work on one folder."""
+
+    folder: Path
+    """Where everything is written."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where networks compute."""
+    precision: str = "fp32"
+    """``fp32`` or ``bf16`` (autocast; weights and losses stay float32)."""
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+    """Where progress goes; results go to standard output."""
+    checkpoint_seconds: float = 30.0
+    """Time between checkpoints; no result depends on it."""
+    rank: int = 0
+    """Number of this process among those that train together; the first one writes."""
+    ranks: int = 1
+    """How many train together."""
+
+    @property
+    def part(self) -> slice:
+        """This rank's share of a batch."""
+        return slice(self.rank, None, self.ranks)
+
+    def divisible(self, batch: int) -> int:
+        """The batch size, after making sure that the ranks can share it evenly.
+
+        Raises:
+            InputError: they cannot, or would be left with single pictures.
+        """
+        if self.ranks > 1 and (batch % self.ranks or batch < 2 * self.ranks):
+            raise InputError(
+                f"{self.ranks} processes cannot share batches of {batch}: make --batch-size a "
+                "multiple of their number, with at least two pictures each"
+            )
+        return batch
+
+    def average(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The mean of each tensor over the ranks.
+
+        Raises:
+            RankLostError: another rank is gone.
+        """
+        if self.ranks == 1 or not tensors:
+            return tensors
+        joined = torch.cat([t.reshape(-1) for t in tensors])
+        with lost_ranks():
+            distributed.all_reduce(joined)
+        parts = torch.split(joined / self.ranks, [t.numel() for t in tensors])
+        return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+
+    def share(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives on the first rank, which alone calls it.
+
+        Raises:
+            RankLostError: another rank is gone.
+        """
+        if self.ranks == 1:
+            return make()
+        box: list[Any] = [make() if self.rank == 0 else None]
+        with lost_ranks():
+            distributed.broadcast_object_list(box, 0)
+        made: T = box[0]
+        return made
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which networks (not losses) compute."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def place(self, network: M) -> M:
+        """``network`` on the device, channels last in memory, where convolutions are fastest."""
+        for parameter in network.to(self.device).parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        if self.ranks > 1 and self.device.type == "cuda":
+            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return network
+
+    @contextlib.contextmanager
+    def progress(self, title: str, total: int, done: int = 0) -> Iterator["Bar"]:
+        """A progress bar with the time left."""
+        columns = (
+            TextColumn("{task.description:<34}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.console) as bars:
+            task = bars.add_task(title, total=total, completed=done, note="")
+            yield Bar(bars, task)
+
+    def say(self, text: str) -> None:
+        """A line for the person who waits."""
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+@dataclass
+class Bar:
+    """A progress bar on show."""
+
+    bars: Progress
+    task: object
+
+    def advance(self, note: str = "") -> None:
+        """One step further."""
+        self.bars.update(self.task, advance=1, note=note)  # type: ignore[arg-type]
+
+    def at(self, done: int, total: int) -> None:
+        """``done`` of ``total`` steps."""
+        self.bars.update(self.task, completed=done, total=total)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` against a second process; a kill lets go of it.
+
+    Raises:
+        InputError: another process holds it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file: TextIO = open(folder / ".lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"cannot use the folder {folder}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"{folder} is in use by another process: wait for it, or name another folder"
+            ) from None
+        for path in (*folder.glob(".*.part"), *folder.glob("audit/.*.part")):
+            if path.is_file():  # left half-written by a process that was killed
+                path.unlink(missing_ok=True)
+        yield

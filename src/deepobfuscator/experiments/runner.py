@@ -1,0 +1,309 @@
+"""Where trials run, resumable at every step.
+
+RUN/trial.json      the trial; its key names the run
+RUN/train.ckpt      where training stands, while it does
+RUN/history.jsonl   training curves
+RUN/bundle/         the frozen players and their card
+RUN/audit/          one file for each attacker, with its guesses
+RUN/audit/notes.json  what the audit was, what it could not try
+RUN/faces.npz       a few test pictures, raw and reconstructed
+RUN/records.jsonl   all records, written last
+"""
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from rich.console import Console
+
+import deepobfuscator
+from deepobfuscator.auditing.run import AuditConfig, Target, attack, finished, named, noted
+from deepobfuscator.core.config import to_json
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.records import Record, write_jsonl
+from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
+from deepobfuscator.data import batches
+from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
+from deepobfuscator.defences.base import Defence
+from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_trial
+from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
+from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
+from deepobfuscator.nn.vgg import parameter_count
+from deepobfuscator.training import bundle as bundles
+from deepobfuscator.training.bundle import Bundle
+from deepobfuscator.training.loop import derive_seed
+from deepobfuscator.training.objectives import Players
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A trial to be trained and audited."""
+
+    trial: Trial
+    """What is run."""
+    folder: Path
+    """Its run folder."""
+    ceiling: Path | None
+    """Run folder of an undefended trial; None where this is one."""
+    order: AuditConfig
+    """Which attackers."""
+
+
+@dataclass
+class Runner:
+    """Where trials run: a device, and the data loaded last."""
+
+    device: torch.device = field(default_factory=lambda: resolve_device("auto"))
+    """Where networks compute."""
+    command: str = ""
+    """What was typed, for the card."""
+    rank: int = 0
+    """Number of this process among those that train together."""
+    ranks: int = 1
+    """How many train together."""
+    _data: tuple[Any, Parts] | None = field(default=None, init=False)
+
+    def on(self, trial: Trial, folder: Path) -> Context:
+        """A run of ``trial`` in ``folder``."""
+        precision = resolve_precision(trial.precision, self.device)
+        console = Console(stderr=True, quiet=self.rank > 0)
+        return Context(folder, self.device, precision, console, rank=self.rank, ranks=self.ranks)
+
+    def data(self, trial: Trial, context: Context) -> Parts:
+        """The trial's data; kept, since the trials of a comparison share it."""
+        t = trial
+        size, seed = t.setting.size, t.split_seed
+        wanted = (t.source, t.task, size, t.limit, seed, t.protocol, t.skip_bad, t.defence.trains)
+        if self._data is None or self._data[0] != (*wanted, t.defender_data):
+            with context.progress("pictures", 1) as bar:
+                data = batches.load(*wanted, bar.at)
+            if data.summary["skipped"]:
+                context.say(
+                    f"{data.summary['skipped']} pictures could not be decoded and are left out"
+                )
+            if t.defender_data is not None:
+                data = trained_on(data, t.defender_data, t.source, size, t.skip_bad)
+            self._data = (*wanted, t.defender_data), data
+        return self._data[1]
+
+    def train(self, trial: Trial, folder: Path) -> None:
+        """Train ``trial`` in ``folder``, or go on where it was stopped, or find it done.
+
+        Raises:
+            InputError: the folder holds another trial, or the data changed since it began.
+        """
+        context = self.on(trial, folder)
+        first = context.rank == 0
+        with locked(folder) if first else nullcontext():
+            if context.share(lambda: self._trained(trial, folder)):
+                if first:  # pictures or an encoder may lie elsewhere by now
+                    write_trial(trial, folder)
+                return
+            data = self.data(trial, context)
+            if first:
+                same_data(data, folder)
+                write_trial(trial, folder)
+            began = monotonic()
+            checkpoint = folder / "train.ckpt"
+            if trial.defence.trains:
+                context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: train")
+                players, history = trial.defence.fit(
+                    trial.task, data.defender, trial.setting, context, checkpoint
+                )
+            else:
+                players, history = trial.defence.players(trial.task, trial.setting, context), []
+            if first:
+                if history:
+                    lines = "".join(json.dumps(point) + "\n" for point in history)
+                    write_atomic(folder / "history.jsonl", lines.encode())
+                bundle = Bundle(players, {})
+                bundle.card = self.card(trial, bundle, data, context, monotonic() - began)
+                bundle.save(folder / "bundle")
+                checkpoint.unlink(missing_ok=True)
+
+    def _trained(self, trial: Trial, folder: Path) -> bool:
+        """Whether the folder holds the trial's finished bundle already."""
+        unclaimed(trial, folder)
+        done = (folder / "bundle").is_dir()
+        if done:
+            bundles.check(folder / "bundle")
+            (folder / "train.ckpt").unlink(missing_ok=True)
+        return done
+
+    def card(
+        self, trial: Trial, bundle: Bundle, data: Parts, context: Context, seconds: float
+    ) -> dict[str, Any]:
+        """Everything that determined the run and every assumption."""
+        height, width = trial.setting.size
+        return {
+            "key": trial.key,
+            "command": self.command,
+            "trial": to_json(trial),
+            "assumptions": [*COMMON_ASSUMPTIONS, *trial.defence.assumptions],
+            "versions": {
+                "deepobfuscator": deepobfuscator.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            "device": str(context.device),
+            "threads": torch.get_num_threads(),
+            "processes": context.ranks,
+            "precision": context.precision,
+            "data": data.summary,
+            "features": list(bundle.encoder.features),
+            "wire_bits": bundle.encoder.wire_bits,
+            "picture_bits": 24 * height * width,
+            "parameters": {n: parameter_count(p) for n, p in bundle.players.items()},
+            "seconds": {"train": round(seconds, 1)},
+        }
+
+    def audit(
+        self, folder: Path, ceiling: Path | None = None, order: AuditConfig | None = None
+    ) -> list[Record]:
+        """Audit the run in ``folder``; fit its ceiling first where missing.
+
+        Args:
+            folder: a run folder.
+            ceiling: run folder of an undefended trial on the same data, any seed; by default one
+                is trained in ``folder/undefended`` (``folder/raw`` for an encoder made elsewhere).
+            order: which attackers.
+
+        Raises:
+            InputError: nothing trained there, or a bundle that was altered.
+        """
+        order = order or AuditConfig()
+        trial = Trial.of(folder)
+        bundles.check(folder / "bundle")
+        if (done := finished(folder, order, trial.source)) is not None:
+            return done
+        if (before := noted(folder)) is not None:
+            order = order.joined(before[0])
+        context = self.on(trial, folder)
+        data = self.data(trial, context)
+        same_data(data, folder)
+        disjoint({name: getattr(data, name) for name in data.summary["pictures"]})
+        above: tuple[Path, list[Record]] | None = None
+        if trial.key != trial.undefended().key:
+            if ceiling is None:
+                ceiling = folder / trial.undefended().defence.name
+                self.train(trial.undefended(), ceiling)
+            above = ceiling, self.audit(ceiling, order=replace(order, whole=False, also=()))
+        with locked(folder):
+            players = trial.defence.players(trial.task, trial.setting, context)
+            bundle = bundles.load(folder / "bundle", players, context)
+            if isinstance(bundle.encoder, ExternalEncoder):
+                check_memory(
+                    *(bundle.encoder, trial.setting.batch_size, trial.setting.width, context)
+                )
+                examine(bundle.encoder, data.attacker.pictures, context)
+            context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
+            other = self.other(order, trial, data, context)
+            known = {"AC", "AR"} & bundle.players.keys()
+            games = partial(play_anew, trial, bundle, context) if known else None
+            target = Target(
+                key=trial.key,
+                defence=trial.defence,
+                task=trial.task,
+                setting=trial.setting,
+                bundle=bundle,
+                data=data,
+                context=context,
+                command=self.command,
+                ceiling=above,
+                ceiling_name=None if above is None else trial.undefended().defence.name,
+                other=other,
+                games=games,
+            )
+            return attack(order, target)
+
+    def do(self, work: RunSpec) -> list[Record]:
+        """Train and audit one trial, as far as that is not done yet.
+
+        Raises:
+            InputError: as `train` and `audit`.
+        """
+        self.train(work.trial, work.folder)
+        return self.audit(work.folder, work.ceiling, work.order)
+
+    def other(
+        self, order: AuditConfig, trial: Trial, data: Parts, context: Context
+    ) -> tuple[str, Labelled] | None:
+        """Another source's name and pictures, at most as many as the attacker has of its own.
+
+        Raises:
+            InputError: it shares pictures, or people, with the parts.
+        """
+        if (source := order.elsewhere(trial.source)) is None:
+            return None
+        with context.progress("other pictures", 1) as bar:
+            t = trial
+            found = unlabelled(
+                source, t.source, t.setting.size, t.skip_bad, len(data.attacker), bar.at
+            )
+        for name in ("validation", "test"):
+            disjoint({name: getattr(data, name), "--other-data": found})
+        return named(source), found
+
+
+def play_anew(
+    trial: Trial, bundle: Bundle, context: Context, number: int, labelled: Labelled
+) -> Players:
+    """The players of a game of the trial's defence: the bundle's own, or on other pictures."""
+    if number == 0:
+        return bundle.players
+    setting = replace(trial.setting, seed=derive_seed(trial.setting.seed, number) % 2**31)
+    checkpoint = context.folder / "audit" / f"game-{number}.ckpt"
+    return trial.defence.fit(trial.task, labelled, setting, context, checkpoint)[0]
+
+
+def compare(
+    shop: Runner,
+    trial: Trial,
+    defences: Sequence[Defence],
+    out: Path,
+    seeds: int | None,
+    order: AuditConfig,
+    ahead: Callable[[Sequence[RunSpec]], None] | None = None,
+) -> list[Path]:
+    """Train and audit each defence on the same data, the undefended first.
+
+    Args:
+        shop: where to run.
+        trial: the shared source, task and setting.
+        defences: methods to compare.
+        out: folder of the run folders.
+        seeds: seeds for each defence; None takes each defence's own default.
+        order: which attackers.
+        ahead: runs the trials, each in its folder, before they are gathered here. None runs them
+            here, one after the other.
+
+    Returns:
+        The run folders; ``out/records.jsonl`` holds the records of all.
+    """
+    first = trial.setting.seed
+    runs: list[tuple[Defence, int]] = [(Undefended(), first)]
+    for defence in defences:
+        last = first + (seeds or defence.default_seeds)
+        runs += [(defence, s) for s in range(first, last) if (defence, s) != runs[0]]
+    folders = [out / f"{d.name}-s{s}" for d, s in runs]
+    works = [
+        RunSpec(
+            replace(trial, defence=d, setting=replace(trial.setting, seed=s)),
+            *(folder, None if folder == folders[0] else folders[0], order),
+        )
+        for (d, s), folder in zip(runs, folders, strict=True)
+    ]
+    if ahead is not None:
+        ahead(works)
+    records = [record for work in works for record in shop.do(work)]
+    with locked(out):
+        write_jsonl(out / "records.jsonl", records)
+    return folders

@@ -1,0 +1,290 @@
+"""The perceptual study's sheets, made of audited runs; and the machines that answer them.
+
+In the random mode, the paper's, the answer is the very picture that was rebuilt: its background
+alone gives it away. In the matched mode it is another picture of the person.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepobfuscator.attacks.identify import Reidentify, can_tell_people, trial_rows
+from deepobfuscator.auditing.artifacts import as_pixels, paint
+from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.scoring import Scorer
+from deepobfuscator.auditing.threat_models import AttackSpec
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.runtime import locked
+from deepobfuscator.data.batches import Parts
+from deepobfuscator.experiments.runner import Runner
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.paper.render.exhibit import Column, Line
+from deepobfuscator.paper.trials import plain
+from deepobfuscator.survey import machine
+from deepobfuscator.survey.questions import MOST_QUESTIONS, OPTIONS, Drawn, Mode, Sheet, draw
+from deepobfuscator.training import bundle as bundles
+
+LOOKS = (
+    *("male", "blackhair", "blondhair", "brownhair", "grayhair", "bald", "wearinghat", "bangs"),
+    *("eyeglasses", "beard", "nobeard", "young", "wavyhair", "straighthair", "paleskin"),
+)
+"""What options of the matched mode share, the most important first, by plain names."""
+
+EMBEDDING, PIXELS, BACKGROUND = MACHINES = ("face embedding", "pixels", "background alone")
+"""Machine participants."""
+
+DRAWS = 12
+"""Sheets that machines answer for a figure: each asks about other people."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """One picture of everybody on the test part, and what a run's features give back of it."""
+
+    name: str
+    """The run's defence."""
+    raw: NDArray[np.uint8]
+    """(N, H, W, 3) in 0..255."""
+    rebuilt: dict[Mode, NDArray[np.uint8]]
+    """(N, H, W, 3) by the fresh mirror: of the same picture, and of another one of the person."""
+    in_game: dict[Mode, NDArray[np.uint8]]
+    """The same by the game's own AR; empty where none played."""
+    pairs: NDArray[np.int64]
+    """Rows of people with another picture."""
+    looks: NDArray[np.uint8]
+    """(N, k) attributes that options may share."""
+    look_names: tuple[str, ...]
+    """Their names."""
+    embedded: dict[Mode, NDArray[np.float32]]
+    """(N, d) `rebuilt` as a recogniser embeds it; empty without people to learn."""
+    gallery: NDArray[np.float32] | None
+    """(N, d) the raw pictures likewise."""
+
+    def sheet(self, drawn: Drawn, mode: Mode, seed: int, in_game: bool = False) -> Sheet:
+        """The questions as participants see them."""
+        rebuilt = self.in_game if in_game else self.rebuilt
+        asked = asked_of(drawn)
+        return Sheet(
+            defence=(self.name,) * len(asked),
+            rebuilt=rebuilt[mode][asked],
+            options=self.raw[drawn.rows],
+            answer=drawn.answer,
+            mode=mode,
+            seed=seed,
+            agreed=drawn.agreed,
+            looks=self.look_names,
+        )
+
+    def draw(self, count: int, mode: Mode, seed: int) -> Drawn:
+        """Questions about people drawn at random."""
+        among = self.pairs if mode == "matched" else np.arange(len(self.raw))
+        drawn = draw(self.raw[among], among, self.looks[among], count, mode, seed)
+        return replace(drawn, rows=among[drawn.rows])
+
+    def embedding(self, drawn: Drawn, mode: Mode) -> NDArray[np.int64] | None:
+        """What the face embedding answers."""
+        if self.gallery is None:
+            return None
+        return machine.nearest(self.embedded[mode][asked_of(drawn)], self.gallery[drawn.rows])
+
+
+def asked_of(drawn: Drawn) -> NDArray[np.int64]:
+    """(count,) rows of the people who are asked about."""
+    return drawn.rows[np.arange(len(drawn.rows)), drawn.answer]
+
+
+def faces(shop: Runner, folder: Path, recogniser: bool) -> Faces:
+    """Rebuild a face of everybody on the test part from a trained run's features.
+
+    Args:
+        shop: where networks compute.
+        folder: a run; a mirror is fitted to it first where its audit left none.
+        recogniser: whether to train one where the audit left none.
+
+    Raises:
+        InputError: nothing trained there.
+    """
+    trial = Trial.of(folder)
+    bundles.check(folder / "bundle")
+    run = shop.on(trial, folder)
+    data = shop.data(trial, run)
+    with locked(folder):
+        players = trial.defence.players(trial.task, trial.setting, run)
+        bundle = bundles.load(folder / "bundle", players, run)
+        seed, task = trial.setting.seed, trial.task
+        scorer = Scorer(trial.key, trial.defence.name, seed, task, data, run)
+        audit = Audit(bundle, task, data, trial.setting, folder / "audit", run, scorer)
+        decoder = audit.threat.decoder
+        assert decoder is not None
+        known = trial_rows(audit.test.person)[0]
+        other, pairs = others(audit.test.person, known)
+        rows: dict[Mode, NDArray[np.int64]] = {"random": known, "matched": other}
+        mirror, own = decoder(), bundle.players.get("AR")
+        rebuilt = {m: as_pixels(paint(mirror, audit.test, run, r)) for m, r in rows.items()}
+        in_game = {m: as_pixels(paint(own, audit.test, run, r)) for m, r in rows.items() if own}
+        embedded, gallery = dict[Mode, NDArray[np.float32]](), None
+        part = AttackSpec(Reidentify())
+        if can_tell_people(audit.test) and (recogniser or (audit.folder / part.file).exists()):
+            guessed = audit.guesses(part)
+            embedded = {m: guessed["test"][r] for m, r in rows.items()}
+            gallery = guessed["test_gallery"]
+    names, values = looks(trial, data)
+    raw = np.ascontiguousarray(data.test.pictures[known])
+    return Faces(
+        *(trial.defence.name, raw, rebuilt, in_game, pairs, values[known], names),
+        *(embedded, gallery),
+    )
+
+
+def others(
+    person: NDArray[np.int64], known: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Another picture of everybody, where there is one, else the same; and whose there is.
+
+    Args:
+        person: (n,) who is on each picture.
+        known: (N,) each person's first picture, by person.
+    """
+    rest = np.setdiff1d(np.arange(len(person)), known)
+    again, at = np.unique(person[rest], return_index=True)
+    other = known.copy()
+    pairs = np.searchsorted(person[known], again)
+    other[pairs] = rest[at]
+    return other, pairs
+
+
+def looks(trial: Trial, data: Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+    """Names and values (n, k) of the test part's attributes that options may share."""
+    test = data.test
+    names = [*trial.task.public, *trial.task.private, *data.undeclared]
+    blocks = [test.public, test.private]
+    blocks += [] if test.undeclared is None else [test.undeclared]
+    values = np.concatenate(blocks, 1)
+    known = [plain(name) for name in names]
+    found = [known.index(look) for look in LOOKS if look in known]
+    return tuple(names[i] for i in found), values[:, found]
+
+
+def build(
+    shop: Runner, folders: Sequence[Path], count: int, mode: Mode, seed: int
+) -> tuple[Sheet, dict[str, list[int]]]:
+    """A sheet about one run or several, and what the machines answer that need more than it.
+
+    Questions about several runs take turns; everybody is on one question alone.
+
+    Args:
+        shop: where networks compute.
+        folders: runs on the same test pictures.
+        count: questions.
+        mode: how options are drawn.
+        seed: of the draw.
+
+    Raises:
+        InputError: a folder holds no trained run, runs of different test pictures, or too few
+            people.
+    """
+    shown = [faces(shop, folder, recogniser=True) for folder in folders]
+    first = shown[0]
+    if mode == "matched" and not len(first.pairs):
+        raise InputError(
+            f"{folders[0]}: nobody is on two test pictures, so that no other picture of the person "
+            "can be the answer: take --mode random"
+        )
+    for other, folder in zip(shown, folders, strict=True):
+        if other.raw.shape != first.raw.shape or not np.array_equal(other.raw, first.raw):
+            raise InputError(
+                f"{folder} has other test pictures than {folders[0]}: ask about runs of the same "
+                "data, size and split"
+            )
+    names = [one.name for one in shown]
+    if len(set(names)) < len(names):
+        shown = [
+            replace(one, name=f"{one.name} ({folder.name})")
+            for one, folder in zip(shown, folders, strict=True)
+        ]
+    drawn = first.draw(count, mode, seed)
+    turn = np.arange(count) % len(shown)
+    sheets = [one.sheet(drawn, mode, seed) for one in shown]
+    picked = replace(
+        sheets[0],
+        defence=tuple(sheets[t].defence[q] for q, t in enumerate(turn)),
+        rebuilt=np.stack([sheets[t].rebuilt[q] for q, t in enumerate(turn)]),
+    )
+    told = [one.embedding(drawn, mode) for one in shown]
+    answers: dict[str, list[int]] = {}
+    if all(choices is not None for choices in told):
+        answers[EMBEDDING] = [int(told[t][q]) for q, t in enumerate(turn)]  # type: ignore[index]
+    return picked, answers
+
+
+def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
+    """How often the machine participants are right about one defence, under several seeds.
+
+    Each of `DRAWS` sheets asks about a quarter of the people, 200 at most; people are the clusters
+    of the interval.
+    """
+    right: dict[str, list[NDArray[np.bool_]]] = {}
+    fooled: dict[str, list[NDArray[np.bool_]]] = {}
+    people: dict[str, list[NDArray[np.int64]]] = {}
+    for one in shown:
+        among = len(one.pairs) if mode == "matched" else len(one.raw)
+        count = min(MOST_QUESTIONS, among // OPTIONS)
+        if not count:
+            return []
+        for seed in range(DRAWS):
+            drawn = one.draw(count, mode, seed)
+            sheet = one.sheet(drawn, mode, seed)
+            answers = {
+                EMBEDDING: one.embedding(drawn, mode),
+                PIXELS: machine.pixels(sheet),
+                BACKGROUND: machine.background(sheet),
+            }
+            for who, choices in answers.items():
+                if choices is not None:
+                    right.setdefault(who, []).append(choices == drawn.answer)
+                    people.setdefault(who, []).append(asked_of(drawn))
+            if one.in_game:
+                sheet = one.sheet(drawn, mode, seed, in_game=True)
+                for who, choose in ((PIXELS, machine.pixels), (BACKGROUND, machine.background)):
+                    fooled.setdefault(who, []).append(choose(sheet) == drawn.answer)
+    found = []
+    for who in MACHINES:
+        if who in right:
+            share = machine.share_right(np.concatenate(right[who]), np.concatenate(people[who]))
+            found.append(
+                Line(
+                    panel=f"{mode} options",
+                    row=f"{row}, {who}",
+                    subject="identity",
+                    metric="four_way",
+                    in_game=float(np.mean(fooled[who])) if who in fooled else None,
+                    fresh=share.share,
+                    low=share.low,
+                    high=share.high,
+                    attacker=who,
+                    majority=1 / OPTIONS,
+                    seeds=len(shown),
+                )
+            )
+    return found
+
+
+def example(one: Faces, questions: int = 3) -> list[Column]:
+    """Some questions as people see them: the rebuilt picture and its four options; none where
+    too few people are on two pictures.
+    """
+    if not (count := min(questions, len(one.pairs) // OPTIONS)):
+        return []
+    drawn = one.draw(count, "matched", 0)
+    sheet = one.sheet(drawn, "matched", 0)
+    letters = "bcde"
+    return [
+        Column("(a)", f"rebuilt, {one.name}", sheet.rebuilt),
+        *(
+            Column(f"({letters[k]})", "option", np.ascontiguousarray(sheet.options[:, k]))
+            for k in range(OPTIONS)
+        ),
+    ]

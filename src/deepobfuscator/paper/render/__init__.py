@@ -1,0 +1,1 @@
+"""Exhibits as HTML, CSV, LaTeX, Markdown and SVG."""

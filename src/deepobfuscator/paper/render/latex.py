@@ -1,0 +1,127 @@
+"""An exhibit as a LaTeX table for a paper; it needs the package booktabs and nothing else."""
+
+import re
+from collections.abc import Sequence
+
+from deepobfuscator.paper.render.exhibit import Exhibit
+from deepobfuscator.paper.render.exhibit_table import FRESH, Grid, grids
+
+SHORT = {FRESH: "Fresh (95 %)"}
+"""Headers that a column of a paper has no room for."""
+
+TALL = 45
+"""Lines beyond which a table in small print would not fit on a page."""
+
+CHARACTERS = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    '"': "''",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "\u00a0": "~",
+    "\u202f": "~",
+    # After a line's end LaTeX would take these for an argument of that end.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    **{c: "\\" + c for c in "%&#_{}$"},
+    **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    **{
+        c: f"${maths}$"
+        for c, maths in {
+            "−": "-",
+            "·": r"\cdot",
+            "×": r"\times",
+            "±": r"\pm",
+            "≤": r"\leq",
+            "≥": r"\geq",
+            "≈": r"\approx",
+            "→": r"\rightarrow",
+            "²": "^2",
+            "α": r"\alpha",
+            "β": r"\beta",
+            "γ": r"\gamma",
+            "δ": r"\delta",
+            "ε": r"\epsilon",
+            "λ": r"\lambda",
+            "μ": r"\mu",
+            "σ": r"\sigma",
+            "τ": r"\tau",
+        }.items()
+    },
+}
+"""What LaTeX would not print as it stands."""
+
+
+def as_latex(exhibit: Exhibit) -> str:
+    """``exhibit`` as a ``table*`` environment; figures are rounded as everywhere in the report."""
+    title, caption = exhibit.title.rstrip("."), exhibit.caption
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table*}",
+        r"\centering",
+        r"\scriptsize" if _length(exhibit) > TALL else r"\small",
+        rf"\caption{{{escape(f'Reproduction of {title}. {caption}'.strip())}}}",
+        rf"\label{{tab:{exhibit.name}}}",
+    ]
+    if exhibit.lines or exhibit.curves or exhibit.faces:
+        file = exhibit.name
+        lines += [rf"% \includegraphics[width=\linewidth]{{{file}.pdf}} % {file}.svg as PDF"]
+    for grid in grids(exhibit):
+        lines += _tabular(grid)
+    below = [*exhibit.notes, *(f"Missing: {reason}" for reason in exhibit.missing)]
+    if below:
+        sentences = "\\\\\n".join(map(escape, below))
+        lines += [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {sentences}}}"]
+    return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def escape(text: str) -> str:
+    """``text`` so that LaTeX prints it as it stands, on one line."""
+    return "".join(CHARACTERS.get(c, c) for c in re.sub(r"[ \t\r\n]+", " ", text))
+
+
+def _length(exhibit: Exhibit) -> int:
+    found = grids(exhibit)
+    return sum(len(g.rows) + bool(g.heading) for grid in found for g in grid.groups)
+
+
+def _tabular(grid: Grid) -> list[str]:
+    lines = [rf"\textbf{{{escape(grid.title)}}}\par\smallskip"] if grid.title else []
+    lines += [rf"\begin{{tabular}}{{{grid.align}}}", r"\toprule"]
+    lines += [_row([SHORT.get(name, name) for name in grid.headers])]
+    panel = ""
+    for i, group in enumerate(grid.groups):
+        if i == 0 or group.panel != panel:
+            lines += [r"\midrule", *_across(grid, "textbf", group.panel)]
+        elif group.heading:
+            lines += [r"\addlinespace"]
+        panel = group.panel
+        lines += _across(grid, "textit", group.heading)
+        lines += map(_row, group.rows)
+    return [*lines, r"\bottomrule", r"\end{tabular}", ""]
+
+
+def _across(grid: Grid, face: str, words: str) -> list[str]:
+    columns = len(grid.headers)
+    return [rf"\multicolumn{{{columns}}}{{l}}{{\{face}{{{escape(words)}}}}} \\"] if words else []
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(map(_cell, cells)) + r" \\"
+
+
+def _cell(text: str) -> str:
+    if "\n" not in text:
+        return escape(text)
+    parts = r" \\ ".join(map(escape, text.split("\n")))
+    return rf"\begin{{tabular}}[t]{{@{{}}l@{{}}}}{parts}\end{{tabular}}"

@@ -1,0 +1,279 @@
+"""Playing a game: the training loop, its learning rate, its checkpoints.
+
+Whatever is random is drawn from (seed, phase, epoch or batch), never from a running generator, so
+that a checkpoint is the players, their optimisers and a position.
+"""
+
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.batches import Batch, Material
+from deepobfuscator.training.objectives import Phase, Players, Round, Stage, TrainConfig
+
+WARM_UP = 0.05
+"""Share of a phase over which the learning rate rises to its full value."""
+FINAL_RATE = 0.01
+"""Share of the learning rate left at the end of a phase."""
+HISTORY_EVERY = 100
+"""Batches between two points of the training curves (figure 6)."""
+
+
+def play_stage(
+    current: Stage,
+    batch: Batch,
+    players: Players,
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    context: Context,
+) -> dict[str, Tensor]:
+    """Play one batch: exactly the stage's movers change, batch-norm buffers included."""
+    for name, player in players.items():
+        player.train(name in current.movers)
+    losses: dict[str, Tensor] = {}
+    for turn in range(current.repeat):
+        r = Round(players, batch, current.movers, context)
+        for step in current.updates:
+            parameters = [p for name in step.movers for p in players[name].parameters()]
+            gradients = context.average(torch.autograd.grad(step.loss(r), parameters))
+            for p, g in zip(parameters, gradients, strict=True):
+                # Fused Adam walks memory: another layout would be taken for other weights.
+                p.grad = g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+            for name in step.movers:
+                optimisers[name].step()
+        losses |= r.losses()
+        if turn + 1 < current.repeat:
+            batch.features = r.features.detach()
+    average_statistics([players[name] for name in sorted(current.movers)], context)
+    return losses
+
+
+def average_statistics(players: Iterable[nn.Module], context: Context) -> None:
+    """Give all ranks the same running batch-norm statistics; on GPUs they are the same already."""
+    if context.ranks > 1 and context.device.type == "cpu":
+        found = [b for p in players for b in p.buffers() if b.is_floating_point()]
+        for buffer, mean in zip(found, context.average(found), strict=True):
+            buffer.copy_(mean)
+
+
+def learning_rate(peak: float, batch: int, total: int, anneal: bool = True) -> float:
+    """Linear rise over the first 5 % of a phase, then half a cosine down to 1 % of ``peak``, or
+    ``peak`` throughout.
+    """
+    rise = max(1, round(WARM_UP * total))
+    if batch < rise:
+        return peak * (batch + 1) / rise
+    if not anneal:
+        return peak
+    fall = (batch - rise) / max(1, total - rise)
+    return peak * (FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * fall)) / 2)
+
+
+def derive_seed(*numbers: int) -> int:
+    """A seed for the named place in the run; distinct places get independent ones."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+@dataclass
+class _Position:
+    """Where a game stands; with players and optimisers, all that a checkpoint needs."""
+
+    phase: int = 0
+    batch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    best_score: float = -math.inf
+    best: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+
+def play(
+    players: Players,
+    phases: Sequence[Phase],
+    material: Material,
+    setting: TrainConfig,
+    context: Context,
+    checkpoint: Path | None = None,
+    title: str = "",
+) -> list[dict[str, Any]]:
+    """Play ``phases`` on ``material``; players are changed in place and left in evaluation mode.
+
+    Args:
+        players: networks by the paper's names, on ``context.device``.
+        phases: what is played, in order.
+        material: where batches come from.
+        setting: batch size, learning rate, seed.
+        context: device, precision, progress.
+        checkpoint: file to go on from where it exists; removed at the end by the caller.
+        title: shown before the phase's name.
+
+    Returns:
+        The training curves: one dict for every 100 batches (fewer in short phases) with phase,
+        batch (over all phases), epoch and the mean of each loss computed since the last; where a
+        phase has a score, one dict for every epoch with phase, batch and score.
+
+    Raises:
+        InputError: a loss is not finite any more, the checkpoint is of another game, or the
+            batch cannot be shared among the ranks.
+    """
+    at = _Position()
+    states: dict[str, Any] = {}
+    begun = context.share(lambda: _begun(checkpoint))
+    if begun is not None:
+        at, states = _load(begun, checkpoint, players, context)
+    size = context.divisible(min(setting.batch_size, len(material)))
+    per_epoch = len(material) // size
+    lengths = [max(1, math.ceil(p.epochs * per_epoch)) if p.epochs else 0 for p in phases]
+    for index, phase in list(enumerate(phases))[at.phase :]:
+        total = lengths[index]
+        optimisers = {
+            name: torch.optim.Adam(players[name].parameters(), lr=setting.learning_rate, fused=True)
+            for name in phase.movers
+        }
+        for name, state in states.items():
+            optimisers[name].load_state_dict(state)
+        states = {}
+        order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        order_of = -1
+        label = f"{title}{phase.name}"
+        with context.progress(label, total, at.batch) as bar:
+            path = checkpoint if context.rank == 0 else None
+            saver = _Saver(path, context.checkpoint_seconds, players, optimisers)
+            for b in range(at.batch, total):
+                epoch, within = divmod(b, per_epoch)
+                if epoch != order_of:
+                    draw = np.random.default_rng(derive_seed(setting.seed, index, epoch, 0))
+                    order, order_of = draw.permutation(len(material)), epoch
+                rate = learning_rate(setting.learning_rate, b, total, phase.anneal)
+                for optimiser in optimisers.values():
+                    optimiser.param_groups[0]["lr"] = rate
+                torch.manual_seed(derive_seed(setting.seed, index, b, 1, context.rank))
+                rows = np.sort(order[within * size : (within + 1) * size])
+                draw = np.random.default_rng(derive_seed(setting.seed, index, b, 2))
+                batch = material.batch(rows, context.device, draw, context.part)
+                losses = play_stage(
+                    phase.stages[b % len(phase.stages)], batch, players, optimisers, context
+                )
+                _count(at, losses)
+                at.batch = b + 1
+                every = min(HISTORY_EVERY, max(len(phase.stages), total // 20))
+                if at.batch % every == 0 or at.batch == total:
+                    done = sum(lengths[:index]) + at.batch
+                    _point(at, phase.name, done, at.batch / per_epoch, context)
+                if phase.score and (at.batch % per_epoch == 0 or at.batch == total):
+                    done = sum(lengths[:index]) + at.batch
+                    score = _keep_best(at, phase.score, phase.movers, players)
+                    at.history.append({"phase": phase.name, "batch": done, "score": score})
+                bar.advance()
+                saver.maybe(at)
+            _restore_best(at, players)
+            at.phase, at.batch = index + 1, 0
+            saver.optimisers = {}
+            saver.now(at)
+    for player in players.values():
+        player.eval()
+    return at.history
+
+
+def _count(at: _Position, losses: dict[str, Tensor]) -> None:
+    # Read by `_point` alone: to look at a number on a GPU is to wait for it.
+    for name, loss in losses.items():
+        at.sums[name] = at.sums.get(name, 0) + loss.double()
+        at.counts[name] = at.counts.get(name, 0) + 1
+
+
+def _point(at: _Position, phase: str, batch: int, epoch: float, context: Context) -> None:
+    names = sorted(at.sums)
+    sums = context.average([at.sums[name] for name in names])
+    means = {name: float(sums[k]) / at.counts[name] for k, name in enumerate(names)}
+    for name, mean in means.items():
+        if not math.isfinite(mean):
+            raise InputError(
+                f"training diverged: {name} is {mean} by batch {at.batch} of {phase!r}; "
+                "lower --learning-rate"
+            )
+    at.history.append({"phase": phase, "batch": batch, "epoch": round(epoch, 4), "losses": means})
+    at.sums, at.counts = {}, {}
+
+
+def _keep_best(
+    at: _Position, judge: Callable[[Players], float], movers: Sequence[str], players: Players
+) -> float:
+    for name in movers:
+        players[name].eval()
+    score = judge(players)
+    if score > at.best_score:
+        at.best_score = score
+        at.best = {
+            name: {k: v.detach().clone() for k, v in players[name].state_dict().items()}
+            for name in movers
+        }
+    return score
+
+
+def _restore_best(at: _Position, players: Players) -> None:
+    for name, state in at.best.items():
+        players[name].load_state_dict(state)
+    at.best, at.best_score = {}, -math.inf
+
+
+@dataclass
+class _Saver:
+    """Writes the checkpoint now and then."""
+
+    path: Path | None
+    seconds: float
+    players: Players
+    optimisers: Mapping[str, torch.optim.Optimizer]
+    last: float = field(default_factory=monotonic)
+    took: float = 0.0
+
+    def maybe(self, at: _Position) -> None:
+        # A large game's checkpoint may take seconds: writing gets a twentieth of the time at most.
+        if monotonic() - self.last >= max(self.seconds, 20 * self.took):
+            self.now(at)
+
+    def now(self, at: _Position) -> None:
+        if self.path is None:
+            return
+        began = monotonic()
+        state = {
+            "position": {k: v for k, v in vars(at).items() if k != "history"},
+            "history": json.dumps(at.history),
+            "players": {n: p.state_dict() for n, p in self.players.items()},
+            "optimisers": {n: o.state_dict() for n, o in self.optimisers.items()},
+        }
+        write_atomic(self.path, lambda path: torch.save(state, path))
+        self.last = monotonic()
+        self.took = self.last - began
+
+
+def _begun(checkpoint: Path | None) -> bytes | None:
+    return checkpoint.read_bytes() if checkpoint is not None and checkpoint.exists() else None
+
+
+def _load(
+    begun: bytes, path: Path | None, players: Players, context: Context
+) -> tuple[_Position, dict[str, Any]]:
+    try:
+        state = torch.load(io.BytesIO(begun), map_location=context.device, weights_only=True)
+        for name, player in players.items():
+            player.load_state_dict(state["players"][name])
+        at = _Position(**state["position"], history=json.loads(state["history"]))
+    except Exception as error:
+        raise InputError(
+            f"cannot go on from {path} ({type(error).__name__}): delete it to start this part anew"
+        ) from error
+    return at, state["optimisers"]

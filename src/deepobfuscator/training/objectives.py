@@ -1,0 +1,201 @@
+"""The game as the paper prints it: players, losses, stages, phases.
+
+Everything that trains is a list of phases, a phase is a cycle of stages, and a stage says which
+players move and by which loss (equations 1 to 9).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.batches import Batch
+from deepobfuscator.metrics import ms_ssim
+
+Players: TypeAlias = dict[str, nn.Module]
+"""O, C, AC and AR by those names, as far as a game has them."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how large everything trains: what all defences of a comparison share."""
+
+    size: tuple[int, int] = (64, 64)
+    """Height and width of the pictures in px; from 32 up, and to train multiples of 4."""
+    width: float = 0.25
+    """Channel multiplier of every network; 1 is the paper's."""
+    batch_size: int = 64
+    """Pictures a batch (section 4.1: 64), over all processes together."""
+    learning_rate: float = 1e-3
+    """Adam's, at its peak; it rises over the first 5 % of a phase."""
+    epochs: float = 6.0
+    """Passes over the defender's pictures for O and C together."""
+    adversary_epochs: float = 2.0
+    """Passes for AC and AR on the frozen O, before the game."""
+    game_epochs: float = 12.0
+    """Passes for the game itself, whose stages take turns batch by batch."""
+    infer_epochs: float = 4.0
+    """Passes over the attacker's pictures for each fresh attribute attacker."""
+    reconstruct_epochs: float = 5.0
+    """Passes over the attacker's pictures for each fresh reconstructor."""
+    seed: int = 0
+    """Draws initial weights, batches and noise."""
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 32:
+            raise InputError(
+                f"--size {self.size[0]}x{self.size[1]}: height and width must be at least 32"
+            )
+        for name in ("width", "learning_rate", "epochs", "infer_epochs", "reconstruct_epochs"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"--{name.replace('_', '-')} must be above 0")
+        for name in ("adversary_epochs", "game_epochs", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name.replace('_', '-')} must not be negative")
+        if self.batch_size < 2:
+            raise InputError("--batch-size must be at least 2: batch norm needs company")
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Equations 1 and 3: summed over attributes, mean over the batch."""
+    entropies = functional.binary_cross_entropy_with_logits(
+        logits.float(), labels, reduction="none"
+    )
+    return entropies.sum(1).mean()
+
+
+class Round:
+    """One batch in play; each property is computed once, and only if a loss asks for it."""
+
+    def __init__(
+        self, players: Mapping[str, nn.Module], batch: Batch, moving: set[str], context: Context
+    ) -> None:
+        self.players, self.batch, self.moving, self.context = players, batch, moving, context
+        self.noted: dict[str, Tensor] = {}
+
+    @cached_property
+    def features(self) -> Tensor:
+        """O(I); without a graph where O does not move."""
+        if self.batch.features is not None:
+            return self.batch.features
+        assert self.batch.pictures is not None
+        with torch.set_grad_enabled("O" in self.moving), self.context.autocast():
+            return self.players["O"](self.batch.pictures)  # type: ignore[no-any-return]
+
+    @cached_property
+    def public_logits(self) -> Tensor:
+        """C(O(I)) before its sigmoid, (n, M)."""
+        with self.context.autocast():
+            return self.players["C"](self.features)  # type: ignore[no-any-return]
+
+    @cached_property
+    def private_logits(self) -> Tensor:
+        """AC(O(I)) before its sigmoid, (n, K)."""
+        with self.context.autocast():
+            return self.players["AC"](self.features)  # type: ignore[no-any-return]
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """I_r = AR(O(I)), (n, 3, H, W) in [0, 1]."""
+        with self.context.autocast():
+            return self.players["AR"](self.features)  # type: ignore[no-any-return]
+
+    @cached_property
+    def L_C(self) -> Tensor:  # noqa: N802
+        """L(C), equation 1."""
+        assert self.batch.public is not None
+        return cross_entropy(self.public_logits, self.batch.public)
+
+    @cached_property
+    def L_AC(self) -> Tensor:  # noqa: N802
+        """L(AC), equation 3."""
+        assert self.batch.private is not None
+        return cross_entropy(self.private_logits, self.batch.private)
+
+    @cached_property
+    def L_AR1(self) -> Tensor:  # noqa: N802
+        """L(AR1) = 1 - MS-SSIM(I_o, I_r), equation 6."""
+        assert self.batch.pictures is not None
+        return 1 - ms_ssim(self.reconstruction, self.batch.pictures).mean()
+
+    def L_AR2(self, mean: float, deviation: float) -> Tensor:  # noqa: N802
+        """L(AR2) = 1 - MS-SSIM(I_noise, I_r), equation 8; one Gaussian image for each picture,
+        redrawn every batch and clipped to [0, 1].
+        """
+        noise = torch.randn(self.reconstruction.shape, device=self.reconstruction.device)
+        noise = noise.mul_(deviation).add_(mean).clamp_(0, 1)
+        loss = 1 - ms_ssim(self.reconstruction, noise).mean()
+        self.noted["L_AR2"] = loss
+        return loss
+
+    def losses(self) -> dict[str, Tensor]:
+        """The losses computed so far, by name."""
+        found = {k: v for k, v in vars(self).items() if k.startswith("L_")} | self.noted
+        return {k: v.detach() for k, v in found.items()}
+
+
+Loss: TypeAlias = Callable[[Round], Tensor]
+
+
+@dataclass(frozen=True)
+class Update:
+    """One optimiser step of ``movers`` down ``loss``."""
+
+    movers: tuple[str, ...]
+    loss: Loss
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One batch's worth of updates; ``repeat`` of them on the same features."""
+
+    name: str
+    updates: tuple[Update, ...]
+    repeat: int = 1
+
+    @property
+    def movers(self) -> set[str]:
+        """Every player that moves in this stage, and nobody else does."""
+        return {name for u in self.updates for name in u.movers}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``stages`` in turn, one a batch, for ``epochs`` passes; the turn runs on across epochs."""
+
+    name: str
+    epochs: float
+    stages: tuple[Stage, ...]
+    anneal: bool = True
+    """Whether the learning rate falls along a cosine; else it stays at its peak."""
+    score: Callable[[Players], float] | None = None
+    """Where given, the state of the movers with the highest score at an epoch's end is kept."""
+
+    @property
+    def movers(self) -> list[str]:
+        """Every player that moves in this phase."""
+        return sorted(set().union(*(s.movers for s in self.stages)))
+
+
+def update(*movers: str, loss: Loss) -> Update:
+    """``movers`` take one step down ``loss``."""
+    return Update(movers, loss)
+
+
+def stage(name: str, *updates: Update, repeat: int = 1) -> Stage:
+    """A stage, written as the paper prints it."""
+    return Stage(name, updates, repeat)
+
+
+RECONSTRUCT = update("AR", loss=lambda r: r.L_AR1)
+"""Equation 7."""
+INFER = update("AC", loss=lambda r: r.L_AC)
+"""Equation 4."""
+ATTACK = stage("attack", RECONSTRUCT, INFER)
+"""Batch 2 of Algorithm 1, and what every fresh attacker does on a frozen O."""
