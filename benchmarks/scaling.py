@@ -17,6 +17,7 @@ from time import perf_counter
 import numpy as np
 
 import pictures
+from deepobfuscator.data.dataset import Data
 from deepobfuscator.data import batches, cache
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import split
@@ -79,7 +80,7 @@ def product(
     players = Undefended().players(pictures.TASK, setting, run)
     peak = Peak()
     began = perf_counter()
-    data = batches.load(Synthetic(count), pictures.TASK, size, None, 0, "own", False)
+    data = batches.load(Data(Synthetic(count), pictures.TASK), size)
     loaded = perf_counter() - began
     per_epoch = len(data.defender) // batch
     phase = Phase("service", 0.5 / per_epoch, (SERVICE,))

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, TypeVar
+from time import monotonic
+from typing import Any, NoReturn, TextIO, TypeAlias, TypeVar
 
 import torch
 from rich.console import Console
@@ -21,6 +22,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -231,7 +233,10 @@ class Context:
 
     @contextlib.contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator["Bar"]:
-        """A progress bar with the time left."""
+        """A progress bar with the time left; in a notebook a line that is written anew."""
+        if notebook() and not self.console.quiet:
+            yield NotebookBar(title, total, done)
+            return
         columns = (
             TextColumn("{task.description:<34}"),
             BarColumn(bar_width=24),
@@ -243,7 +248,7 @@ class Context:
         )
         with Progress(*columns, console=self.console) as bars:
             task = bars.add_task(title, total=total, completed=done, note="")
-            yield Bar(bars, task)
+            yield TerminalBar(bars, task)
 
     def say(self, text: str) -> None:
         """A line for the person who waits."""
@@ -251,19 +256,59 @@ class Context:
 
 
 @dataclass
-class Bar:
-    """A progress bar on show."""
+class TerminalBar:
+    """A progress bar in a terminal."""
 
     bars: Progress
-    task: object
+    task: TaskID
 
     def advance(self, note: str = "") -> None:
         """One step further."""
-        self.bars.update(self.task, advance=1, note=note)  # type: ignore[arg-type]
+        self.bars.update(self.task, advance=1, note=note)
 
     def at(self, done: int, total: int) -> None:
         """``done`` of ``total`` steps."""
-        self.bars.update(self.task, completed=done, total=total)  # type: ignore[arg-type]
+        self.bars.update(self.task, completed=done, total=total)
+
+
+def notebook() -> bool:
+    """Whether this process is the kernel of a notebook, whose cells do not know a moving cursor."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class NotebookBar:
+    """A line under a notebook cell: title, steps done, time left."""
+
+    def __init__(self, title: str, total: int, done: int) -> None:
+        from IPython.display import display
+
+        self.title, self.total, self.done, self.first = title, total, done, done
+        self.began = self.shown = monotonic()
+        self.handle = display({"text/plain": self.text()}, raw=True, display_id=True)
+
+    def text(self, note: str = "") -> str:
+        """What stands there now."""
+        steps, left = self.done - self.first, ""
+        if steps and self.done < self.total:
+            seconds = (monotonic() - self.began) / steps * (self.total - self.done)
+            left = f", {seconds:.0f} s left"
+        return f"{self.title}  {self.done}/{self.total}{left}  {note}".rstrip()
+
+    def advance(self, note: str = "") -> None:
+        """One step further."""
+        self.at(self.done + 1, self.total, note)
+
+    def at(self, done: int, total: int, note: str = "") -> None:
+        """``done`` of ``total`` steps."""
+        self.done, self.total = done, total
+        if done >= total or monotonic() - self.shown > 0.5:
+            self.shown = monotonic()
+            self.handle.update({"text/plain": self.text(note)}, raw=True)
+
+
+Bar: TypeAlias = TerminalBar | NotebookBar
+"""A progress bar on show."""
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from torch import Tensor
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data import cache
-from deepobfuscator.data.table import Source, Task, split
+from deepobfuscator.data.dataset import Data
+from deepobfuscator.data.table import Source, split
 
 
 @dataclass
@@ -176,27 +177,29 @@ class Parts:
 
 
 def load(
-    source: Source,
-    task: Task,
+    data: Data,
     size: tuple[int, int],
-    limit: int | None,
-    seed: int,
-    protocol: str,
-    skip_bad: bool,
     defended: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Parts:
     """Read the labels, cut the parts and decode (once) the pictures in use.
 
+    Args:
+        data: source, task and how it is cut.
+        size: height and width in px; ``data.size`` is not looked at.
+        defended: whether a defence is trained; else the defender's half is the attacker's too.
+        progress: called with (pictures done, all of them).
+
     Raises:
         InputError: whatever is wrong with the labels, the task or a picture.
     """
+    source, task = data.source, data.task
     table = source.read()
     task.check(table)
     parts: dict[str, Labelled] = {}
     hashes: dict[str, str] = {}
     skipped = decoded = 0
-    splits = split(table, limit, seed, protocol, defended)
+    splits = split(table, data.limit, data.split_seed, data.protocol, defended)
     undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
     everything = len(splits.rows())
 
@@ -207,7 +210,7 @@ def load(
     for name, rows in vars(splits).items():
         images = [table.images[i] for i in rows]
         # A store for each part: whoever is handed one part cannot reach another's pictures.
-        pictures, bad = cache.pictures(source, images, size, skip_bad, report)
+        pictures, bad = cache.pictures(source, images, size, data.skip_bad, report)
         decoded += len(images)
         if bad:
             whole = np.array([image not in bad for image in images])
@@ -244,6 +247,7 @@ def unlabelled(
     source: Source,
     own: Source,
     size: tuple[int, int],
+    *,
     skip_bad: bool,
     most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -271,10 +275,10 @@ def unlabelled(
 
 
 def trained_on(
-    data: Parts, source: Source, own: Source, size: tuple[int, int], skip_bad: bool
+    data: Parts, source: Source, own: Source, size: tuple[int, int], *, skip_bad: bool
 ) -> Parts:
     """``data`` with the pictures of ``source`` as the defender's part."""
-    table, there = source.read(), unlabelled(source, own, size, skip_bad)
+    table, there = source.read(), unlabelled(source, own, size, skip_bad=skip_bad)
     summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}
     summary["pictures"]["defender"] = len(there)
     summary["sha256"]["defender"] = _names(table.images, table.people())

@@ -12,7 +12,7 @@ RUN/records.jsonl   all records, written last
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,13 +26,14 @@ from rich.console import Console
 import deepobfuscator
 from deepobfuscator.auditing.run import AuditConfig, Target, attack, finished, named, noted
 from deepobfuscator.core.config import to_json
+from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
-from deepobfuscator.core.records import Record, write_jsonl
+from deepobfuscator.core.records import Record
 from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
 from deepobfuscator.defences.base import Defence
-from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.defences.undefended import Undefended, undefended
 from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_trial
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
@@ -79,19 +80,16 @@ class Runner:
 
     def data(self, trial: Trial, context: Context) -> Parts:
         """The trial's data; kept, since the trials of a comparison share it."""
-        t = trial
-        size, seed = t.setting.size, t.split_seed
-        wanted = (t.source, t.task, size, t.limit, seed, t.protocol, t.skip_bad, t.defence.trains)
-        if self._data is None or self._data[0] != (*wanted, t.defender_data):
+        wanted = trial.data, trial.defence.trains, trial.defender_data
+        if self._data is None or self._data[0] != wanted:
+            size = trial.setting.size
             with context.progress("pictures", 1) as bar:
-                data = batches.load(*wanted, bar.at)
-            if data.summary["skipped"]:
-                context.say(
-                    f"{data.summary['skipped']} pictures could not be decoded and are left out"
-                )
-            if t.defender_data is not None:
-                data = trained_on(data, t.defender_data, t.source, size, t.skip_bad)
-            self._data = (*wanted, t.defender_data), data
+                parts = batches.load(trial.data, size, trial.defence.trains, bar.at)
+            if skipped := parts.summary["skipped"]:
+                context.say(f"{skipped} pictures could not be decoded and are left out")
+            if (known := trial.defender_data) is not None:
+                parts = trained_on(parts, known, trial.source, size, skip_bad=trial.skip_bad)
+            self._data = wanted, parts
         return self._data[1]
 
     def train(self, trial: Trial, folder: Path) -> None:
@@ -244,9 +242,13 @@ class Runner:
         if (source := order.elsewhere(trial.source)) is None:
             return None
         with context.progress("other pictures", 1) as bar:
-            t = trial
             found = unlabelled(
-                source, t.source, t.setting.size, t.skip_bad, len(data.attacker), bar.at
+                source,
+                trial.source,
+                trial.setting.size,
+                skip_bad=trial.skip_bad,
+                most=len(data.attacker),
+                progress=bar.at,
             )
         for name in ("validation", "test"):
             disjoint({name: getattr(data, name), "--other-data": found})
@@ -264,46 +266,52 @@ def play_anew(
     return trial.defence.fit(trial.task, labelled, setting, context, checkpoint)[0]
 
 
-def compare(
-    shop: Runner,
-    trial: Trial,
-    defences: Sequence[Defence],
-    out: Path,
-    seeds: int | None,
-    order: AuditConfig,
-    ahead: Callable[[Sequence[RunSpec]], None] | None = None,
-) -> list[Path]:
-    """Train and audit each defence on the same data, the undefended first.
+def comparison(
+    trial: Trial, defences: Sequence[Defence], out: Path, seeds: int | None, order: AuditConfig
+) -> list[RunSpec]:
+    """The trials of a comparison, the undefended one first: it is the ceiling of all.
 
     Args:
-        shop: where to run.
-        trial: the shared source, task and setting.
+        trial: what all share; its defence is replaced.
         defences: methods to compare.
         out: folder of the run folders.
         seeds: seeds for each defence; None takes each defence's own default.
         order: which attackers.
-        ahead: runs the trials, each in its folder, before they are gathered here. None runs them
-            here, one after the other.
 
-    Returns:
-        The run folders; ``out/records.jsonl`` holds the records of all.
+    Raises:
+        InputError: a defence that cannot be trained, or a number of seeds below 1.
     """
+    if seeds is not None and seeds < 1:
+        raise InputError("--seeds must be at least 1")
     first = trial.setting.seed
-    runs: list[tuple[Defence, int]] = [(Undefended(), first)]
+    runs: list[tuple[Defence, int]] = []
+    for defence in defences:
+        if not defence.trains:
+            raise InputError(f"{defence.name} is not trained: it cannot be compared")
+        runs.append((undefended(defence), first))
     for defence in defences:
         last = first + (seeds or defence.default_seeds)
-        runs += [(defence, s) for s in range(first, last) if (defence, s) != runs[0]]
-    folders = [out / f"{d.name}-s{s}" for d, s in runs]
-    works = [
+        runs += [(defence, seed) for seed in range(first, last)]
+    runs = list(dict.fromkeys(runs or [(Undefended(), first)]))
+    folders = {run: out / f"{folder_name(run[0])}-s{run[1]}" for run in runs}
+    return [
         RunSpec(
-            replace(trial, defence=d, setting=replace(trial.setting, seed=s)),
-            *(folder, None if folder == folders[0] else folders[0], order),
+            trial=replace(trial, defence=defence, setting=replace(trial.setting, seed=seed)),
+            folder=folder,
+            ceiling=None if above == folder else above,
+            order=order,
         )
-        for (d, s), folder in zip(runs, folders, strict=True)
+        for (defence, seed), folder in folders.items()
+        for above in (folders[undefended(defence), first],)
     ]
-    if ahead is not None:
-        ahead(works)
-    records = [record for work in works for record in shop.do(work)]
-    with locked(out):
-        write_jsonl(out / "records.jsonl", records)
-    return folders
+
+
+def folder_name(defence: Defence) -> str:
+    """A defence's name, and every hyperparameter that is not at its default."""
+    changed = [
+        f"{name}={value['import'].rpartition(':')[2] if isinstance(value, dict) else value}"
+        for name, value in to_json(defence).items()
+        if name != "name" and value != to_json(type(defence)()).get(name)
+    ]
+    words = "".join(c if c.isalnum() or c in "-=._" else "_" for c in "-".join(changed))
+    return "-".join(filter(None, [defence.name, words]))

@@ -153,7 +153,7 @@ def calibrate(trial: Trial, data: Parts, run: Context) -> Calibration:
     threat = Threat(attacker, validation, setting.size, setting)
     recogniser = run.folder / "recogniser.ckpt"
     embed = Identify(passes=0.5).fit(threat, run, recogniser, "noise: recogniser, ").guess
-    encoder = SweptNoise(setting.size, setting.width, 0.0)
+    encoder = SweptNoise(setting.size, setting.width)
     rebuild = mirror(encoder.features, setting.size, setting.width)
     players = {"O": encoder, "AR": rebuild}
     for name, player in players.items():

@@ -144,8 +144,8 @@ def speed(found: Sequence[Item], shop: Runner, setting: TrainConfig) -> float:
     if done:
         return sum(i.seconds or 0 for i in done) / sum(i.units for i in done)
     defence = Undefended()
-    encoder = defence.encoder(setting)
-    players: Players = {"O": encoder, "C": defence.classifier(encoder, 1, setting)}
+    encoder = defence.build_encoder(setting)
+    players: Players = {"O": encoder, "C": defence.build_classifier(encoder, 1, setting)}
     run = shop.on(Trial(setting=setting), Path("."))
     for player in players.values():
         initialise(player, 0)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from deepobfuscator.core.runtime import locked, resolve_device
 from deepobfuscator.data.table import PAPER_TRAIN_SHARE, TRAIN, AttributeTable
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.experiments.launch import KINDS, Cluster
-from deepobfuscator.experiments.runner import Runner, RunSpec
+from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.options import Parser, listed_names, trial_of, trial_options
 from deepobfuscator.paper.human_study import build
@@ -95,9 +94,7 @@ def cluster_options(parser: Parser) -> None:
     )
 
 
-def ahead_of(
-    options: argparse.Namespace, shop: Runner, out: Path
-) -> Callable[[Sequence[RunSpec]], None] | None:
+def cluster_of(options: argparse.Namespace) -> Cluster | None:
     """What runs trials side by side, where jobs are asked for.
 
     Raises:
@@ -107,9 +104,7 @@ def ahead_of(
         if options.cluster or options.slurm:
             raise InputError("--cluster and --slurm need --jobs N")
         return None
-    cluster = Cluster(options.jobs, options.cluster or "local", tuple(options.slurm or ()))
-    cluster.executor(out / "jobs")  # what is wrong with the options is said at once
-    return lambda works: cluster.run(shop, works, out)
+    return Cluster(options.jobs, options.cluster or "local", tuple(options.slurm or ()))
 
 
 def reproduce(options: argparse.Namespace, command: str) -> int:

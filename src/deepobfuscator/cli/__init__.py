@@ -1,53 +1,31 @@
-"""The command line: train, audit, compare, report; `studies` has reproduce and survey."""
+"""The command line: words become objects here, the rest is `deepobfuscator.api`."""
 
 import argparse
-import json
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import deepobfuscator
+from deepobfuscator import api
 from deepobfuscator.attacks.base import QUICK, SUITES
-from deepobfuscator.auditing.gates import EXCEEDED, WEAK, Gate, parse_gate
-from deepobfuscator.auditing.run import AuditConfig
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
-from deepobfuscator.core.records import IDENTITY, IMAGE
-from deepobfuscator.core.runtime import (
-    RankLostError,
-    alone,
-    join_ranks,
-    leave_ranks,
-    prepare,
-    resolve_device,
-)
-from deepobfuscator.data.table import parse_source
-from deepobfuscator.defences.base import Defence
-from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.defences.external import External
-from deepobfuscator.experiments.runner import Runner, compare
-from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.nn.external import open_encoder
-from deepobfuscator.options import (
+from deepobfuscator.auditing.gates import parse_gate
+from deepobfuscator.cli.options import (
     Parser,
+    config_of,
+    data_of,
+    defence_of,
     fields_of,
     given_fields,
-    listed_names,
+    listed_defences,
     peek,
+    trainable,
     trial_given,
-    trial_of,
     trial_options,
 )
-from deepobfuscator.report.audit_page import write_audit_page
-from deepobfuscator.report.page import write_page
-from deepobfuscator.report.runs import find_runs, read_run
-from deepobfuscator.report.summary import summarise, write_summary
-from deepobfuscator.report.tables import utility_and_leakage
-from deepobfuscator.studies import (
-    ahead_of,
+from deepobfuscator.cli.paper import (
+    cluster_of,
     cluster_options,
     reproduce,
     reproduce_options,
@@ -55,6 +33,13 @@ from deepobfuscator.studies import (
     survey,
     survey_options,
 )
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.runtime import RankLostError, alone, prepare
+from deepobfuscator.data.table import Source, parse_source
+from deepobfuscator.defences.base import Defence
+from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.report.view import ComparisonReport
 
 EXAMPLES = """examples:
   deepobfuscator compare                                   built-in faces, every defence
@@ -166,8 +151,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
         "--defences",
         nargs="+",
         default=[name for name in trainable() if Defence.find(name).contender],
-        metavar="NAME",
-        help=f"which to compare, of {', '.join(trainable())} (default: %(default)s)",
+        metavar="NAME[:FIELD=VALUE,...]",
+        help=f"which to compare, of {', '.join(trainable())}, each with the fields that train "
+        "--defence NAME --help lists, as in narrow-code:bits=4 (default: %(default)s)",
     )
     _suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
@@ -187,7 +173,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
     return parser
 
 
-def _command(commands: Any, name: str, description: str, run: Any) -> Parser:
+def _command(
+    commands: Any, name: str, description: str, run: Callable[[argparse.Namespace, str], int | None]
+) -> Parser:
     parser: Parser = commands.add_parser(
         name, help=description, description=description, allow_abbrev=False
     )
@@ -195,18 +183,6 @@ def _command(commands: Any, name: str, description: str, run: Any) -> Parser:
     if name != "report":
         parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
-
-
-def trainable() -> list[str]:
-    """Names of the defences that can be trained."""
-    return [name for name, kind in Defence.members().items() if kind.trains]
-
-
-def _defence(name: str) -> type[Defence]:
-    kind = Defence.find(name)
-    if not kind.trains:
-        raise InputError(f"{name} is not trained: take one of {', '.join(trainable())}")
-    return kind
 
 
 def _suite_options(parser: Parser) -> None:
@@ -224,9 +200,8 @@ def _suite_options(parser: Parser) -> None:
     )
 
 
-def _order(options: argparse.Namespace) -> AuditConfig:
-    other = options.other_data
-    return AuditConfig(options.suite, None if other is None else parse_source(other))
+def _other(options: argparse.Namespace) -> Source | None:
+    return None if options.other_data is None else parse_source(options.other_data)
 
 
 def _report_options(parser: Parser) -> None:
@@ -234,7 +209,7 @@ def _report_options(parser: Parser) -> None:
 
 
 def _train(options: argparse.Namespace, command: str) -> None:
-    kind = _defence(options.defence or DeepObfuscator.name)
+    kind = type(defence_of(options.defence or DeepObfuscator.name))
     if options.trial is not None:
         if given := trial_given(options, kind):
             raise InputError(
@@ -243,85 +218,86 @@ def _train(options: argparse.Namespace, command: str) -> None:
             )
         trial = Trial.read(options.trial)
     else:
-        trial = trial_of(options, kind(**given_fields(options, kind)))
-    out: Path = options.out or Path("runs") / f"{trial.defence.name}-{trial.key}"
-    device, rank, ranks = join_ranks(options.device)
-    Runner(device, command, rank, ranks).train(trial, out)
-    leave_ranks()
-    if rank == 0:
-        print(f"trained: {out}\nnext: deepobfuscator audit {shlex.quote(str(out))}")
+        defence = kind(**given_fields(options, kind))
+        precision = options.precision or "auto"
+        trial = Trial.make(defence, data_of(options), config_of(options), precision=precision)
+    run = api.train(
+        trial.defence,
+        trial.data,
+        out=options.out,
+        config=trial.setting,
+        precision=trial.precision,
+        device=options.device,
+        command=command,
+    )
+    if run is not None:
+        print(f"trained: {run.folder}\nnext: deepobfuscator audit {shlex.quote(str(run.folder))}")
 
 
 def _audit(options: argparse.Namespace, command: str) -> int:
-    gates = [parse_gate(text) for text in options.fail_if]
-    order = _order(options)
-    shop = Runner(resolve_device(options.device), command)
-    target = options.target
+    gates, target = [parse_gate(text) for text in options.fail_if], options.target
+    made: dict[str, Any] = {}
     if Path(target).is_dir():
         if given := trial_given(options) or ("--out" if options.out else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
-        folder = Path(target)
-        trial = Trial.read(folder / "trial.json") if (folder / "trial.json").is_file() else None
     elif target.endswith(".onnx") or ":" in target:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:
                 raise InputError(f"{target} brings no pictures and no task: give --{name}")
-        trial = trial_of(options, External.of(target))
-        encoder = open_encoder(target, options.size)
-        trial = replace(trial, setting=replace(trial.setting, size=encoder.size))
-        folder = options.out or Path("runs") / f"audit-{trial.key}"
+        known = options.defender_data
+        made = {
+            "data": data_of(options),
+            "config": config_of(options),
+            "precision": options.precision or "auto",
+            "defender_data": None if known is None else parse_source(known),
+            "out": options.out,
+        }
     else:
         raise InputError(
             f"no run folder {target}: name a folder made by train, an .onnx file, or "
             "MODULE:ATTRIBUTE"
         )
-    if trial is not None:
-        audited = (*trial.source.read().attributes, IMAGE, IDENTITY) if gates else ()
-        for gate in gates:
-            gate.check([name for name in audited if name not in trial.task.public])
-        if not trial.defence.trains:
-            shop.train(trial, folder)
-    shop.audit(folder, order=order)
-    page = options.output or folder / "report.html"
-    return _show_audit(folder, page, gates, not options.no_faces)
-
-
-def _show_audit(folder: Path, page: Path, gates: Sequence[Gate], faces: bool) -> int:
-    """Judge the gates, write summary and page, say the verdict; gives the exit code."""
-    outcomes = [gate.judge(read_run(folder).records) for gate in gates]
-    notes = folder / "audit" / "notes.json"
-    told = json.loads(notes.read_text()) | {"gates": [asdict(outcome) for outcome in outcomes]}
-    write_atomic(notes, f"{json.dumps(told, indent=1)}\n".encode())
-    run = read_run(folder)
-    write_summary(run, folder / "audit.json")
-    write_audit_page(run, page, faces)
-    print(summarise(run)["verdict"]["line"])
-    for outcome in outcomes:
-        upper = "not attacked" if outcome.upper is None else f"at most {outcome.upper:.3f}"
-        print(f"{outcome.outcome}: {outcome.rule} ({upper})")
-    print(f"summary: {folder / 'audit.json'}\nreport: {page}")
-    found = [outcome.outcome for outcome in outcomes]
-    return 3 if EXCEEDED in found else 4 if WEAK in found else 0
+    report = api.audit(
+        target,
+        **made,
+        suite=options.suite,
+        other=_other(options),
+        fail_if=gates,
+        page=options.output,
+        faces=not options.no_faces,
+        device=options.device,
+        command=command,
+    )
+    print(report.line)
+    for gate in report.gates:
+        upper = "not attacked" if gate.upper is None else f"at most {gate.upper:.3f}"
+        print(f"{gate.outcome}: {gate.rule} ({upper})")
+    page = options.output or report.folder / "report.html"
+    print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
+    return report.exit_code
 
 
 def _compare(options: argparse.Namespace, command: str) -> None:
-    if options.seeds is not None and options.seeds < 1:
-        raise InputError("--seeds must be at least 1")
-    defences = [_defence(name)() for name in listed_names(options.defences)]
-    trial, order = trial_of(options, DeepObfuscator()), _order(options)
-    out: Path = options.out or Path("runs") / f"compare-{trial.key}"
-    shop = Runner(resolve_device(options.device), command)
-    ahead = ahead_of(options, shop, out)
-    folders = compare(shop, trial, defences, out, options.seeds, order, ahead)
-    _show(folders, out / "report.html", not options.no_faces, command)
+    report = api.compare(
+        listed_defences(options.defences),
+        data_of(options),
+        seeds=options.seeds,
+        suite=options.suite,
+        other=_other(options),
+        config=config_of(options),
+        precision=options.precision or "auto",
+        out=options.out,
+        cluster=cluster_of(options),
+        faces=not options.no_faces,
+        device=options.device,
+        command=command,
+    )
+    say(report.table)
+    print(f"records: {report.folder}\nreport: {report.folder / 'report.html'}")
 
 
 def _report(options: argparse.Namespace, command: str) -> None:
-    _show(options.folders, options.output, not options.no_faces, command)
-
-
-def _show(folders: Sequence[Path], page: Path, faces: bool, command: str) -> None:
-    """Print the table, write the page and say where it is."""
-    say(utility_and_leakage([run for folder in folders for run in find_runs(folder)]))
-    write_page(folders, page, faces, command)
-    print(f"records: {', '.join(str(f) for f in folders)}\nreport: {page}")
+    report = ComparisonReport.of(options.folders, command)
+    say(report.table)
+    report.save(options.output, faces=not options.no_faces)
+    print(f"records: {', '.join(map(str, options.folders))}\nreport: {options.output}")

@@ -1,14 +1,17 @@
-"""Options of the command line: made from the fields of dataclasses, turned into trials."""
+"""Words of the command line: options made from the fields of dataclasses, and back to objects."""
 
 import argparse
 import dataclasses
 import math
 import typing
+from collections import abc
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from deepobfuscator.core.config import field_docs
+from deepobfuscator.core.config import field_docs, imported
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.registry import suggest
+from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source, Task, parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.experiments.presets import PRESETS, preset
@@ -54,16 +57,19 @@ def fields_of(parser: Any, kind: type, only: Sequence[str] | None = None) -> Non
     for f in dataclasses.fields(kind):
         if only is not None and f.name not in only:
             continue
-        option, text = f"--{f.name.replace('_', '-')}", docs[f.name].replace("%", "%%")
+        option, text = f"--{f.name.replace('_', '-')}", docs.get(f.name, "").replace("%", "%%")
         if hints[f.name] is bool:
             parser.add_argument(option, action="store_true", default=None, help=text)
             continue
         default = "x".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
         hint = hints[f.name]
-        named = next(k for k in (int, float, str, tuple) if k in (hint, *typing.get_args(hint)))
+        kinds = (hint, *typing.get_args(hint))
+        named = next((k for k in (int, float, str, tuple) if k in kinds), None)
+        if named is None and not any(typing.get_origin(k) is abc.Callable for k in kinds):
+            continue  # a kind of value that no word can name
         parser.add_argument(
             option,
-            type=_size if f.name == "size" else _number if named is float else named,
+            type=_size if f.name == "size" else _number if named is float else named or imported,
             metavar="HxW" if f.name == "size" else f.name.split("_")[-1].upper(),
             help=text + ("" if default is None else f" (default: {default})"),
         )
@@ -105,27 +111,25 @@ def listed_names(given: Sequence[str] | None, default: tuple[str, ...] = ()) -> 
     return tuple(name for word in given for name in word.split(",") if name)
 
 
-def trial_of(options: argparse.Namespace, defence: Defence, many: bool = False) -> Trial:
-    """The trial that the options describe, by default one of ``many`` where that is said."""
-    chosen, base = preset(options.preset or "small"), Trial()
-    of_setting, of_trial = chosen.setting, chosen.trial
-    if many:
-        names = {f.name for f in dataclasses.fields(TrainConfig)}
-        of_setting = of_setting | {n: v for n, v in chosen.many.items() if n in names}
-        of_trial = of_trial | {n: v for n, v in chosen.many.items() if n not in names}
-    given = {n: v for n in TRIAL_OPTIONS if (v := getattr(options, n)) is not None}
-    known = getattr(options, "defender_data", None)
-    return Trial(
+def data_of(options: argparse.Namespace, many: bool = False) -> Data:
+    """Pictures and task that the options describe; see `config_of` for ``many``."""
+    base, chosen = Trial(), preset(options.preset or "small")
+    cut = chosen.trial | (chosen.many_trial if many else {}) | given_fields(options, Data)
+    return Data(
         source=parse_source(options.data or base.source.name),
         task=Task(
             listed_names(options.public, base.task.public),
             listed_names(options.private, base.task.private),
         ),
-        defence=defence,
-        setting=TrainConfig(**(of_setting | given_fields(options, TrainConfig))),
-        defender_data=None if known is None else parse_source(known),
-        **(of_trial | given),
+        **cut,
     )
+
+
+def config_of(options: argparse.Namespace, many: bool = False) -> TrainConfig:
+    """Lengths and sizes that the options describe, by default those of one trial of ``many``."""
+    chosen = preset(options.preset or "small")
+    base = chosen.setting | (chosen.many_setting if many else {})
+    return TrainConfig(**(base | given_fields(options, TrainConfig)))
 
 
 def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:
@@ -134,3 +138,46 @@ def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:
     given = [n for n in words if getattr(options, n, None) is not None]
     given += [n for kind in (TrainConfig, *kinds) for n in given_fields(options, kind)]
     return f"--{given[0].replace('_', '-')}" if given else None
+
+
+def defence_of(text: str) -> Defence:
+    """``NAME`` or ``NAME:FIELD=VALUE,FIELD=VALUE``.
+
+    Raises:
+        InputError: no such defence or field, or a value of another type.
+    """
+    name, _, rest = text.partition(":")
+    kind = Defence.find(name)
+    if not kind.trains:
+        raise InputError(f"{name} is not trained: take one of {', '.join(trainable())}")
+    parser = Parser(prog=f"{name}:", add_help=False, allow_abbrev=False)
+    fields_of(parser, kind)
+    words = []
+    for pair in filter(None, rest.split(",")):
+        option, equals, value = pair.partition("=")
+        if not (option and equals):
+            raise InputError(f"{text}: write NAME:FIELD=VALUE, as in narrow-code:bits=4")
+        known = [f.name for f in dataclasses.fields(kind) if f.init]  # type: ignore[arg-type]
+        if option not in known:
+            raise InputError(f"{text}: {name} has no field {option!r}: {suggest(option, known)}")
+        words.append(f"--{option.replace('_', '-')}={value}")
+    try:
+        return kind(**given_fields(parser.parse_args(words), kind))
+    except InputError as error:
+        raise InputError(f"{text}: {error}") from None
+
+
+def listed_defences(given: Sequence[str]) -> list[Defence]:
+    """Defences separated by blanks or commas; a comma before ``FIELD=VALUE`` goes on with one."""
+    texts: list[str] = []
+    for name in listed_names(given):
+        if "=" in name and ":" not in name and texts:
+            texts[-1] += f",{name}"
+        else:
+            texts.append(name)
+    return [defence_of(text) for text in texts]
+
+
+def trainable() -> list[str]:
+    """Names of the defences that can be trained."""
+    return [name for name, kind in Defence.members().items() if kind.trains]
