@@ -16,7 +16,14 @@ from deepobfuscator.auditing.gates import Gate
 from deepobfuscator.auditing.run import AuditConfig
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import IDENTITY, IMAGE, write_jsonl
-from deepobfuscator.core.runtime import join_ranks, leave_ranks, locked, prepare, resolve_device
+from deepobfuscator.core.runtime import (
+    alone,
+    join_ranks,
+    leave_ranks,
+    locked,
+    prepare,
+    resolve_device,
+)
 from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
@@ -25,7 +32,7 @@ from deepobfuscator.experiments.launch import Cluster
 from deepobfuscator.experiments.runner import Runner, comparison
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.report.runs import RunResult, read_run
-from deepobfuscator.report.view import AuditReport, ComparisonReport, conclude
+from deepobfuscator.report.view import AuditReport, ComparisonReport, finish
 from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.objectives import TrainConfig
@@ -177,6 +184,7 @@ def audit(
     Raises:
         InputError: something about encoder, data or folder that the user can mend.
     """
+    alone()
     order = ordered(suite, also, other)
     prepare()
     runner = Runner(resolve_device(device), command or typed())
@@ -206,7 +214,7 @@ def audit(
     if not trial.defence.trains:
         runner.train(trial, folder)
     runner.audit(folder, ceiling.folder if ceiling else None, order)
-    return conclude(folder, fail_if, Path(page) if page else folder / "report.html", faces=faces)
+    return finish(folder, fail_if, Path(page) if page else None, faces)
 
 
 def compare(
@@ -245,6 +253,7 @@ def compare(
     """
     from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 
+    alone()
     order = ordered(suite, (), other)
     shared = Trial.make(DeepObfuscator(), data, config, precision=precision)
     folder = Path(out or Path("runs") / f"compare-{shared.key}")
@@ -256,8 +265,8 @@ def compare(
     records = [record for spec in specs for record in runner.do(spec)]
     with locked(folder):
         write_jsonl(folder / "records.jsonl", records)
-    report = ComparisonReport.of([spec.folder for spec in specs], runner.command)
-    report.save(folder / "report.html", faces=faces)
+    report = ComparisonReport.read([spec.folder for spec in specs], runner.command)
+    report.save(folder / "report.html", faces)
     return report
 
 

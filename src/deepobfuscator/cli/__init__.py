@@ -268,7 +268,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         device=options.device,
         command=command,
     )
-    print(report.line)
+    print(report.verdict.line)
     for gate in report.gates:
         upper = "not attacked" if gate.upper is None else f"at most {gate.upper:.3f}"
         print(f"{gate.outcome}: {gate.rule} ({upper})")
@@ -293,11 +293,12 @@ def _compare(options: argparse.Namespace, command: str) -> None:
         command=command,
     )
     say(report.table)
-    print(f"records: {report.folder}\nreport: {report.folder / 'report.html'}")
+    folders = [run.folder for run in report.runs]
+    print(f"records: {', '.join(map(str, folders))}\nreport: {folders[0].parent / 'report.html'}")
 
 
 def _report(options: argparse.Namespace, command: str) -> None:
-    report = ComparisonReport.of(options.folders, command)
+    report = ComparisonReport.read(options.folders, command)
     say(report.table)
-    report.save(options.output, faces=not options.no_faces)
+    report.save(options.output, not options.no_faces)
     print(f"records: {', '.join(map(str, options.folders))}\nreport: {options.output}")

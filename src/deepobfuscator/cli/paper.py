@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from deepobfuscator.cli.options import Parser, listed_names, trial_of, trial_options
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import locked, resolve_device
@@ -17,7 +18,6 @@ from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.experiments.launch import KINDS, Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.options import Parser, listed_names, trial_of, trial_options
 from deepobfuscator.paper.human_study import build
 from deepobfuscator.paper.reproduce import Reproduction, chosen
 from deepobfuscator.paper.schedule import clock, items, listed, speed
