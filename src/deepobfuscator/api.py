@@ -2,14 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from torch import Tensor, nn
+from torch import nn
 
 from deepobfuscator.attacks.base import BRIEF, QUICK, Attack
 from deepobfuscator.auditing.gates import Gate
@@ -31,6 +31,7 @@ from deepobfuscator.defences.external import External
 from deepobfuscator.experiments.launch import Cluster
 from deepobfuscator.experiments.runner import Runner, comparison
 from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.nn.targets import Function
 from deepobfuscator.report.runs import RunResult, read_run
 from deepobfuscator.report.view import AuditReport, ComparisonReport, finish
 from deepobfuscator.training import bundle as bundles
@@ -86,7 +87,7 @@ class Run:
         return f"<code>{escape(repr(self))}</code>"
 
 
-Target: TypeAlias = Run | Path | str | nn.Module | Callable[[Tensor], Any]
+Target: TypeAlias = Run | Path | str | nn.Module | Function
 """What may be audited: a run or its folder, an ``.onnx`` file, a module, any function from pictures
 (n, 3, H, W) in [0, 1] to n rows of features."""
 

@@ -1,6 +1,7 @@
 """The command line: words become objects here, the rest is `deepobfuscator.api`."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -230,7 +231,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
         device=options.device,
         command=command,
     )
-    if run is not None:
+    if os.environ.get("RANK", "0") == "0":
         print(f"trained: {run.folder}\nnext: deepobfuscator audit {shlex.quote(str(run.folder))}")
 
 

@@ -3,13 +3,14 @@
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from deepobfuscator.cli.options import Parser, listed_names, trial_of, trial_options
+from deepobfuscator.cli.options import Parser, config_of, data_of, listed_names, trial_options
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import locked, resolve_device
@@ -114,7 +115,8 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
         raise InputError("--seeds must be at least 1")
     if options.sigma is not None and options.sigma < 0:
         raise InputError("--sigma must not be negative")
-    trial = trial_of(options, Undefended(), many=True)
+    data, config = data_of(options, many=True), config_of(options, many=True)
+    trial = Trial.make(Undefended(), data, config, precision=options.precision or "auto")
     table, first = trial.source.read(), trial.setting.seed
     if options.limit is None and trial.limit is not None:
         trial = replace(trial, limit=at_most(trial.limit, table, trial))
@@ -136,9 +138,9 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
         done = sum(item.state == "done" for item in found)
         print(f"{done} of {len(found)} done; left: about {clock(left)} on this machine")
         return 0
-    ahead = ahead_of(options, shop, book.out)
+    cluster = cluster_of(options)
     with locked(book.out):
-        work.run(ahead)
+        work.run(partial(cluster.run, shop, out=book.out) if cluster else None)
         made, judged = work.write(not options.no_faces, command)
     if judged:
         rows = tuple((c.verdict, c.claim) for c in judged)
@@ -192,5 +194,11 @@ def survey(options: argparse.Namespace, command: str) -> None:
             write_atomic(kept, json.dumps(machines).encode())
             sheet.save(path)
         serve(
-            *(sheet, folder, options.host, options.port, options.token, options.contact, machines)
+            sheet,
+            folder,
+            host=options.host,
+            port=options.port,
+            token=options.token,
+            contact=options.contact,
+            machines=machines,
         )

@@ -70,7 +70,7 @@ class Runner:
     """Number of this process among those that train together."""
     ranks: int = 1
     """How many train together."""
-    _data: tuple[Any, Parts] | None = field(default=None, init=False)
+    _data: tuple[tuple[object, ...], Parts] | None = field(default=None, init=False)
 
     def on(self, trial: Trial, folder: Path) -> Context:
         """A run of ``trial`` in ``folder``."""

@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from copy import deepcopy
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +50,7 @@ class ExternalEncoder(Encoder):
         self.target, self.size = called(target), size
 
     @abstractmethod
-    def ask(self, pictures: Tensor) -> Any:
+    def ask(self, pictures: Tensor) -> object:
         """Whatever the encoder itself gives for pictures (n, 3, H, W)."""
 
     def answer(self, pictures: Tensor) -> Tensor:
@@ -128,7 +127,7 @@ class TorchEncoder(ExternalEncoder):
         self.measure()
         self.differentiable = differentiable(self, size)
 
-    def ask(self, pictures: Tensor) -> Any:
+    def ask(self, pictures: Tensor) -> object:
         """The module's output."""
         # A copy, since it may change its input in place; contiguous, since it may use `view`.
         copy = pictures.float().clone(memory_format=torch.contiguous_format)
@@ -145,7 +144,7 @@ class FunctionEncoder(ExternalEncoder):
         self.measure()
         self.differentiable = differentiable(self, size)
 
-    def ask(self, pictures: Tensor) -> Any:
+    def ask(self, pictures: Tensor) -> object:
         """What the function gives."""
         with torch.autocast(pictures.device.type, enabled=False):
             answer = self.function(pictures.float().clone())

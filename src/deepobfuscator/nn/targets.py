@@ -20,7 +20,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import sha256
 from deepobfuscator.core.registry import suggest
 
-Function: TypeAlias = Callable[[Tensor], Any]
+Function: TypeAlias = Callable[[Tensor], object]
 """Pictures (n, 3, H, W) in [0, 1] to n rows of features: a tensor or an array."""
 
 GIVEN: dict[str, nn.Module | Function] = {}
