@@ -1,20 +1,18 @@
 """The command line: train, audit, compare, report; `studies` has reproduce and survey."""
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import deepobfuscator
 from deepobfuscator.attacks.base import QUICK, SUITES
-from deepobfuscator.auditing.gates import EXCEEDED, WEAK, Gate, parse_gate
+from deepobfuscator.auditing.gates import Gate, parse_gate
 from deepobfuscator.auditing.run import AuditConfig
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import IDENTITY, IMAGE
 from deepobfuscator.core.runtime import (
     RankLostError,
@@ -41,11 +39,7 @@ from deepobfuscator.options import (
     trial_of,
     trial_options,
 )
-from deepobfuscator.report.audit_page import write_audit_page
-from deepobfuscator.report.page import write_page
-from deepobfuscator.report.runs import find_runs, read_run
-from deepobfuscator.report.summary import summarise, write_summary
-from deepobfuscator.report.tables import utility_and_leakage
+from deepobfuscator.report.view import ComparisonReport, finish
 from deepobfuscator.studies import (
     ahead_of,
     cluster_options,
@@ -288,20 +282,13 @@ def _audit(options: argparse.Namespace, command: str) -> int:
 
 def _show_audit(folder: Path, page: Path, gates: Sequence[Gate], faces: bool) -> int:
     """Judge the gates, write summary and page, say the verdict; gives the exit code."""
-    outcomes = [gate.judge(read_run(folder).records) for gate in gates]
-    notes = folder / "audit" / "notes.json"
-    told = json.loads(notes.read_text()) | {"gates": [asdict(outcome) for outcome in outcomes]}
-    write_atomic(notes, f"{json.dumps(told, indent=1)}\n".encode())
-    run = read_run(folder)
-    write_summary(run, folder / "audit.json")
-    write_audit_page(run, page, faces)
-    print(summarise(run)["verdict"]["line"])
-    for outcome in outcomes:
-        upper = "not attacked" if outcome.upper is None else f"at most {outcome.upper:.3f}"
-        print(f"{outcome.outcome}: {outcome.rule} ({upper})")
+    report = finish(folder, gates, page, faces)
+    print(report.verdict.line)
+    for gate in report.gates:
+        upper = "not attacked" if gate.upper is None else f"at most {gate.upper:.3f}"
+        print(f"{gate.outcome}: {gate.rule} ({upper})")
     print(f"summary: {folder / 'audit.json'}\nreport: {page}")
-    found = [outcome.outcome for outcome in outcomes]
-    return 3 if EXCEEDED in found else 4 if WEAK in found else 0
+    return report.exit_code
 
 
 def _compare(options: argparse.Namespace, command: str) -> None:
@@ -322,6 +309,7 @@ def _report(options: argparse.Namespace, command: str) -> None:
 
 def _show(folders: Sequence[Path], page: Path, faces: bool, command: str) -> None:
     """Print the table, write the page and say where it is."""
-    say(utility_and_leakage([run for folder in folders for run in find_runs(folder)]))
-    write_page(folders, page, faces, command)
+    report = ComparisonReport.read(folders, command)
+    say(report.table)
+    report.save(page, faces)
     print(f"records: {', '.join(str(f) for f in folders)}\nreport: {page}")
