@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.dataset import Data
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.data.celeba import Celeba
+from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import TRAIN, Task, parse_source, split
 from harness import Options

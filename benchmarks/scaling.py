@@ -17,8 +17,8 @@ from time import perf_counter
 import numpy as np
 
 import pictures
-from deepobfuscator.data.dataset import Data
 from deepobfuscator.data import batches, cache
+from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import split
 from deepobfuscator.defences.base import SERVICE

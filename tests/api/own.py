@@ -90,6 +90,4 @@ class OwnClassifier(nn.Sequential):
     """A user's classifier: (features' shape, labels) to logits."""
 
     def __init__(self, features: tuple[int, ...], labels: int) -> None:
-        super().__init__(
-            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * features[0], labels)
-        )
+        super().__init__(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * features[0], labels))

@@ -69,7 +69,9 @@ def test_the_command_line_does_the_same(run: do.Run, tmp_path: Path) -> None:
     for name in ("O.safetensors", "C.safetensors"):
         one, other = (folder / "bundle" / name for folder in (run.folder, tmp_path / "cli"))
         assert one.read_bytes() == other.read_bytes()
-    one, other = (json.loads((f / "trial.json").read_text()) for f in (run.folder, tmp_path / "cli"))
+    one, other = (
+        json.loads((f / "trial.json").read_text()) for f in (run.folder, tmp_path / "cli")
+    )
     assert one == other
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-TIMM = '''
+TIMM = """
 from torch import nn
 
 
 def create_model(name, pretrained, num_classes, global_pool, in_chans):
     assert not pretrained and num_classes == 0 and global_pool == "" and in_chans == 3
     return nn.Sequential(nn.Conv2d(3, 8, 3, stride=8, padding=1), nn.ReLU())
-'''
+"""
 """Stands in for timm, which cannot be installed beside every build of torch."""
 
 

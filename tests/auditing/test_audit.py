@@ -12,7 +12,7 @@ from torch import Tensor
 from deepobfuscator.auditing.baselines import codes, from_labels, label_table, majority, mean_face
 from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.auditing.judge import Judge
-from deepobfuscator.auditing.leakage import LEAK, NO_LEAK, TOO_WEAK, evidence
+from deepobfuscator.auditing.leakage import Status, evidence
 from deepobfuscator.auditing.scoring import Scorer
 from deepobfuscator.auditing.threat_models import BUDGETS, with_others
 from deepobfuscator.core.records import Record, ThreatKind, headline, select
@@ -137,7 +137,7 @@ def test_a_planted_leak_is_found(
     found = headline(records, "P", "balanced_accuracy")
     assert found.value > 0.97
     assert found.low < found.high <= 1
-    assert evidence(records, "P").status == LEAK
+    assert evidence(records, "P").status == Status.LEAK
 
 
 @pytest.mark.parametrize(("accuracy", "bits"), [(0.75, 1), (0.95, 1), (0.8, 3)])
@@ -152,7 +152,7 @@ def test_a_channel_of_known_accuracy_is_measured(
     assert found.low <= truth <= found.high
     highest = select(records, attack="maximum", metric="balanced_accuracy")[0]
     assert highest.high >= truth
-    assert evidence(records, "P").status == LEAK
+    assert evidence(records, "P").status == Status.LEAK
 
 
 def test_an_attribute_that_was_removed_is_not_found(
@@ -167,7 +167,7 @@ def test_an_attribute_that_was_removed_is_not_found(
     over = select(records, attack=found.attack, metric="excess", given="")[0]
     assert over.low <= 0 <= over.high
     assert over.high < 0.05
-    assert evidence(records, "P").status == NO_LEAK
+    assert evidence(records, "P").status == Status.NO_LEAK
     for control in select(
         records, given="shuffled pairs", metric="balanced_accuracy", split="test"
     ):
@@ -177,7 +177,7 @@ def test_an_attribute_that_was_removed_is_not_found(
 def test_without_a_positive_control_nothing_is_safe(data: Parts, tmp_path: Path) -> None:
     """The same encoder as its own ceiling: nobody has shown that these attackers can read P."""
     records = audited(Planted("public"), data, tmp_path)
-    assert evidence(records, "P").status == TOO_WEAK
+    assert evidence(records, "P").status == Status.TOO_WEAK
 
 
 def test_true_labels_show_a_leak_that_the_floor_hides(data: Parts, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_true_labels_show_a_leak_that_the_floor_hides(data: Parts, tmp_path: Pat
     over = select(records, attack=beside.attack, metric="excess", given="public labels")[0]
     assert beside.value > 0.95
     assert over.low > 0.3
-    assert evidence(records, "P").status == LEAK
+    assert evidence(records, "P").status == Status.LEAK
 
 
 def test_a_noisy_encoder_is_met_by_averaged_queries(data: Parts, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from deepobfuscator.report.figures import LEFT, RIGHT, WIDTH, curves, panel, phases
+
 from deepobfuscator.report.formatting import Subject, read
 from deepobfuscator.report.runs import compare, find_runs
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deepobfuscator.report.page import page, write_page
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.report.page import page, write_page
 from deepobfuscator.report.runs import compare, find_runs
 
 

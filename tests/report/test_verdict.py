@@ -2,10 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deepobfuscator.report.verdict import Verdict, judge
 
 from deepobfuscator.auditing.leakage import LEAK, NO_LEAK, TOO_WEAK
 from deepobfuscator.report.runs import compare, find_runs
-from deepobfuscator.report.verdict import Verdict, judge
 
 
 def verdict(folder: Path) -> Verdict:

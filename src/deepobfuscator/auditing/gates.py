@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from deepobfuscator.auditing.leakage import LEAK, NO_LEAK, best, evidence, one
+from deepobfuscator.auditing.leakage import Status, best, evidence, one
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import (
     EXCESS,
@@ -73,18 +73,16 @@ class Gate:
         upper = self._upper(records)
         if upper is not None and upper > self.limit:
             return Outcome(self.rule, upper, EXCEEDED)
-        able = upper is not None and evidence(records, self.subject).status in (LEAK, NO_LEAK)
-        return Outcome(self.rule, upper, PASSED if able else WEAK)
+        able = evidence(records, self.subject).status in (Status.LEAK, Status.NO_LEAK)
+        return Outcome(self.rule, upper, PASSED if able and upper is not None else WEAK)
 
     def _upper(self, records: Sequence[Record]) -> float | None:
-        maximum = one(records, attack=MAXIMUM, subject=self.subject, metric=self.metric)
-        reached = [maximum] if maximum else fresh(records, self.subject, self.metric)
-        reached = [*reached, *fresh(records, self.subject, self.metric, ThreatKind.AVERAGED)]
-        if self.metric == EXCESS and self.subject not in METRICS:
-            reached = [
-                *reached,
-                *filter(None, [best(records, self.subject, EXCESS, ThreatKind.LABELS)]),
-            ]
+        subject, metric = self.subject, self.metric
+        maximum = one(records, attack=MAXIMUM, subject=subject, metric=metric)
+        reached = [maximum] if maximum else fresh(records, subject, metric)
+        reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
+        if metric == EXCESS and (given := best(records, subject, EXCESS, ThreatKind.LABELS)):
+            reached.append(given)
         return max((r.high for r in reached), default=None)
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from deepobfuscator.core.errors import InputError
 from deepobfuscator.report.audit_figures import NAMES, attackers, budget, undeclared
 from deepobfuscator.report.audit_page import audit_page, write_audit_page
 from deepobfuscator.report.figures import RIGHT, WIDTH
-from deepobfuscator.report.runs import read_run
 from deepobfuscator.report.summary import summarise
+
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.report.runs import read_run
 
 KINDS = ("leaky", "tight", "brought", "noisy")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deepobfuscator.report.summary import summarise, write_summary
 
 from deepobfuscator.core.records import CEILING, EXCESS
 from deepobfuscator.report.runs import RunResult, read_run
-from deepobfuscator.report.summary import summarise, write_summary
 
 GOLDEN = Path(__file__).parent / "golden.json"
 KINDS = ("leaky", "tight", "brought", "noisy")

@@ -21,8 +21,7 @@ from deepobfuscator.paper.render.exhibit_table import (
     metric_name,
     subject_name,
 )
-from deepobfuscator.report.figures import MOST_POINTS, scale, tick_label
-from deepobfuscator.report.svg import Sheet
+from deepobfuscator.report.svg import MOST_POINTS, Sheet, scale, tick_label
 
 WIDTH, NAMES, RIGHT = 360.0, 156.0, 346.0
 """Width of a dot plot; where its axis begins, right of a column of names, and ends."""

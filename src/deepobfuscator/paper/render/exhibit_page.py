@@ -7,8 +7,8 @@ from deepobfuscator.paper.render.exhibit import Claim, Exhibit
 from deepobfuscator.paper.render.exhibit_figures import curve_plots, dot_plots
 from deepobfuscator.paper.render.exhibit_table import FRESH, grids, markdown, plain
 from deepobfuscator.paper.render.plate import legend
-from deepobfuscator.report.figures import picture
 from deepobfuscator.report.formatting import listed
+from deepobfuscator.report.svg import picture
 from deepobfuscator.report.tables import Table, as_markdown
 from deepobfuscator.report.template import render
 

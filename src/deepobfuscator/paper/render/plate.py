@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from deepobfuscator.paper.render.exhibit import Column, Exhibit
 from deepobfuscator.paper.render.exhibit_figures import LINE, Drawing, Plate, curve_plots, dot_plots
-from deepobfuscator.report.figures import picture
+from deepobfuscator.report.svg import picture
 
 MILLIMETRES = 180 / 760
 """Of one unit: two dot plots abreast are as wide as the two columns of a paper."""
