@@ -40,8 +40,8 @@ from .nn.vgg import Encoder as Encoder
 from .report.runs import RunResult as RunResult
 from .report.view import AuditReport as AuditReport
 from .report.view import ComparisonReport as ComparisonReport
-from .report.view import Figure as Figure
-from .report.view import SubjectReport as SubjectReport
+from .report.subjects import Figure as Figure
+from .report.subjects import SubjectReport as SubjectReport
 from .training.bundle import Bundle as Bundle
 from .training.objectives import Phase as Phase
 from .training.objectives import Players as Players

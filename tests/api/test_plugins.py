@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ SMOKE = do.PRESETS["smoke"].config
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+def environment(tmp_path: Path) -> dict[str, str]:
     """A process in which another package brings what ``own.py`` defines."""
     site = tmp_path / "site"
     meta = site / "somebody-1.dist-info"
@@ -26,7 +25,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     (site / "somebody.py").write_text((HERE / "own.py").read_text())
     (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1\n")
     (meta / "entry_points.txt").write_text("[deepobfuscator.plugins]\nsomebody = somebody\n")
-    yield {
+    return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }

@@ -20,7 +20,7 @@ def create_model(name, pretrained, num_classes, global_pool, in_chans):
 
 
 def printed(pieces: list[str], folder: Path) -> str:
-    """What pieces of code print that are run as one module, in a process and folder of their own."""
+    """What pieces of code print, run as one module in a process and a folder of their own."""
     (folder / "timm.py").write_text(TIMM)
     (folder / "pieces.py").write_text("\n\n".join(pieces))
     found = subprocess.run(
