@@ -38,10 +38,10 @@ from .experiments.runner import RunSpec as RunSpec
 from .experiments.trial import Trial as Trial
 from .nn.vgg import Encoder as Encoder
 from .report.runs import RunResult as RunResult
-from .report.view import AuditReport as AuditReport
-from .report.view import ComparisonReport as ComparisonReport
 from .report.subjects import Figure as Figure
 from .report.subjects import SubjectReport as SubjectReport
+from .report.view import AuditReport as AuditReport
+from .report.view import ComparisonReport as ComparisonReport
 from .training.bundle import Bundle as Bundle
 from .training.objectives import Phase as Phase
 from .training.objectives import Players as Players

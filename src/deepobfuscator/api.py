@@ -198,7 +198,7 @@ def audit(
     else:
         if data is None:
             raise InputError("an encoder made elsewhere brings no pictures and no task: give data")
-        encoder = External.of(str(target) if isinstance(target, Path) else target)
+        encoder = External.of(str(target) if isinstance(target, Path) else target, data.size)
         size = encoder.open(data.size).size
         trial = Trial.make(
             encoder,

@@ -21,7 +21,7 @@ SHORT = replace(SMOKE, infer_epochs=1, reconstruct_epochs=1)
 
 @pytest.fixture(scope="module")
 def data() -> do.Data:
-    return do.Data.synthetic(500, limit=400)
+    return do.Data.synthetic(600, limit=400)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_run_is_found_again(run: do.Run, data: do.Data) -> None:
 
 
 def test_the_command_line_does_the_same(run: do.Run, tmp_path: Path) -> None:
-    words = "train --data synthetic:500 --preset smoke --limit 400 --defence undefended --out"
+    words = "train --data synthetic:600 --preset smoke --limit 400 --defence undefended --out"
     assert main([*words.split(), str(tmp_path / "cli")]) == 0
     for name in ("O.safetensors", "C.safetensors"):
         one, other = (folder / "bundle" / name for folder in (run.folder, tmp_path / "cli"))

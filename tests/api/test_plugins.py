@@ -47,7 +47,7 @@ def test_a_plug_in_is_named_on_the_command_line(
     assert "--side SIDE" in shown.stdout
     assert "Side of a square in px" in shown.stdout
     run = tmp_path / "run"
-    words = f"train --data synthetic:500 --preset smoke --defence pooled --side 8 --out {run}"
+    words = f"train --data synthetic:600 --preset smoke --defence pooled --side 8 --out {run}"
     trained = command(words, environment)
     assert trained.returncode == 0, trained.stderr
     assert json.loads((run / "trial.json").read_text())["defence"] == {"name": "pooled", "side": 8}
@@ -71,7 +71,7 @@ def test_a_killed_plug_in_goes_on(
     environment: dict[str, str], tmp_path: Path, seconds: float
 ) -> None:
     one = environment | {"OMP_NUM_THREADS": "1"}
-    words = "train --data synthetic:500 --preset smoke --epochs 4 --defence pooled --out"
+    words = "train --data synthetic:600 --preset smoke --epochs 4 --defence pooled --out"
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert command(f"{words} {whole}", one).returncode == 0
     process = subprocess.Popen(
@@ -93,7 +93,7 @@ def test_in_python(tmp_path: Path) -> None:
         import own
     finally:
         sys.path.remove(str(HERE))
-    data = do.Data.synthetic(500, limit=400)
+    data = do.Data.synthetic(600, limit=400)
     run = do.train(own.Pooled(side=8), data, config=SMOKE, out=tmp_path / "run")
     report = do.audit(run, suite=do.BRIEF, also=[own.Centroid])
     assert "centroid" in {attacker.name for attacker in report["Male"].attackers}
@@ -116,7 +116,7 @@ def test_in_python(tmp_path: Path) -> None:
 
 
 def test_networks_must_be_found_again(tmp_path: Path) -> None:
-    data = do.Data.synthetic(500, limit=400)
+    data = do.Data.synthetic(600, limit=400)
     with pytest.raises(do.InputError, match="cannot be found by its name"):
         do.train(
             do.Undefended(encoder=lambda size, channels: None),  # type: ignore[arg-type, return-value]

@@ -32,13 +32,13 @@ class External(Defence):
     """Its `fingerprint`."""
 
     @classmethod
-    def of(cls, target: str | nn.Module | Function) -> Self:
-        """The encoder ``target``, as it is now.
+    def of(cls, target: str | nn.Module | Function, size: tuple[int, int] | None = None) -> Self:
+        """The encoder ``target`` for pictures of ``size`` (None: its own), as it is now.
 
         Raises:
             InputError: it cannot be found or imported.
         """
-        digest = fingerprint(target)
+        digest = fingerprint(target, size)
         if not isinstance(target, str):
             GIVEN[digest] = target
         return cls(called(target), digest)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import Context, free_memory
 from deepobfuscator.nn.targets import (
+    SIZE,
     Function,
     called,
     declared_size,
@@ -21,8 +22,6 @@ from deepobfuscator.nn.targets import (
 )
 from deepobfuscator.nn.vgg import FRONT, Encoder, differentiable, scaled
 
-SIZE = (64, 64)
-"""Height and width in px that a torch module is given where nobody names a size."""
 LOOKED_AT = 64
 """Pictures that `examine` asks an encoder about."""
 ALONE = 8

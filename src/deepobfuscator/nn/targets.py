@@ -23,6 +23,9 @@ from deepobfuscator.core.registry import suggest
 Function: TypeAlias = Callable[[Tensor], object]
 """Pictures (n, 3, H, W) in [0, 1] to n rows of features: a tensor or an array."""
 
+SIZE = (64, 64)
+"""Height and width in px that an encoder is given where nobody names a size."""
+
 GIVEN: dict[str, nn.Module | Function] = {}
 """Encoders that were handed over as objects, by their `fingerprint`."""
 
@@ -30,12 +33,12 @@ ASKED = 4
 """Pictures of noise that a function without readable source is known by."""
 
 
-def fingerprint(target: str | nn.Module | Function) -> str:
+def fingerprint(target: str | nn.Module | Function, size: tuple[int, int] | None = None) -> str:
     """Hexadecimal SHA-256 of an encoder.
 
     Of an ONNX file with the files that hold its weights, if any; of a torch module's name, layers,
     state, and the file that defines its class, though not of what that file imports; of a
-    function's name and source, and of its answers to noise.
+    function's name and source, and of its answers to noise of ``size`` (default: 64x64).
 
     Raises:
         InputError: ``target`` cannot be found or imported.
@@ -43,7 +46,7 @@ def fingerprint(target: str | nn.Module | Function) -> str:
     if isinstance(target, nn.Module):
         return _module_digest(target, type(target).__qualname__)
     if not isinstance(target, str):
-        return _function_digest(target)
+        return _function_digest(target, size or SIZE)
     if target.endswith(".onnx"):
         path = _file(target)
         model = path.read_bytes()
@@ -55,15 +58,15 @@ def fingerprint(target: str | nn.Module | Function) -> str:
     return _module_digest(torch_module(target), target.rpartition(":")[2])
 
 
-def _function_digest(function: Function) -> str:
+def _function_digest(function: Function, size: tuple[int, int]) -> str:
     digest = hashlib.sha256(called(function).encode())
     with contextlib.suppress(OSError, TypeError):
         digest.update(inspect.getsource(function).encode())
     draw = torch.Generator().manual_seed(0)
-    # Its answers tell weights apart that are not in its source, unless it refuses this size.
+    # Its answers tell weights apart that are not in its source, unless it fails.
     with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        answer = function(torch.rand((ASKED, 3, 64, 64), generator=draw))
+        answer = function(torch.rand((ASKED, 3, *size), generator=draw))
         digest.update(np.ascontiguousarray(torch.as_tensor(answer).float().numpy()).tobytes())
     return digest.hexdigest()
 

@@ -46,8 +46,11 @@ def play_stage(
     for turn in range(current.repeat):
         r = Round(players, batch, current.movers, context)
         for step in current.updates:
-            parameters = [p for name in step.movers for p in players[name].parameters()]
-            gradients = context.average(torch.autograd.grad(step.loss(r), parameters))
+            weights = [p for name in step.movers for p in players[name].parameters()]
+            # A user's network may have weights that are frozen, or that nothing uses.
+            parameters = [p for p in weights if p.requires_grad]
+            slopes = torch.autograd.grad(step.loss(r), parameters, materialize_grads=True)
+            gradients = context.average(slopes)
             for p, g in zip(parameters, gradients, strict=True):
                 # Fused Adam walks memory: another layout would be taken for other weights.
                 p.grad = g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
