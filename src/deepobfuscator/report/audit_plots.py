@@ -45,7 +45,7 @@ def brief(subjects: Sequence[SubjectReport]) -> Markup:
         sheet.row_name(0, y + 4, called(subject), LONGEST_NAME, "name")
         sheet.rect(NAMES, y - 5, BRIEF_RIGHT, y + 5, "track")
         sheet.line(at(result.low), y, at(result.high), y, f"interval {kind}")
-        sheet.dot(at(result.value), y, 5.5, f"dot {kind}", figure_text(metric, result))
+        sheet.dot(at(result.value), y, 5.5, f"dot {kind}", figure_text(result))
         begins = f"floor {number(metric, subject.floor)}" if subject.floors else "0"
         ends = f"ceiling {number(metric, ceiling)}" if subject.ceiling else "1"
         sheet.text(NAMES, y + 17, begins, "tick")
@@ -82,7 +82,7 @@ def attackers(subject: SubjectReport) -> Markup:
         colour, thin, radius = ("hue0", "", 5.5) if first else ("plain", "thin ", 3.5)
         sheet.row_name(0, y + 4, attacker.name, LONGEST_NAME, "headline" if first else "")
         sheet.line(at(figure.low), y, at(figure.high), y, f"interval {thin}{colour}")
-        tip = f"{attacker.name}: {figure_text(metric, figure)}, {figure.n:,} pictures"
+        tip = f"{attacker.name}: {figure_text(figure)}, {figure.n:,} pictures"
         sheet.dot(at(figure.value), y, radius, f"dot {colour}", tip)
         y += LANE
     if maximum:
@@ -101,8 +101,8 @@ def budget(subject: SubjectReport) -> Markup:
     """The headline figure against labelled inputs (logarithmic), with floor and ceiling."""
     metric, points, floor = subject.metric, subject.budget, subject.floor
     left, top, bottom = LEFT + 28, 16.0, 150.0
-    shown = [p.figure.low for p in points] + ([] if floor is None else [floor])
-    first, last = (math.log(points[i].pictures) for i in (0, -1))
+    shown = [r.low for _, r in points] + ([] if floor is None else [floor])
+    first, last = (math.log(points[i][0]) for i in (0, -1))
     x, y = Axis(first, last, left + 14, RIGHT - 20), Axis.of(metric, shown, bottom, top)
     title = f"{called(subject)}: {METRICS[metric]} by labelled pictures"
     sheet = Sheet(WIDTH, bottom + 36, title)
@@ -116,15 +116,13 @@ def budget(subject: SubjectReport) -> Markup:
         sheet.line(left, y(ceiling.value), RIGHT, y(ceiling.value), "ceiling")
         words = f"ceiling {number(metric, ceiling.value)}"
         sheet.text(left + 3, y(ceiling.value) - 4, words, "reference")
-    places = [x(math.log(p.pictures)) for p in points]
-    sheet.curve(
-        [(at, y(p.figure.value)) for at, p in zip(places, points, strict=True)], "loss hue0"
-    )
-    for at, p in zip(places, points, strict=True):
-        sheet.line(at, y(p.figure.low), at, y(p.figure.high), "interval hue0")
-        tip = f"{p.pictures:,} pictures: {figure_text(metric, p.figure)} by {p.attack}"
-        sheet.dot(at, y(p.figure.value), 4.5, "dot hue0", tip)
-        sheet.text(at, bottom + 15, f"{p.pictures:,}", "tick", "middle")
+    places = [(x(math.log(count)), count, r) for count, r in points]
+    sheet.curve([(at, y(r.value)) for at, _, r in places], "loss hue0")
+    for at, count, r in places:
+        sheet.line(at, y(r.low), at, y(r.high), "interval hue0")
+        tip = f"{count:,} pictures: {figure_text(r)} by {r.attack}"
+        sheet.dot(at, y(r.value), 4.5, "dot hue0", tip)
+        sheet.text(at, bottom + 15, f"{count:,}", "tick", "middle")
     sheet.text((left + RIGHT) / 2, bottom + 31, "labelled pictures", "tick", "middle")
     return sheet.markup()
 
@@ -151,7 +149,7 @@ def undeclared(ranked: Sequence[Undeclared]) -> Markup:
         start, end = sorted((at(0), at(u.excess.value)))
         sheet.rect(start, y - 5, end, y + 5, f"bar {colour}")
         sheet.line(at(u.excess.low), y, at(u.excess.high), y, f"whisker {colour}")
-        tip = f"{u.name}: {excess_text('balanced_accuracy', u.excess)}, Holm p {u.p_holm:.2g}"
+        tip = f"{u.name}: {excess_text(u.excess)}, Holm p {u.p_holm:.2g}"
         sheet.dot(at(u.excess.value), y, 2.5, f"dot {colour}", tip)
     return sheet.markup()
 

@@ -1,7 +1,8 @@
 """How figures are written: numbers, intervals, differences, names of metrics, lists of names."""
 
 from collections.abc import Sequence
-from typing import Protocol
+
+from deepobfuscator.core.records import Record, headline_metric
 
 METRICS = {
     "accuracy": "accuracy",
@@ -26,31 +27,14 @@ DASH = "–"
 """What stands where there is no figure."""
 
 
-class Measured(Protocol):
-    """A figure with its 95 % interval: a record, or a figure of the summary."""
-
-    @property
-    def value(self) -> float:
-        """The figure."""
-
-    @property
-    def low(self) -> float:
-        """Lower end."""
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
-
-
 def capital(metric: str) -> str:
     """A metric's name at the head of a column."""
-    name = METRICS[metric]
-    return name[0].upper() + name[1:]
+    return METRICS[metric][0].upper() + METRICS[metric][1:]
 
 
-def value_of(figure: Measured | None) -> float | None:
+def value_of(record: Record | None) -> float | None:
     """The value of a figure, where there is one."""
-    return None if figure is None else figure.value
+    return None if record is None else record.value
 
 
 def mean(values: Sequence[float | None]) -> float | None:
@@ -82,20 +66,18 @@ def span(metric: str, low: float, high: float) -> str:
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
-    """A figure and its interval: 59.2 (56.8–61.6)."""
+    """A figure and its interval as a table holds them: 59.2 (56.8–61.6)."""
     return f"{number(metric, value)} ({span(metric, low, high)})"
 
 
-def cell(metric: str, figure: Measured | None) -> str:
-    """A figure and its interval as a table holds them: 59.2 (56.8–61.6); a dash for None."""
-    if figure is None:
-        return DASH
-    return interval(metric, figure.value, figure.low, figure.high)
+def cell(r: Record | None) -> str:
+    """`interval` of a record; a dash for None."""
+    return DASH if r is None else interval(r.metric, r.value, r.low, r.high)
 
 
-def figure_text(metric: str, figure: Measured) -> str:
+def figure_text(r: Record) -> str:
     """A figure and its interval as a sentence holds them: 79.3 % (78.2–80.4)."""
-    return f"{with_unit(metric, figure.value)} ({span(metric, figure.low, figure.high)})"
+    return f"{with_unit(r.metric, r.value)} ({span(r.metric, r.low, r.high)})"
 
 
 def signed(metric: str, value: float) -> str:
@@ -108,14 +90,16 @@ def points(metric: str, value: float) -> str:
     return signed(metric, value) + " points" * (metric in PERCENT)
 
 
-def signed_span(metric: str, difference: Measured) -> str:
+def signed_span(excess: Record) -> str:
     """The ends of a difference's interval: +22.1 to +26.3."""
-    return f"{signed(metric, difference.low)} to {signed(metric, difference.high)}"
+    metric = headline_metric(excess.subject)
+    return f"{signed(metric, excess.low)} to {signed(metric, excess.high)}"
 
 
-def excess_text(metric: str, excess: Measured) -> str:
+def excess_text(excess: Record) -> str:
     """A difference with its unit and interval: +24.2 points (+22.1 to +26.3)."""
-    return f"{points(metric, excess.value)} ({signed_span(metric, excess)})"
+    shown = points(headline_metric(excess.subject), excess.value)
+    return f"{shown} ({signed_span(excess)})"
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:

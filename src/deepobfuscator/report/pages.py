@@ -9,30 +9,17 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from deepobfuscator.auditing.gates import EXCEEDED, PASSED, Outcome
+from deepobfuscator.auditing.gates import EXCEEDED, PASSED
 from deepobfuscator.auditing.leakage import Status
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import LABEL_ONLY
-from deepobfuscator.report import audit_plots, plots, tables
+from deepobfuscator.report import audit_plots, formatting, plots, tables
 from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison
-from deepobfuscator.report.formatting import (
-    DASH,
-    METRICS,
-    PERCENT,
-    figure_text,
-    listed,
-    number,
-    points,
-    signed_span,
-    value_of,
-    with_unit,
-)
-from deepobfuscator.report.notes import Curve
-from deepobfuscator.report.runs import RunResult
-from deepobfuscator.report.subjects import Role, Subject, SubjectReport
+from deepobfuscator.report.formatting import METRICS, listed, number, value_of
+from deepobfuscator.report.subjects import Role, Subject
 from deepobfuscator.report.svg import picture
 from deepobfuscator.report.template import render
-from deepobfuscator.report.wording import called, judge_comparison
+from deepobfuscator.report.wording import called, finding_of, lede_of, title_of
 
 if TYPE_CHECKING:
     from deepobfuscator.report.view import AuditReport, ComparisonReport
@@ -111,7 +98,9 @@ def _section(comparison: Comparison, colours: dict[str, str], faces: bool) -> di
     attributes = tables.comparison_attacks(comparison, (Role.PUBLIC, Role.PRIVATE))
     return {
         "comparison": comparison,
-        "verdict": judge_comparison(comparison),
+        "title": title_of(comparison),
+        "lede": lede_of(comparison),
+        "findings": [finding_of(comparison, c) for c in comparison.configurations],
         "panels": [_panel(comparison, s, colours) for s in comparison.subjects],
         "faces": columns,
         "faces_left_out": left_out,
@@ -160,7 +149,7 @@ def _faces(comparison: Comparison) -> tuple[tuple[Faces, ...], tuple[str, ...]]:
         if raw is None:
             raw = held["raw"]
             columns.append(Faces.of("raw", "what the device sees", raw))
-            limit = value_of(reading.reference(LABEL_ONLY)) if reading else None
+            limit = value_of(reading.floors.get(LABEL_ONLY)) if reading else None
             note = f"floor · MS-SSIM {number(metric, limit)}"
             floor.append(Faces.of("labels alone", note, held["label_only"]))
         note = str(held["attack"])
@@ -217,83 +206,26 @@ def _versions(comparisons: Sequence[Comparison]) -> list[str]:
 
 def audit_page(report: "AuditReport", faces: bool = True) -> str:
     """The page of one audit; see `AuditReport.save`."""
-    run, notes, attacked = report.run, report.run.notes, report.attacked
+    run, attacked = report.run, report.attacked
     worst = run.worst_faces if faces else None
     every = [tables.audit_attacks(attacked, r) for r in (Role.PRIVATE, Role.IMAGE, Role.IDENTITY)]
     return render(
         "audit.html",
         report=report,
-        notes=notes,
-        versions=run.card["versions"],
-        subjects=[_subject(s) for s in attacked],
+        run=run,
+        notes=run.notes,
+        looks=GATE_LOOKS,
+        weak=Status.TOO_WEAK,
+        write=formatting,
+        called=called,
+        plots=audit_plots,
+        tables=tables,
         worst=_worst(worst) if worst else (),
         worst_scores=[number("ms_ssim", v) for v in worst["worst_ms_ssim"]] if worst else (),
         worst_attack=str(worst["attack"]) if worst else "",
-        service=tables.service(report.subjects),
-        budgets=[
-            Panel(called(s), f"{METRICS[s.metric]} of the best attacker", audit_plots.budget(s))
-            for s in attacked
-            if s.budget
-        ],
-        undeclared=audit_plots.undeclared(report.undeclared) if report.undeclared else "",
-        given=tables.given(attacked),
-        epochs=_epochs(notes.curves),
-        doubled=tables.doubled(notes.doubled),
         attackers=[table for table in every if table.rows],
-        parts=tables.parts(notes.parts),
-        target=_target(run),
-        gates=[
-            (gate, _bound(gate), GATE_LOOKS.get(gate.outcome, Status.TOO_WEAK))
-            for gate in report.gates
-        ],
-        minutes=None if notes.seconds is None else f"{notes.seconds / 60:,.0f} min",
+        epochs=_epochs(run.notes.get("curves", [])),
     )
-
-
-def _bound(gate: Outcome) -> str:
-    return DASH if gate.upper is None else f"{gate.upper:.4g}"
-
-
-def _subject(subject: SubjectReport) -> dict[str, object]:
-    """One subject of an audit, ready to be set."""
-    metric = subject.metric
-    excesses = (
-        (subject.excess, "above what the public labels alone give"),
-        (subject.excess_given_labels, "above the labels, with the labels given too"),
-        (subject.excess_over_service, "above what the service’s own answer gives"),
-    )
-    return {
-        "name": called(subject),
-        "metric": METRICS[metric] + (", %" if metric in PERCENT else ""),
-        "status": subject.status,
-        "drawing": audit_plots.attackers(subject) if subject.headline else None,
-        "stats": [
-            (points(metric, e.value), signed_span(metric, e), over) for e, over in excesses if e
-        ],
-        "facts": _facts(subject),
-    }
-
-
-def _facts(subject: SubjectReport) -> list[tuple[str, str]]:
-    metric, headline, facts = subject.metric, subject.headline, []
-    if headline:
-        facts.append((f"Headline: {headline.attack}", figure_text(metric, headline)))
-    if subject.worst:
-        facts.append(("Most exposed 5 % of pictures", figure_text(metric, subject.worst)))
-    if most := subject.maximum:
-        bound = f"{with_unit(metric, most.value)}, at most {with_unit(metric, most.high)}"
-        facts.append((f"Highest: {most.detail or 'of all attackers'}", bound))
-    if most := subject.maximum_excess:
-        facts.append(("Highest excess", f"at most {points(metric, most.high)}"))
-    for name, floor in subject.floors.items():
-        facts.append((f"Floor: {name}", with_unit(metric, floor.value)))
-    if subject.ceiling:
-        facts.append(("Ceiling", figure_text(metric, subject.ceiling)))
-    if subject.in_game:
-        facts.append(("The game’s own adversary", with_unit(metric, subject.in_game.value)))
-    if headline and headline.detail:
-        facts.append(("Measured with", headline.detail))
-    return facts
 
 
 def _worst(faces: Mapping[str, NDArray[Any]]) -> list[Faces]:
@@ -301,35 +233,16 @@ def _worst(faces: Mapping[str, NDArray[Any]]) -> list[Faces]:
     return [Faces.of(name, "", faces[f"worst_{key}"]) for name, key in rows]
 
 
-def _epochs(curves: Sequence[Curve]) -> list[Panel]:
+def _epochs(curves: Sequence[Mapping[str, Any]]) -> list[Panel]:
     """Small drawings; those of one target and metric share their axis."""
     panels = []
-    for curve in filter(lambda c: c.scores, curves):
-        kin = [c for c in curves if (c.target, c.metric) == (curve.target, curve.metric)]
-        every = [v for c in kin for v in c.scores]
-        title = f"{curve.attack}, {curve.given}" if curve.given else curve.attack
-        drawing = audit_plots.epochs(curve.scores, min(every), max(every), title)
-        panels.append(Panel(title, f"{curve.target}, {curve.metric}", drawing))
+    for curve in (c for c in curves if c["scores"]):
+        axis = curve["target"], curve["metric"]
+        every = [v for c in curves if (c["target"], c["metric"]) == axis for v in c["scores"]]
+        title = ", ".join(filter(None, (curve["attack"], curve["given"])))
+        drawing = audit_plots.epochs(curve["scores"], min(every), max(every), title)
+        panels.append(Panel(title, ", ".join(axis), drawing))
     return panels
-
-
-def _target(run: RunResult) -> list[tuple[str, str]]:
-    target, (height, width) = run.notes.target, run.size
-    facts = [("Pictures", f"{run.source}, {height} × {width} px")]
-    if target is None:
-        return facts
-    bits, raw = target.wire_bits, target.picture_bits
-    against = f", {tables.ratio(bits / raw)} of the raw picture" if raw else ""
-    features = " × ".join(map(str, target.features))
-    drawn = "drawn anew for every query" if target.draws else "the same for every query"
-    return [
-        ("Encoder", f"{target.name} ({target.kind})"),
-        *facts,
-        ("One message", f"{features} features, {bits:,} bits ({tables.size(bits)}){against}"),
-        ("Features", drawn),
-        ("Gradients", "within reach" if target.differentiable else "out of reach"),
-        *([("Batches", "one picture at a time")] if target.one_at_a_time else []),
-    ]
 
 
 def audit_brief(report: "AuditReport") -> str:

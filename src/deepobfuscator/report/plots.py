@@ -110,7 +110,7 @@ def _row(sheet: Sheet, at: Axis, metric: str, row: Row, top: float) -> None:
     if len(results) == 1:
         only = results[0][1]
         sheet.line(at(only.low), y, at(only.high), y, f"interval {row.colour}")
-        tip = cell(metric, only)
+        tip = cell(only)
     if in_game is not None:
         _in_game(sheet, (at(in_game), at(value)), y, 4.75, row.colour)
     sheet.dot(at(value), y, 5.5, f"dot {row.colour}", tip)
@@ -122,7 +122,7 @@ def _row(sheet: Sheet, at: Axis, metric: str, row: Row, top: float) -> None:
     for i, (reading, result) in enumerate(results if len(results) > 1 else ()):
         lane = y + BAND / 2 + SEED_BAND * (i + 0.5)
         sheet.line(at(result.low), lane, at(result.high), lane, f"interval thin {row.colour}")
-        tip = f"seed {reading.seed}: {cell(metric, result)} by {result.attack}"
+        tip = f"seed {reading.seed}: {cell(result)} by {result.attack}"
         if reading.in_game:
             ends = at(reading.in_game.value), at(result.value)
             _in_game(sheet, ends, lane, 1.75, row.colour)

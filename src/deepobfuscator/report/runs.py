@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from deepobfuscator.core.config import from_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import Record, read_jsonl
-from deepobfuscator.report.notes import Notes
 
 CARD_FIELDS = ("key", "command", "assumptions", "versions", "data", "features", "wire_bits")
 
@@ -89,17 +87,10 @@ class RunResult:
             raise InputError(f"{path}: a line is not JSON; delete the file to go without") from None
 
     @cached_property
-    def notes(self) -> Notes:
-        """What an audit noted beside its figures.
-
-        Raises:
-            InputError: the notes cannot be read.
-        """
+    def notes(self) -> dict[str, Any]:
+        """What an audit noted beside its figures, as notes.json holds it; empty where none did."""
         path = self.folder / "audit" / "notes.json"
-        if not path.is_file():
-            return Notes()
-        known = {f.name for f in fields(Notes)}
-        return from_json(Notes, {k: v for k, v in _object(path).items() if k in known}, str(path))
+        return _object(path) if path.is_file() else {}
 
     @cached_property
     def faces(self) -> dict[str, NDArray[Any]] | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepobfuscator.auditing.leakage import Evidence, Status, best, evidence, one, undeclared_leaks
+from deepobfuscator.auditing.leakage import Status, best, evidence, one, undeclared_leaks
 from deepobfuscator.core.records import (
     CEILING,
     EXCESS,
@@ -64,54 +64,17 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measured figure."""
-
-    attack: str
-    """Who reached it: an attack, the service, or another reference."""
-    value: float
-    """A fraction; dB for PSNR."""
-    low: float
-    """Lower end of the 95 % interval."""
-    high: float
-    """Upper end."""
-    n: int
-    """Inputs scored."""
-    n_people: int | None
-    """People among them; None where identities are unknown."""
-    detail: str
-    """What the figure depends on."""
-
-    @classmethod
-    def of(cls, record: Record) -> "Figure":
-        """The figure of a record."""
-        return cls(**{name: getattr(record, name) for name in cls.__dataclass_fields__})
-
-
-@dataclass(frozen=True)
 class AttackerReport:
-    """One fresh attacker under one threat model."""
+    """One fresh attacker under one threat model, or one reference."""
 
     name: str
-    """The attack."""
+    """The attack, or one of `records.REFERENCES`."""
     threat: ThreatKey
     """What it had that others had not."""
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Record]
     """On the test part, by metric."""
-    own_validation: float | None
+    own_validation: float | None = None
     """The subject's metric on the attacker's own validation part."""
-
-
-@dataclass(frozen=True)
-class BudgetPoint:
-    """The best attacker with so many labelled inputs."""
-
-    pictures: int
-    """How many."""
-    attack: str
-    """The attacker."""
-    figure: Figure
-    """Its figure."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +83,9 @@ class Undeclared:
 
     name: str
     """The attribute."""
-    headline: Figure | None
+    headline: Record | None
     """The headline attacker's balanced accuracy."""
-    excess: Figure
+    excess: Record
     """The headline attacker minus the label-only floor."""
     p_holm: float
     """Probability of such an excess without a leak, corrected for all these attributes."""
@@ -135,67 +98,51 @@ class Undeclared:
 
 @dataclass(frozen=True, repr=False)
 class SubjectReport(Subject):
-    """One subject in one run; differences (excesses) are in the unit of its metric."""
+    """One subject in one run; every figure has a value, its 95 % interval and who reached it."""
 
     seed: int
     """Seed of the run."""
-    evidence: Evidence
-    """The records that decide whether it leaks."""
-    references: Mapping[str, Mapping[str, Figure]]
-    """Figures that are no fresh attacker's, by name (`records.REFERENCES`) and metric."""
-    headline: Figure | None
-    """The attacker that was best on its own validation part, scored once on test; None where
-    nobody attacked, as on a public attribute.
-    """
-    excess_over_service: Figure | None
-    """The headline attacker minus what the service's answer alone gives away."""
-    worst: Figure | None
-    """MS-SSIM of the 5 % best reconstructed pictures."""
-    ceiling: Figure | None
+    status: Status
+    """What came of the attacks."""
+    leak: Record | None
+    """The excess that is a leak."""
+    result: Record | None
+    """The figure that counts: the service's on a public attribute, else the headline."""
+    headline: Record | None
+    """The attacker that was best on its own validation part, scored once on test."""
+    maximum: Record | None
+    """The highest attacker on test, with an interval that holds for all at once."""
+    floors: Mapping[str, Record]
+    """Baselines without the features, by name."""
+    ceiling: Record | None
     """The same attackers, or service, on the undefended encoder or on raw inputs."""
+    in_game: Record | None
+    """The adversary of the defence's own training at its end."""
+    excess: Record | None
+    """The headline attacker minus the label-only floor, paired over people, in the unit of the
+    subject's metric."""
+    maximum_excess: Record | None
+    """The same for the highest attacker."""
+    excess_given_labels: Record | None
+    """The same for the attacker who has the true public labels besides."""
+    excess_over_service: Record | None
+    """The headline attacker minus what the service's answer alone gives away."""
+    ceiling_excess: Record | None
+    """The excess at the ceiling."""
+    worst: Record | None
+    """MS-SSIM of the 5 % best reconstructed pictures."""
     attackers: tuple[AttackerReport, ...]
     """Fresh attackers by threat model, the best on test first."""
-    budget: tuple[BudgetPoint, ...]
+    references: Mapping[str, AttackerReport]
+    """Everything that is no fresh attacker's, by name."""
+    budget: tuple[tuple[int, Record], ...]
     """The best attacker by number of labelled inputs, fewest first."""
 
-    def reference(self, name: str, metric: str = "") -> Figure | None:
-        """A figure that is no fresh attacker's, by default of the subject's metric."""
-        return self.references.get(name, {}).get(metric or self.metric)
-
     @property
-    def status(self) -> Status:
-        """What came of the attacks."""
-        return self.evidence.status
-
-    @property
-    def service(self) -> dict[str, Figure]:
-        """The service's figures by metric; empty unless the subject is public."""
-        return {m: f for m in SERVICE_METRICS if (f := self.reference(SERVICE, m))}
-
-    @property
-    def result(self) -> Figure | None:
-        """The figure that counts: the service's on a public attribute, else the headline."""
-        return self.reference(SERVICE) if self.role is Role.PUBLIC else self.headline
-
-    @property
-    def maximum(self) -> Figure | None:
-        """The highest attacker on test, with an interval that holds for all at once."""
-        return self.reference(MAXIMUM)
-
-    @property
-    def maximum_excess(self) -> Figure | None:
-        """The highest attacker minus the label-only floor."""
-        return self.reference(MAXIMUM, EXCESS)
-
-    @property
-    def in_game(self) -> Figure | None:
-        """The adversary of the defence's own training at its end."""
-        return self.reference(IN_GAME)
-
-    @property
-    def floors(self) -> dict[str, Figure]:
-        """Baselines without the features, by name."""
-        return {name: f for name in FLOORS if (f := self.reference(name))}
+    def service(self) -> dict[str, Record]:
+        """The service's figures by metric."""
+        found = self.references[SERVICE].figures if SERVICE in self.references else {}
+        return {m: found[m] for m in SERVICE_METRICS if m in found}
 
     @property
     def floor(self) -> float | None:
@@ -203,38 +150,16 @@ class SubjectReport(Subject):
         return max((f.value for f in self.floors.values()), default=None)
 
     @property
-    def excess(self) -> Figure | None:
-        """The headline attacker minus the label-only floor, paired over people."""
-        return perhaps(self.evidence.excess)
-
-    @property
-    def excess_given_labels(self) -> Figure | None:
-        """The same for the attacker who has the true public labels besides."""
-        return perhaps(self.evidence.given_labels)
-
-    @property
-    def ceiling_excess(self) -> Figure | None:
-        """The same at the ceiling."""
-        return perhaps(self.evidence.ceiling)
-
-    @property
     def common(self) -> list[AttackerReport]:
         """The attackers of the common threat model."""
         return [a for a in self.attackers if a.threat == COMMON]
 
     def __repr__(self) -> str:
-        metric, beside = self.metric, (("floor", self.floor), ("ceiling", value_of(self.ceiling)))
-        said = [f"{self.name}: {cell(metric, self.result)}"]
-        said += [f"{name} {number(metric, value)}" for name, value in beside]
-        if self.role is Role.PUBLIC:
-            return ", ".join([*said, "service"])
-        said += [f"excess {excess_text(metric, self.excess)}"] if self.excess else []
-        return ", ".join([*said, str(self.status)])
-
-
-def perhaps(record: Record | None) -> Figure | None:
-    """The figure of a record, where there is one."""
-    return None if record is None else Figure.of(record)
+        beside = (("floor", self.floor), ("ceiling", value_of(self.ceiling)))
+        said = [f"{self.name}: {cell(self.result)}"]
+        said += [f"{name} {number(self.metric, value)}" for name, value in beside]
+        said += [f"excess {excess_text(self.excess)}"] if self.excess else []
+        return ", ".join([*said, "service" if self.role is Role.PUBLIC else str(self.status)])
 
 
 def declared(run: RunResult) -> list[Subject]:
@@ -257,61 +182,74 @@ def report_of(
         subject: what is asked for.
         undefended: a run whose figures are the ceiling where ``run`` holds none.
     """
-    about = select(run.records, subject=subject.name)
-    beside = () if undefended is None else select(undefended.records, subject=subject.name)
     name, metric, public = subject.name, subject.metric, subject.role is Role.PUBLIC
-    service = one(beside, attack=SERVICE, metric=metric)
-    plain = service if public else best(beside, name, metric)
-    of_test = [r for r in about if r.split == "test"]
-    references = group((r for r in of_test if r.attack in REFERENCES), lambda r: r.attack)
+    about = select(run.records, subject=name)
+    beside = () if undefended is None else select(undefended.records, subject=name)
+    found = evidence(about, name, run.notes.get("ceiling") == "raw", beside)
+    every = [
+        _attacker(of_one, metric) for of_one in group(about, lambda r: (r.attack, r.given)).values()
+    ]
+    references = {a.name: a for a in every if a.name in REFERENCES}
+    fresh = [a for a in every if a.name not in REFERENCES and metric in a.figures]
+
+    def reference(attack: str, metric: str = metric) -> Record | None:
+        return one(about, attack=attack, metric=metric)
+
+    def result(records: Sequence[Record]) -> Record | None:
+        service = one(records, attack=SERVICE, metric=metric)
+        return service if public else best(records, name, metric)
+
     return SubjectReport(
         name=name,
         role=subject.role,
         seed=run.seed,
-        evidence=evidence(about, name, run.notes.ceiling == "raw", beside),
-        references={a: {r.metric: Figure.of(r) for r in found} for a, found in references.items()},
-        headline=None if public else perhaps(best(about, name, metric)),
-        excess_over_service=perhaps(best(about, name, OVER_SERVICE)),
-        worst=perhaps(best(about, name, "ms_ssim_worst")),
-        ceiling=perhaps(one(of_test, attack=CEILING, metric=metric) or plain),
-        attackers=_attackers(about, metric),
+        status=found.status,
+        leak=found.leak,
+        result=result(about),
+        headline=None if public else result(about),
+        maximum=reference(MAXIMUM),
+        floors={f: record for f in FLOORS if (record := reference(f))},
+        ceiling=reference(CEILING) or result(beside),
+        in_game=None if public else reference(IN_GAME),
+        excess=found.excess,
+        maximum_excess=reference(MAXIMUM, EXCESS),
+        excess_given_labels=found.given_labels,
+        excess_over_service=best(about, name, OVER_SERVICE),
+        ceiling_excess=found.ceiling,
+        worst=best(about, name, "ms_ssim_worst"),
+        attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
+        references=references,
         budget=_budget(about, run, subject),
     )
 
 
-def _attackers(about: Sequence[Record], metric: str) -> tuple[AttackerReport, ...]:
-    attackers = []
-    mine = [r for r in about if r.attack not in REFERENCES]
-    for (attack, threat), found in group(mine, lambda r: (r.attack, r.threat)).items():
-        own = next((r for r in found if (r.split, r.metric) == ("validation", metric)), None)
-        figures = {r.metric: Figure.of(r) for r in found if r.split == "test"}
-        if metric in figures:
-            attackers.append(AttackerReport(attack, threat, figures, value_of(own)))
-    return tuple(sorted(attackers, key=lambda a: (str(a.threat), -a.figures[metric].value)))
+def _attacker(found: Sequence[Record], metric: str) -> AttackerReport:
+    """From the records of one attacker under one threat model."""
+    own = next((r for r in found if (r.split, r.metric) == ("validation", metric)), None)
+    figures = {r.metric: r for r in found if r.split == "test"}
+    return AttackerReport(found[0].attack, found[0].threat, figures, value_of(own))
 
 
-def _budget(about: Sequence[Record], run: RunResult, subject: Subject) -> tuple[BudgetPoint, ...]:
+def _budget(
+    about: Sequence[Record], run: RunResult, subject: Subject
+) -> tuple[tuple[int, Record], ...]:
     """The best of the same attackers for each number of labelled inputs, with all of them too."""
     few = [r for r in about if r.threat.kind is ThreatKind.BUDGET]
     sizes = {r.given: r.threat.count for r in few}
     mine = [r for r in about if r.attack in {f.attack for f in few}]
-    if sizes and run.notes.parts and run.notes.parts.attacker:
-        sizes[str(COMMON)] = run.notes.parts.attacker.pictures
-    points = [
-        BudgetPoint(n, r.attack, Figure.of(r))
-        for given, n in sizes.items()
-        if (r := best(mine, subject.name, subject.metric, given))
-    ]
-    return tuple(sorted(points, key=lambda p: p.pictures)) if len(points) > 1 else ()
+    if sizes and (attacker := run.notes.get("parts", {}).get("attacker")):
+        sizes[str(COMMON)] = attacker["pictures"]
+    found = [(n, best(mine, subject.name, subject.metric, given)) for given, n in sizes.items()]
+    points = sorted(((n, r) for n, r in found if r), key=lambda point: point[0])
+    return tuple(points) if len(points) > 1 else ()
 
 
 def undeclared(run: RunResult) -> tuple[Undeclared, ...]:
     """Attributes that the task does not name, by excess."""
     known, found = {s.name for s in declared(run)}, []
-    for name in dict.fromkeys(r.subject for r in run.records if r.subject not in known):
-        about = select(run.records, subject=name)
+    for name, about in group(run.records, lambda r: r.subject).items():
         excess, p = best(about, name, EXCESS), one(about, metric=P_HOLM)
-        if excess is not None and p is not None:
-            headline = perhaps(best(about, name, headline_metric(name)))
-            found.append(Undeclared(name, headline, Figure.of(excess), p.value))
+        if name not in known and excess is not None and p is not None:
+            headline = best(about, name, headline_metric(name))
+            found.append(Undeclared(name, headline, excess, p.value))
     return tuple(sorted(found, key=lambda u: -u.excess.value))

@@ -1,15 +1,17 @@
 """Tables of figures, the same for pages, the terminal and Markdown."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from deepobfuscator.core.records import (
     EXCESS,
     LABEL_ONLY,
     MAJORITY,
     MEAN_FACE,
+    Record,
     ThreatKind,
 )
 from deepobfuscator.report.comparison import Comparison
@@ -23,12 +25,10 @@ from deepobfuscator.report.formatting import (
     number,
     value_of,
 )
-from deepobfuscator.report.notes import AuditedParts, Doubled
 from deepobfuscator.report.subjects import (
     COMMON,
     SERVICE_METRICS,
     AttackerReport,
-    Figure,
     Role,
     Subject,
     SubjectReport,
@@ -45,6 +45,14 @@ ROLE_METRICS = {
 
 SHOWN_ELSEWHERE = (ThreatKind.COMMON, ThreatKind.BUDGET)
 """Threat models that have drawings of their own."""
+
+PURPOSES = {
+    "defender": "the encoder was trained on",
+    "attacker": "attackers learned from",
+    "validation": "attackers were chosen on",
+    "test": "everything was scored on",
+}
+"""What each part of the data was for."""
 
 SHORT_HASH = 16
 """Characters of a hash that a table shows; the summary holds all of them."""
@@ -91,18 +99,8 @@ class Table:
         return found
 
 
-RESULT_HEADERS = (
-    "Subject",
-    "Defence",
-    "Seed",
-    "In the game",
-    "Measured",
-    "By",
-    "Maximum",
-    "Majority",
-    "Label-only",
-    "Ceiling",
-)
+BESIDE = ("In the game", "Measured", "By", "Maximum", "Majority", "Label-only", "Ceiling")
+"""The figure that counts and what it is seen beside."""
 
 
 def utility_and_leakage(comparisons: Sequence[Comparison]) -> Table:
@@ -116,7 +114,7 @@ def utility_and_leakage(comparisons: Sequence[Comparison]) -> Table:
     if len(comparisons) == 1:
         return results(comparisons[0])
     rows = [(c.distinction, *row) for c in comparisons for row in results(c).rows]
-    return Table(("Setting", *RESULT_HEADERS), tuple(rows))
+    return Table(("Setting", "Subject", "Defence", "Seed", *BESIDE), tuple(rows))
 
 
 def results(comparison: Comparison) -> Table:
@@ -131,7 +129,9 @@ def results(comparison: Comparison) -> Table:
                 means.append(len(rows))
                 rows.append((*lead, f"mean of {len(readings)}", *_cells(subject, readings)))
             rows += [(*lead, str(r.seed), *_cells(subject, [r])) for r in readings]
-    return Table(RESULT_HEADERS, tuple(rows), grouped=True, means=tuple(means))
+    return Table(
+        ("Subject", "Defence", "Seed", *BESIDE), tuple(rows), grouped=True, means=tuple(means)
+    )
 
 
 def heading(subject: Subject) -> str:
@@ -144,7 +144,7 @@ def heading(subject: Subject) -> str:
 def _cells(subject: Subject, readings: Sequence[SubjectReport]) -> tuple[str, ...]:
     """Figures of one seed, or their means over several."""
 
-    def value(figures: Iterable[Figure | None]) -> str:
+    def value(figures: Iterable[Record | None]) -> str:
         return number(subject.metric, mean([value_of(f) for f in figures]))
 
     found = [r.result for r in readings if r.result]
@@ -153,11 +153,11 @@ def _cells(subject: Subject, readings: Sequence[SubjectReport]) -> tuple[str, ..
     several = f"{value(found)} [{ends}]"
     return (
         value(r.in_game for r in readings),
-        several if len(found) > 1 else cell(subject.metric, found[0]),
+        several if len(found) > 1 else cell(found[0]),
         attacks[0] if len(attacks) == 1 else f"{len(attacks)} attackers",
         value(r.maximum for r in readings),
-        value(r.reference(MAJORITY) or r.reference(MEAN_FACE) for r in readings),
-        value(r.reference(LABEL_ONLY) for r in readings),
+        value(r.floors.get(MAJORITY) or r.floors.get(MEAN_FACE) for r in readings),
+        value(r.floors.get(LABEL_ONLY) for r in readings),
         value(r.ceiling for r in readings),
     )
 
@@ -170,7 +170,7 @@ def comparison_attacks(comparison: Comparison, roles: Sequence[Role]) -> Table:
         if subject.role in roles
         for configuration in comparison.configurations
         for reading in comparison.readings(configuration, subject)
-        for row in _attack_rows(reading, reading.attackers, reading.references)
+        for row in _attack_rows(reading, (*reading.attackers, *reading.references.values()))
     ]
     headers = ("Subject", "Defence", "Seed", *_attack_headers(roles[0]))
     return Table(headers, tuple(rows), grouped=True)
@@ -178,12 +178,8 @@ def comparison_attacks(comparison: Comparison, roles: Sequence[Role]) -> Table:
 
 def audit_attacks(attacked: Sequence[SubjectReport], role: Role) -> Table:
     """Every attacker of the common threat model on the subjects of one role."""
-    rows = [
-        (called(s), *row)
-        for s in attacked
-        if s.role is role
-        for row in _attack_rows(s, s.common, ())
-    ]
+    found = [s for s in attacked if s.role is role]
+    rows = [(called(s), *row) for s in found for row in _attack_rows(s, s.common)]
     return Table(("Subject", *_attack_headers(role)), tuple(rows), grouped=True)
 
 
@@ -193,33 +189,25 @@ def _attack_headers(role: Role) -> tuple[str, ...]:
 
 
 def _attack_rows(
-    subject: SubjectReport, attackers: Iterable[AttackerReport], references: Iterable[str]
+    subject: SubjectReport, attackers: Iterable[AttackerReport]
 ) -> list[tuple[str, ...]]:
-    """A row for each attacker and each reference."""
-    others = [AttackerReport(n, COMMON, subject.references[n], None) for n in references]
-    metrics, headline = ROLE_METRICS[subject.role], subject.headline
-    rows = []
-    for a in (*attackers, *others):
-        chosen = headline is not None and (a.name, a.threat) == (headline.attack, COMMON)
+    metrics, rows = ROLE_METRICS[subject.role], []
+    headline = subject.headline.attack if subject.headline else None
+    for a in attackers:
+        chosen = (a.name, a.threat) == (headline, COMMON)
         given = f", given {a.threat}" if a.threat != COMMON else ""
-        inputs = sorted({f"{f.n:,}" for m, f in a.figures.items() if m in metrics})
-        details = dict.fromkeys(f.detail for f in a.figures.values() if f.detail)
-        rows.append(
-            (
-                a.name + " (headline)" * chosen + given,
-                *(cell(m, a.figures.get(m)) for m in metrics),
-                _excess(subject, a),
-                number(subject.metric, a.own_validation),
-                ", ".join(inputs),
-                "; ".join(details),
-            )
-        )
+        inputs = dict.fromkeys(f"{r.n:,}" for m, r in a.figures.items() if m in metrics)
+        details = dict.fromkeys(r.detail for r in a.figures.values() if r.detail)
+        figures = (cell(a.figures.get(m)) for m in metrics)
+        own = number(subject.metric, a.own_validation)
+        measured = (*figures, _excess(a), own, ", ".join(inputs), "; ".join(details))
+        rows.append((a.name + " (headline)" * chosen + given, *measured))
     return rows
 
 
-def _excess(subject: Subject, attacker: AttackerReport) -> str:
+def _excess(attacker: AttackerReport) -> str:
     excess = attacker.figures.get(EXCESS)
-    return excess_text(subject.metric, excess) if excess else DASH
+    return excess_text(excess) if excess else DASH
 
 
 def given(attacked: Sequence[SubjectReport]) -> Table:
@@ -229,59 +217,41 @@ def given(attacked: Sequence[SubjectReport]) -> Table:
         others = [a for a in s.attackers if a.threat.kind not in SHOWN_ELSEWHERE]
         for threat, found in groupby(others, lambda a: a.threat):
             best = max(found, key=lambda a: (a.own_validation is not None, a.own_validation or 0))
-            control = " (negative control)" * (threat.kind is ThreatKind.SHUFFLED)
-            measured = cell(s.metric, best.figures[s.metric])
-            rows.append((called(s), str(threat) + control, best.name, measured, _excess(s, best)))
+            name = f"{threat}{' (negative control)' * (threat.kind is ThreatKind.SHUFFLED)}"
+            rows.append((called(s), name, best.name, cell(best.figures[s.metric]), _excess(best)))
     headers = ("Subject", "Threat model", "Attacker", "Measured", "Above the labels")
     return Table(headers, tuple(rows), grouped=True)
 
 
 def service(subjects: Sequence[SubjectReport]) -> Table:
     """What the service tells of public attributes."""
-    rows = [
-        (
-            s.name,
-            *(cell(m, s.service.get(m)) for m in SERVICE_METRICS),
-            number(s.metric, s.floor),
-            cell(s.metric, s.ceiling),
-        )
-        for s in subjects
-        if s.role is Role.PUBLIC and s.service
-    ]
+    rows = []
+    for s in subjects:
+        if s.role is Role.PUBLIC and s.service:
+            figures = [cell(s.service.get(m)) for m in SERVICE_METRICS]
+            rows.append((s.name, *figures, number(s.metric, s.floor), cell(s.ceiling)))
     return Table(("Attribute", *map(capital, SERVICE_METRICS), "Majority", "Ceiling"), tuple(rows))
 
 
-def doubled(found: Sequence[Doubled]) -> Table:
-    """What attackers gain from twice the training."""
-    rows = [
-        (
-            d.subject,
-            d.attack,
-            METRICS[d.metric],
-            number(d.metric, d.once),
-            number(d.metric, d.twice),
-        )
-        for d in found
-    ]
+def doubled(found: Sequence[Mapping[str, Any]]) -> Table:
+    """What attackers gain from twice the training, as notes.json holds it."""
+    rows = []
+    for d in found:
+        once, twice = (number(d["metric"], d[budget]) for budget in ("once", "twice"))
+        rows.append((d["subject"], d["attack"], METRICS[d["metric"]], once, twice))
     headers = ("Subject", "Attacker", "Metric", "Budget once", "Budget twice")
     return Table(headers, tuple(rows), grouped=True)
 
 
-def parts(found: AuditedParts | None) -> Table:
-    """The four parts of the data and what each was for."""
-    purposes = {
-        "defender": "the encoder was trained on",
-        "attacker": "attackers learned from",
-        "validation": "attackers were chosen on",
-        "test": "everything was scored on",
-    }
+def parts(found: Mapping[str, Mapping[str, Any] | None]) -> Table:
+    """The four parts of the data and what each was for, as notes.json holds them."""
     rows = []
-    for name, purpose in purposes.items() if found else ():
-        part = getattr(found, name)
-        people = "unknown" if part is None or part.people is None else f"{part.people:,}"
-        pictures = "unknown" if part is None else f"{part.pictures:,}"
-        digest = DASH if part is None else part.sha256[:SHORT_HASH]
-        rows.append((name, purpose, pictures, people, digest))
+    for name, part in found.items():
+        shown = ("unknown", "unknown", DASH)
+        if part is not None:
+            people = "unknown" if part["people"] is None else f"{part['people']:,}"
+            shown = (f"{part['pictures']:,}", people, part["sha256"][:SHORT_HASH])
+        rows.append((name, PURPOSES.get(name, ""), *shown))
     return Table(("Part", "What", "Pictures", "People", "SHA-256 begins"), tuple(rows))
 
 

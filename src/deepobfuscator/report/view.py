@@ -3,7 +3,7 @@
 import importlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ ATTACKED_FIELDS = (
     *("excess", "maximum_excess", "excess_given_labels", "excess_over_service", "ceiling_excess"),
     *("worst", "attackers", "budget"),
 )
-"""What the summary holds of a subject."""
+FIGURE_FIELDS = ("attack", "value", "low", "high", "n", "n_people", "detail")
+"""What the summary holds of a public subject, of an attacked one and of a figure."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +73,7 @@ class AuditReport:
     @property
     def gates(self) -> tuple[Outcome, ...]:
         """Limits and what became of them."""
-        return self.run.notes.gates
+        return tuple(Outcome(**gate) for gate in self.run.notes.get("gates", []))
 
     @property
     def exit_code(self) -> int:
@@ -103,25 +104,27 @@ class AuditReport:
         Figures are fractions, PSNR is in dB; ``low`` and ``high`` are the ends of 95 % intervals.
         """
         run, notes = self.run, self.run.notes
-        summary = {
+        return {
             "format": FORMAT,
-            "verdict": self.verdict,
-            "target": notes.target,
-            "ceiling": notes.ceiling,
-            "task": {"public": run.public, "private": run.private},
-            "data": {"source": run.source, "size": run.size, "parts": notes.parts or {}},
-            "suite": notes.suite,
-            "subjects": [_summary(s) for s in self.subjects],
-            "undeclared": [vars(u) | {"leaks": u.leaks} for u in self.undeclared],
-            "convergence": {"curves": notes.curves, "doubled": notes.doubled},
-            "not_tried": notes.not_tried,
-            "gates": notes.gates,
-            "command": notes.command,
-            "seconds": notes.seconds,
+            "verdict": asdict(self.verdict),
+            "target": notes.get("target"),
+            "ceiling": notes.get("ceiling"),
+            "task": {"public": list(run.public), "private": list(run.private)},
+            "data": {
+                "source": run.source,
+                "size": list(run.size),
+                "parts": notes.get("parts", {}),
+            },
+            "suite": notes.get("suite", ""),
+            "subjects": [_plain(_summary(s)) for s in self.subjects],
+            "undeclared": [_plain(vars(u) | {"leaks": u.leaks}) for u in self.undeclared],
+            "convergence": {name: notes.get(name, []) for name in ("curves", "doubled")},
+            "not_tried": notes.get("not_tried", []),
+            "gates": notes.get("gates", []),
+            "command": notes.get("command", ""),
+            "seconds": notes.get("seconds"),
             "versions": run.card["versions"],
         }
-        found: dict[str, Any] = _plain(summary)
-        return found
 
     def to_frame(self) -> Any:
         """A pandas.DataFrame, one row for each record.
@@ -236,30 +239,27 @@ def finish(
 
 
 def _summary(subject: SubjectReport) -> dict[str, Any]:
-    if subject.role is Role.PUBLIC:
-        found = {name: getattr(subject, name) for name in PUBLIC_FIELDS}
+    public = subject.role is Role.PUBLIC
+    found = {n: getattr(subject, n) for n in (PUBLIC_FIELDS if public else ATTACKED_FIELDS)}
+    if public:
         return found | {"service": subject.service or None}
-    found = {name: getattr(subject, name) for name in ATTACKED_FIELDS}
-    attackers = [a for a in subject.attackers if a.threat.kind is not ThreatKind.BUDGET]
-    told = [
-        {
-            "name": a.name,
-            "given": str(a.threat),
-            "figures": a.figures,
-            "own_validation": a.own_validation,
-        }
-        for a in attackers
+    attackers = [
+        {"name": a.name, "given": str(a.threat)}
+        | {"figures": a.figures, "own_validation": a.own_validation}
+        for a in subject.attackers
+        if a.threat.kind is not ThreatKind.BUDGET
     ]
-    return found | {"attackers": told}
+    budget = [{"pictures": n, "attack": r.attack, "figure": r} for n, r in subject.budget]
+    return found | {"attackers": attackers, "budget": budget}
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses, mappings and sequences as plain JSON types."""
+    """Records as the summary's figures, in mappings and lists at any depth."""
+    if isinstance(value, Record):
+        return {name: getattr(value, name) for name in FIGURE_FIELDS}
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return to_json(value)
+    return [_plain(v) for v in value] if isinstance(value, list) else value
 
 
 def _frame(records: Iterable[Record]) -> Any:

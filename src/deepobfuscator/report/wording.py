@@ -1,7 +1,8 @@
 """What the figures mean, in words: sentences made by rule, never more than was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from deepobfuscator.auditing.leakage import Status, gravest
 from deepobfuscator.core.records import LABEL_ONLY, Record, ThreatKind
@@ -16,7 +17,6 @@ from deepobfuscator.report.formatting import (
     value_of,
     with_unit,
 )
-from deepobfuscator.report.notes import Notes
 from deepobfuscator.report.subjects import COMMON, Role, Subject, SubjectReport, Undeclared
 
 CALLED = {Role.IMAGE: "faces", Role.IDENTITY: "identity"}
@@ -49,18 +49,6 @@ class Finding:
     """Plain sentences, utility first."""
 
 
-@dataclass(frozen=True)
-class ComparisonVerdict:
-    """What is to be said of one comparison."""
-
-    title: str
-    """The outcome on the private attributes in one sentence, without a full stop."""
-    lede: str
-    """What was trained and attacked on what."""
-    findings: tuple[Finding, ...]
-    """One for each configuration."""
-
-
 def called(subject: Subject) -> str:
     """How a sentence calls a subject."""
     return CALLED.get(subject.role, subject.name)
@@ -74,7 +62,7 @@ def few(names: Sequence[str]) -> list[str]:
 
 
 def judge_audit(
-    notes: Notes, subjects: Sequence[SubjectReport], undeclared: Sequence[Undeclared]
+    notes: Mapping[str, Any], subjects: Sequence[SubjectReport], undeclared: Sequence[Undeclared]
 ) -> Verdict:
     """The verdict on one audit.
 
@@ -90,8 +78,8 @@ def judge_audit(
         if found := [s for s in attacked if s.status is outcome]:
             line.append(_sentence(outcome, found))
     line += [_beyond(undeclared)] if undeclared else []
-    if notes.not_tried:
-        line.append(f"Not tried: {listed(few([n.what for n in notes.not_tried]))}.")
+    if not_tried := [n["what"] for n in notes.get("not_tried", [])]:
+        line.append(f"Not tried: {listed(few(not_tried))}.")
     names = few([called(s) for s in attacked if s.status is status])
     what = listed(names, "or")
     title = {
@@ -105,13 +93,13 @@ def judge_audit(
     return Verdict(status, title, " ".join(line))
 
 
-def _tested(notes: Notes, attacked: Sequence[SubjectReport]) -> str:
+def _tested(notes: Mapping[str, Any], attacked: Sequence[SubjectReport]) -> str:
     attackers = {(s.role, a.name) for s in attacked for a in s.attackers if a.threat == COMMON}
     scored = [s.headline for s in attacked if s.headline]
     if not scored:
         return "No fresh attacker was let loose."
     largest = max(scored, key=lambda f: f.n)
-    suite = f" of the suite “{notes.suite}”" if notes.suite else ""
+    suite = f" of the suite “{notes['suite']}”" if notes.get("suite") else ""
     were = f"attackers{suite} were" if len(attackers) > 1 else f"attacker{suite} was"
     people = f" of {largest.n_people:,} people" if largest.n_people else ""
     return f"{len(attackers)} fresh {were} scored once on {largest.n:,} test pictures{people}."
@@ -128,7 +116,7 @@ def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
                 "so that no figure of this audit counts."
             )
         case Status.LEAK:
-            said = few([_leak(s, s.evidence.leak) for s in found if s.evidence.leak])
+            said = few([_leak(s, s.leak) for s in found if s.leak])
             return f"Leaks above what the public labels alone give: {'; '.join(said)}."
         case Status.CANNOT_TELL:
             return (
@@ -149,9 +137,9 @@ def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
 
 
 def _leak(subject: SubjectReport, leak: Record) -> str:
-    metric, reached = subject.metric, with_unit(subject.metric, value_of(subject.headline))
-    by = f"{called(subject)} {excess_text(metric, leak)}{_given(leak)}"
-    return f"{by}, to {METRICS[metric]} {reached}"
+    reached = with_unit(subject.metric, value_of(subject.headline))
+    by = f"{called(subject)} {excess_text(leak)}{_given(leak)}"
+    return f"{by}, to {METRICS[subject.metric]} {reached}"
 
 
 def _given(leak: Record) -> str:
@@ -166,14 +154,8 @@ def _beyond(undeclared: Sequence[Undeclared]) -> str:
     among = f"Of {len(undeclared)} attributes that the task does not name"
     if not leaking:
         return f"{among}, none was found to leak."
-    by = excess_text("balanced_accuracy", leaking[0].excess)
+    by = excess_text(leaking[0].excess)
     return f"{among}, {len(leaking)} leak; most of all {leaking[0].name}, {by}."
-
-
-def judge_comparison(comparison: Comparison) -> ComparisonVerdict:
-    """The verdict on one comparison."""
-    findings = tuple(_finding(comparison, c) for c in comparison.configurations)
-    return ComparisonVerdict(_title(comparison), _lede(comparison), findings)
 
 
 def _status(readings: Sequence[SubjectReport]) -> Status:
@@ -181,7 +163,8 @@ def _status(readings: Sequence[SubjectReport]) -> Status:
     return gravest(r.status for r in readings)
 
 
-def _title(comparison: Comparison) -> str:
+def title_of(comparison: Comparison) -> str:
+    """The outcome on the private attributes in one sentence, without a full stop."""
     private = [s for s in comparison.subjects if s.role is Role.PRIVATE]
     defended = [c for c in comparison.configurations if c.defended]
     if not defended:
@@ -226,7 +209,8 @@ def _either(names: Sequence[str]) -> str:
     return listed(distinct, "or") if len(distinct) < 4 else f"some of {len(distinct)} attributes"
 
 
-def _lede(comparison: Comparison) -> str:
+def lede_of(comparison: Comparison) -> str:
+    """What was trained and attacked on what."""
     run = comparison.first
     height, width = run.size
     data = run.card["data"]
@@ -248,7 +232,8 @@ def _lede(comparison: Comparison) -> str:
     )
 
 
-def _finding(comparison: Comparison, configuration: Configuration) -> Finding:
+def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
+    """What is to be said of one configuration."""
     sentences, outcomes = [], []
     for subject in comparison.subjects:
         readings = comparison.readings(configuration, subject)
@@ -278,7 +263,7 @@ def _leakage(subject: Subject, readings: Sequence[SubjectReport], defended: bool
         return f"{what}: no fresh attacker was let loose on this."
     figure = with_unit(metric, _mean(readings)) + f" (mean of {len(readings)} seeds)"
     if len(readings) == 1 and (only := readings[0].headline):
-        figure = figure_text(metric, only)
+        figure = figure_text(only)
     reached = f"fresh attackers {'rebuild at MS-SSIM' if image else 'read'} {figure}"
     if not defended:
         return f"{what}: {reached}."
@@ -294,16 +279,16 @@ def _outcome(subject: Subject, readings: Sequence[SubjectReport]) -> str:
     if outcome is Status.BROKEN:
         return ". Attackers who learned from shuffled pairs read it too: the audit is broken."
     if outcome is Status.LEAK:
-        leaks = [r.evidence.leak for r in readings if r.evidence.leak]
+        leaks = [r.leak for r in readings if r.leak]
         if len(readings) > 1:
             return f", a leak above the {at}, under {len(leaks)} of {len(readings)} seeds."
-        by = excess_text(subject.metric, leaks[0])
+        by = excess_text(leaks[0])
         return f", a leak{_given(leaks[0])}: {by} above the {at}."
     if outcome is Status.NO_LEAK:
         return f". No leak above the {at} was found by these attackers."
     if outcome is Status.NOT_ATTACKED:
         return f". Nothing was paired with the {at}: audit this run again."
-    if not all(r.evidence.ceiling for r in readings):
+    if not all(r.ceiling_excess for r in readings):
         return (
             f". That is not above the {at}, but no undefended encoder was attacked beside it: "
             "whether these attackers can tell at all is open."

@@ -3,10 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deepobfuscator.report.figures import LEFT, RIGHT, WIDTH, curves, panel, phases
 
-from deepobfuscator.report.formatting import Subject, read
-from deepobfuscator.report.runs import compare, find_runs
+from deepobfuscator.report.comparison import compare
+from deepobfuscator.report.plots import LEFT, RIGHT, WIDTH, Row, curves, panel, phases
+from deepobfuscator.report.runs import find_runs
+from deepobfuscator.report.subjects import Role, Subject
 
 
 def points(drawing: str) -> list[tuple[float, float]]:
@@ -17,10 +18,10 @@ def points(drawing: str) -> list[tuple[float, float]]:
 def test_marks_stand_where_their_figures_are(plant: Any, tmp_path: Path) -> None:
     plant(read=0.75, in_game=0.55, floor=0.6, ceiling=0.95)
     comparison = compare(find_runs(tmp_path))[0]
-    male = Subject("Male", "private")
-    reading = read(comparison, comparison.first, male)
+    male = Subject("Male", Role.PRIVATE)
+    reading = comparison.reading(comparison.first, male)
     assert reading is not None
-    drawing = str(panel(male, [("deepobfuscator", "hue0", [reading])]))
+    drawing = str(panel(male, [Row("deepobfuscator", "hue0", [reading])]))
     ticks = re.findall(r'<text x="([\d.]+)" y="[\d.]+" class="tick"[^>]*>(\d+)<', drawing)
     scale = {int(words): float(x) for x, words in ticks}
 

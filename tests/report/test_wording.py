@@ -1,15 +1,26 @@
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deepobfuscator.report.verdict import Verdict, judge
 
-from deepobfuscator.auditing.leakage import LEAK, NO_LEAK, TOO_WEAK
-from deepobfuscator.report.runs import compare, find_runs
+from deepobfuscator.auditing.leakage import Status
+from deepobfuscator.report.comparison import compare
+from deepobfuscator.report.runs import find_runs
+from deepobfuscator.report.wording import Finding, finding_of, lede_of, title_of
+
+
+@dataclass(frozen=True)
+class Verdict:
+    title: str
+    lede: str
+    findings: list[Finding]
 
 
 def verdict(folder: Path) -> Verdict:
-    return judge(compare(find_runs(folder))[0])
+    found = compare(find_runs(folder))[0]
+    findings = [finding_of(found, c) for c in found.configurations]
+    return Verdict(title_of(found), lede_of(found), findings)
 
 
 def words(said: Verdict) -> str:
@@ -19,12 +30,12 @@ def words(said: Verdict) -> str:
 @pytest.mark.parametrize(
     ("read", "undefended", "outcome"),
     [
-        (0.60, 0.96, LEAK),
-        (0.563, 0.96, LEAK),  # its excess begins just above 0
-        (0.561, 0.96, NO_LEAK),  # begins just below 0
-        (0.50, 0.96, NO_LEAK),
-        (0.50, 0.561, TOO_WEAK),  # even the undefended encoder does not clear the floor
-        (0.60, 0.561, LEAK),  # a leak stays one
+        (0.60, 0.96, Status.LEAK),
+        (0.563, 0.96, Status.LEAK),  # its excess begins just above 0
+        (0.561, 0.96, Status.NO_LEAK),  # begins just below 0
+        (0.50, 0.96, Status.NO_LEAK),
+        (0.50, 0.561, Status.TOO_WEAK),  # even the undefended encoder does not clear the floor
+        (0.60, 0.561, Status.LEAK),  # a leak stays one
     ],
 )
 def test_a_leak_needs_an_excess_whose_interval_lies_above_nothing(
@@ -34,18 +45,19 @@ def test_a_leak_needs_an_excess_whose_interval_lies_above_nothing(
     plant(defence="undefended", read=undefended, rebuilt=0.93)
     plant(defence="narrow-code", read=read, rebuilt=0.25)
     said = verdict(tmp_path)
-    assert [f.status for f in said.findings] == ["baseline", outcome]
+    assert [f.status for f in said.findings] == [None, outcome]
     for_male = next(s for s in said.findings[1].sentences if s.startswith("Male"))
     expected = {
-        LEAK: "a leak: +",
-        NO_LEAK: "No leak above the label-only floor of 55.1\xa0% was found by these attackers",
-        TOO_WEAK: "the attack is too weak to tell",
+        Status.LEAK: "a leak: +",
+        Status.NO_LEAK: "No leak above the label-only floor of 55.1\xa0% was found by these "
+        "attackers",
+        Status.TOO_WEAK: "the attack is too weak to tell",
     }
     assert [k for k, text in expected.items() if text in for_male] == [outcome]
     title = {
-        LEAK: "Fresh attackers read Male through narrow-code",
-        NO_LEAK: "No leak of Male above the floor was found by these attackers",
-        TOO_WEAK: "These attackers are too weak to tell whether Male leaks",
+        Status.LEAK: "Fresh attackers read Male through narrow-code",
+        Status.NO_LEAK: "No leak of Male above the floor was found by these attackers",
+        Status.TOO_WEAK: "These attackers are too weak to tell whether Male leaks",
     }
     assert said.title == title[outcome]
 
@@ -62,7 +74,7 @@ def test_nothing_is_ever_called_private_or_safe(plant: Any, tmp_path: Path) -> N
 def test_without_an_undefended_encoder_no_leak_is_no_finding(plant: Any, tmp_path: Path) -> None:
     plant(defence="narrow-code", read=0.5, rebuilt=0.2)
     said = verdict(tmp_path)
-    assert said.findings[0].status == TOO_WEAK
+    assert said.findings[0].status == Status.TOO_WEAK
     assert "no undefended encoder was attacked beside it" in words(said)
 
 
@@ -87,7 +99,7 @@ def test_one_leaking_seed_is_a_leak(plant: Any, tmp_path: Path) -> None:
     for seed, read in enumerate((0.5, 0.5, 0.7)):
         plant(defence="narrow-code", seed=seed, read=read)
     finding = verdict(tmp_path).findings[1]
-    assert finding.status == LEAK
+    assert finding.status == Status.LEAK
     assert "under 1 of 3 seeds" in finding.sentences[1]
 
 
