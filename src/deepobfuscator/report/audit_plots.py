@@ -40,14 +40,15 @@ def brief(subjects: Sequence[SubjectReport]) -> Markup:
         public, status = subject.role is Role.PUBLIC, subject.status
         colour = {Status.LEAK: "alarm", Status.BROKEN: "alarm", Status.NO_LEAK: "calm"}
         kind = "calm" if public else colour.get(status, "plain")
-        floor, ceiling = subject.floor or 0.0, subject.ceiling.value if subject.ceiling else 1.0
-        at = Axis(floor, max(ceiling, floor + 1e-6), NAMES, BRIEF_RIGHT)
+        floor, ceiling = subject.baseline, subject.ceiling.value if subject.ceiling else 1.0
+        lowest = floor or 0.0
+        at = Axis(lowest, max(ceiling, lowest + 1e-6), NAMES, BRIEF_RIGHT)
         sheet.row_name(0, y + 4, called(subject), LONGEST_NAME, "name")
         sheet.rect(NAMES, y - 5, BRIEF_RIGHT, y + 5, "track")
         sheet.line(at(result.low), y, at(result.high), y, f"interval {kind}")
         sheet.dot(at(result.value), y, 5.5, f"dot {kind}", figure_text(result))
-        begins = f"floor {number(metric, subject.floor)}" if subject.floors else "0"
-        ends = f"ceiling {number(metric, ceiling)}" if subject.ceiling else "1"
+        begins = "0" if floor is None else f"floor {number(metric, floor)}"
+        ends = f"{'ceiling ' if subject.ceiling else ''}{number(metric, ceiling)}"
         sheet.text(NAMES, y + 17, begins, "tick")
         sheet.text(BRIEF_RIGHT, y + 17, ends, "tick", "end")
         sheet.text(BRIEF_RIGHT + 12, y + 4, with_unit(metric, result.value), "name")

@@ -12,6 +12,7 @@ from deepobfuscator.core.records import (
     IDENTITY,
     IMAGE,
     IN_GAME,
+    LABEL_ONLY,
     MAXIMUM,
     OVER_SERVICE,
     P_HOLM,
@@ -150,12 +151,17 @@ class SubjectReport(Subject):
         return max((f.value for f in self.floors.values()), default=None)
 
     @property
+    def baseline(self) -> float | None:
+        """What an excess is measured from: the public labels alone, else the highest floor."""
+        return self.floors[LABEL_ONLY].value if LABEL_ONLY in self.floors else self.floor
+
+    @property
     def common(self) -> list[AttackerReport]:
         """The attackers of the common threat model."""
         return [a for a in self.attackers if a.threat == COMMON]
 
     def __repr__(self) -> str:
-        beside = (("floor", self.floor), ("ceiling", value_of(self.ceiling)))
+        beside = (("floor", self.baseline), ("ceiling", value_of(self.ceiling)))
         said = [f"{self.name}: {cell(self.result)}"]
         said += [f"{name} {number(self.metric, value)}" for name, value in beside]
         said += [f"excess {excess_text(self.excess)}"] if self.excess else []
