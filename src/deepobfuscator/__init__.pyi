@@ -38,7 +38,6 @@ from .experiments.runner import RunSpec as RunSpec
 from .experiments.trial import Trial as Trial
 from .nn.vgg import Encoder as Encoder
 from .report.runs import RunResult as RunResult
-from .report.subjects import Figure as Figure
 from .report.subjects import SubjectReport as SubjectReport
 from .report.view import AuditReport as AuditReport
 from .report.view import ComparisonReport as ComparisonReport

@@ -223,6 +223,7 @@ def load(
         others = table.columns(undeclared)[rows]
         parts[name] = Labelled(pictures, public, private, table.people()[rows], others)
         hashes[name] = _names(images, table.people()[rows])
+    report(0, 0)
     summary = {
         "fingerprint": table.fingerprint(),
         "pixels": hashlib.sha256(b"".join(map(_sample, parts.values()))).hexdigest()[:16],
