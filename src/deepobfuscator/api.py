@@ -28,8 +28,9 @@ from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.external import External
+from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.launch import Cluster
-from deepobfuscator.experiments.runner import Runner, comparison
+from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.nn.targets import Function
 from deepobfuscator.report.runs import RunResult, read_run

@@ -20,7 +20,8 @@ from deepobfuscator.core.config import key
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import Record, write_jsonl
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Labelled, as_input
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.data.batches import Labelled
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.naive_sequence import ATTRIBUTES, FACES, NaiveSequence

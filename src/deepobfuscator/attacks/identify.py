@@ -13,7 +13,7 @@ from torch.nn import functional
 from deepobfuscator.attacks.base import QUICK, STANDARD, Fitted, TrainedAttack, outputs
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import as_input
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.metrics import Bootstrap, verification
 from deepobfuscator.nn.resnet import trunk
 from deepobfuscator.training.objectives import Phase, Players, Round, stage, update

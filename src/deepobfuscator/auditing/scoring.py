@@ -21,7 +21,8 @@ from deepobfuscator.core.records import (
     headline_metric,
 )
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Labelled, Parts, as_input
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
 from deepobfuscator.metrics import (
     METRICS,

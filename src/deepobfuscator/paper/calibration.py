@@ -24,7 +24,8 @@ from deepobfuscator.core.config import from_json, to_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Parts, as_input
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.data.batches import Parts
 from deepobfuscator.defences.pixel_noise import NoisyObfuscator
 from deepobfuscator.experiments.run_folder import same_data
 from deepobfuscator.experiments.trial import Trial
