@@ -51,4 +51,7 @@ from .training.objectives import Update as Update
 from .training.objectives import stage as stage
 from .training.objectives import update as update
 
+# used by paper/ and survey/
+from .core.files import write_atomic as write_atomic
+
 __version__: str
