@@ -46,7 +46,7 @@ class AttackerData:
     """Whether the encoder is noisy: then every batch is queried anew."""
     queries: int = 1
     """Queries of one input that are averaged."""
-    beside: Beside | None = None
+    beside: "Beside | None" = None
     """Gives more values of the rows, joined to the features."""
     kept: dict[bool, Tensor] = field(default_factory=dict)
     """Features known so far, of the inputs (False) and of the flipped inputs (True); complete
