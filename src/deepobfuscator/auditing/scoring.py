@@ -30,12 +30,9 @@ from deepobfuscator.metrics import (
     Measured,
     Sample,
     best_threshold,
-    describe_ms_ssim,
-    ms_ssim,
-    psnr,
     simultaneous,
-    ssim,
 )
+from deepobfuscator.metrics.images import describe_ms_ssim, ms_ssim, psnr, ssim
 from deepobfuscator.training.bundle import CHUNK
 
 IMAGE_METRICS = {"ms_ssim": ms_ssim, "ssim": ssim, "psnr": psnr}

@@ -29,7 +29,8 @@ from deepobfuscator.data.batches import Parts
 from deepobfuscator.defences.pixel_noise import NoisyObfuscator
 from deepobfuscator.experiments.run_folder import same_data
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.metrics import Bootstrap, ms_ssim
+from deepobfuscator.metrics import Bootstrap
+from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.nn.decoders import mirror
 from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.training.bundle import Bundle, apply
