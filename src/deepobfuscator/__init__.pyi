@@ -19,6 +19,9 @@ from .attacks.threat import Threat as Threat
 from .auditing.gates import Gate as Gate
 from .auditing.run import AuditConfig as AuditConfig
 from .core.errors import InputError as InputError
+
+# used by paper/ and survey/
+from .core.files import write_atomic as write_atomic
 from .core.records import Record as Record
 from .core.runtime import Context as Context
 from .data.dataset import Data as Data
@@ -50,8 +53,5 @@ from .training.objectives import TrainConfig as TrainConfig
 from .training.objectives import Update as Update
 from .training.objectives import stage as stage
 from .training.objectives import update as update
-
-# used by paper/ and survey/
-from .core.files import write_atomic as write_atomic
 
 __version__: str

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deepobfuscator.studies import at_most
 from PIL import Image
 
 from deepobfuscator.cli import main
@@ -16,7 +17,6 @@ from deepobfuscator.core.records import Record, read_jsonl
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.paper.sets import ENTRIES
-from deepobfuscator.studies import at_most
 
 SMOKE = ("--preset", "smoke", "--data", "synthetic:520", "--limit", "400")
 UNDRAWN = ("table1", "table2")

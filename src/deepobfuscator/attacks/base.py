@@ -14,7 +14,7 @@ from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import Family, suggest
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import as_input
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.training.bundle import apply
