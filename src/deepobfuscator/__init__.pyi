@@ -11,7 +11,7 @@ from .attacks.base import ReconstructionAttack as ReconstructionAttack
 from .attacks.base import TrainedAttack as TrainedAttack
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
-from .auditing.run import AuditConfig as AuditConfig
+from .auditing.config import AuditConfig as AuditConfig
 from .core.errors import InputError as InputError
 from .core.records import Record as Record
 from .core.runtime import Context as Context

@@ -11,8 +11,8 @@ from typing import Any
 
 import deepobfuscator
 from deepobfuscator.attacks.base import QUICK, SUITES
+from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.gates import EXCEEDED, WEAK, Gate, parse_gate
-from deepobfuscator.auditing.run import AuditConfig
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import IDENTITY, IMAGE
