@@ -16,8 +16,8 @@ from .attacks.base import ReconstructionAttack as ReconstructionAttack
 from .attacks.base import TrainedAttack as TrainedAttack
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
+from .auditing.config import AuditConfig as AuditConfig
 from .auditing.gates import Gate as Gate
-from .auditing.run import AuditConfig as AuditConfig
 from .core.errors import InputError as InputError
 
 # used by paper/ and survey/

@@ -12,8 +12,8 @@ from typing import TypeAlias
 from torch import nn
 
 from deepobfuscator.attacks.base import BRIEF, QUICK, Attack
+from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.gates import Gate
-from deepobfuscator.auditing.run import AuditConfig
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import IDENTITY, IMAGE, write_jsonl
 from deepobfuscator.core.runtime import (

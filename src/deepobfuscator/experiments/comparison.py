@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deepobfuscator.auditing.run import AuditConfig
+from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.base import Defence

@@ -23,7 +23,8 @@ import torch
 from rich.console import Console
 
 import deepobfuscator
-from deepobfuscator.auditing.run import AuditConfig, Target, attack, finished, named, noted
+from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.run import attack, finished, named, noted
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import Record
@@ -201,7 +202,7 @@ class Runner:
             context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
             other = self.other(order, trial, data, context)
             known = {"AC", "AR"} & bundle.players.keys()
-            games = partial(play_anew, trial, bundle, context) if known else None
+            play = partial(play_anew, trial, bundle, context, labelled=data.attacker)
             target = Target(
                 key=trial.key,
                 defence=trial.defence,
@@ -214,7 +215,7 @@ class Runner:
                 ceiling=above,
                 ceiling_name=None if above is None else trial.undefended().defence.name,
                 other=other,
-                games=games,
+                games=play if known else None,
             )
             return attack(order, target)
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.attacks.identify import Reidentify, can_tell_people, trial_rows
-from deepobfuscator.auditing.artifacts import as_pixels, paint
+from deepobfuscator.auditing.artifacts import as_pixels, reconstruct
+from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.scoring import Scorer
 from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import locked
@@ -114,20 +114,29 @@ def faces(shop: Runner, folder: Path, recogniser: bool) -> Faces:
     with locked(folder):
         players = trial.defence.players(trial.task, trial.setting, run)
         bundle = bundles.load(folder / "bundle", players, run)
-        seed, task = trial.setting.seed, trial.task
-        scorer = Scorer(trial.key, trial.defence.name, seed, task, data, run)
-        audit = Audit(bundle, task, data, trial.setting, folder / "audit", run, scorer)
+        target = Target(
+            key=trial.key,
+            defence=trial.defence,
+            task=trial.task,
+            setting=trial.setting,
+            bundle=bundle,
+            data=data,
+            context=run,
+        )
+        audit = Audit(target, AuditConfig())
         decoder = audit.threat.decoder
         assert decoder is not None
         known = trial_rows(audit.test.person)[0]
         other, pairs = others(audit.test.person, known)
         rows: dict[Mode, NDArray[np.int64]] = {"random": known, "matched": other}
         mirror, own = decoder(), bundle.players.get("AR")
-        rebuilt = {m: as_pixels(paint(mirror, audit.test, run, r)) for m, r in rows.items()}
-        in_game = {m: as_pixels(paint(own, audit.test, run, r)) for m, r in rows.items() if own}
+        rebuilt = {m: as_pixels(reconstruct(mirror, audit.test, run, r)) for m, r in rows.items()}
+        in_game = {
+            m: as_pixels(reconstruct(own, audit.test, run, r)) for m, r in rows.items() if own
+        }
         embedded, gallery = dict[Mode, NDArray[np.float32]](), None
         part = AttackSpec(Reidentify())
-        if can_tell_people(audit.test) and (recogniser or (audit.folder / part.file).exists()):
+        if can_tell_people(audit.test) and (recogniser or (target.folder / part.file).exists()):
             guessed = audit.guesses(part)
             embedded = {m: guessed["test"][r] for m, r in rows.items()}
             gallery = guessed["test_gallery"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepobfuscator.attacks.base import BRIEF
-from deepobfuscator.auditing.run import AuditConfig
+from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.core.config import key
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import suggest
