@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from deepobfuscator import Classifier, Obfuscator, Table, mirror, resrec, urec1, urec2
+import deepobfuscator as do
 
 SIZE = (216, 176)
 """Height and width of the paper's pictures."""
@@ -35,12 +35,12 @@ def urec_layers(repeats: int) -> tuple[str, ...]:
 RESREC = (RES_1, RES_1, "upsample", RES_2, RES_2, "upsample", "conv1-3", "sigmoid")
 
 
-def table_1() -> list[tuple[str, Table]]:
+def table_1() -> list[tuple[str, do.Table]]:
     """O, AR, C and AC at the paper's size; C and AC have one label here."""
     with torch.device("meta"):
-        encoder = Obfuscator(SIZE)
-        reconstructor = mirror(encoder.features, SIZE)
-        classifier = Classifier(encoder.features, 1, SIZE)
+        encoder = do.Obfuscator(SIZE)
+        reconstructor = do.mirror(encoder.features, SIZE)
+        classifier = do.Classifier(encoder.features, 1, SIZE)
     return [
         described("Obfuscator O", encoder, (3, *SIZE), O_LAYERS),
         described("Adversary reconstructor AR", reconstructor, encoder.features, AR_LAYERS),
@@ -50,11 +50,11 @@ def table_1() -> list[tuple[str, Table]]:
     ]
 
 
-def table_2() -> list[tuple[str, Table]]:
+def table_2() -> list[tuple[str, do.Table]]:
     """URec#1, URec#2 and ResRec at the paper's size."""
     with torch.device("meta"):
-        features = Obfuscator(SIZE).features
-        networks = [build(features, SIZE) for build in (urec1, urec2, resrec)]
+        features = do.Obfuscator(SIZE).features
+        networks = [build(features, SIZE) for build in (do.urec1, do.urec2, do.resrec)]
     names, papers = ("URec#1", "URec#2", "ResRec"), (urec_layers(3), urec_layers(2), RESREC)
     return [
         described(name, network, features, paper)
@@ -64,7 +64,7 @@ def table_2() -> list[tuple[str, Table]]:
 
 def described(
     name: str, network: nn.Module, inputs: Sequence[int], paper: Sequence[str]
-) -> tuple[str, Table]:
+) -> tuple[str, do.Table]:
     """A heading, and one row a layer with what the paper prints for it.
 
     Args:
@@ -93,7 +93,7 @@ def described(
     if left:
         raise AssertionError(f"{name} lacks the paper's {left}")
     rows.append(("all", "", f"{count(network):,}", ""))
-    return name, Table(HEADERS, tuple(rows))
+    return name, do.Table(HEADERS, tuple(rows))
 
 
 def count(network: nn.Module) -> int:

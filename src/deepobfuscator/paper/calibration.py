@@ -19,31 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator import (
-    AttackerData,
-    Bootstrap,
-    Bundle,
-    Context,
-    Identify,
-    InputError,
-    Obfuscator,
-    Phase,
-    Runner,
-    Threat,
-    Trial,
-    apply,
-    as_input,
-    derive_seed,
-    initialise,
-    locked,
-    mirror,
-    ms_ssim,
-    play,
-    same_data,
-    stage,
-    update,
-    write_atomic,
-)
+import deepobfuscator as do
 from deepobfuscator.survey.questions import OPTIONS
 
 GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0)
@@ -56,7 +32,7 @@ RATE = 0.28
 """Share of right choices at which a picture counts as unrecognisable: the paper's own study."""
 
 
-class SweptNoise(Obfuscator):
+class SweptNoise(do.Obfuscator):
     """O on pictures whose noise is drawn from the grid, or stays at ``fixed`` where that is set."""
 
     stochastic = True
@@ -110,7 +86,7 @@ class Calibration:
         return next(under, self.points[-1].sigma)
 
 
-def named(trial: Trial, labels: str) -> str:
+def named(trial: do.Trial, labels: str) -> str:
     """The folder of a calibration: the same labels, setting and rule, the same name."""
     told = json.dumps([trial.key, labels, GRID, RATE])
     return f"calibration-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
@@ -130,51 +106,53 @@ def read(path: Path) -> Calibration | None:
             raise ValueError
         return Calibration(tuple(points))
     except (ValueError, TypeError, KeyError):
-        raise InputError(f"{path}: not readable; delete it to calibrate again") from None
+        raise do.InputError(f"{path}: not readable; delete it to calibrate again") from None
 
 
-def calibrate(runner: Runner, trial: Trial, folder: Path) -> Calibration:
+def calibrate(runner: do.Runner, trial: do.Trial, folder: Path) -> Calibration:
     """Calibrate the noise on the data of ``trial``, at its setting; kept in ``folder``.
 
     Raises:
         InputError: nobody is on two pictures, so that there is no recogniser.
     """
-    with locked(folder):
+    with do.locked(folder):
         path, context = folder / "calibration.json", runner.on(trial, folder)
         data, setting = runner.data(trial, context), trial.setting
         if (kept := read(path)) is not None:
             return kept
-        same_data(data, folder)
+        do.same_data(data, folder)
 
         def raw(pictures: NDArray[np.uint8], seed: int) -> Tensor:
-            return as_input(pictures, context.device)
+            return do.as_input(pictures, context.device)
 
         shape = (3, *setting.size)
-        attacker = AttackerData(data.attacker, raw, shape, 1)
-        validation = AttackerData(data.validation, raw, shape, 2)
+        attacker = do.AttackerData(data.attacker, raw, shape, 1)
+        validation = do.AttackerData(data.validation, raw, shape, 2)
         threat, recognise = (
-            Threat(attacker, validation, setting.size, setting),
-            Identify(passes=0.5),
+            do.Threat(attacker, validation, setting.size, setting),
+            do.Identify(passes=0.5),
         )
         if recognise.lacks(threat) or len(np.unique(data.validation.people)) < OPTIONS:
-            raise InputError(
+            raise do.InputError(
                 "the noise cannot be calibrated, for the data does not say who is on two pictures, "
                 f"or has fewer than {OPTIONS} people to choose on: name its deviation with --sigma"
             )
         checkpoint = folder / "recogniser.ckpt"
         embed = recognise.fit(threat, context, checkpoint, "noise: recogniser, ").guess
         encoder = SweptNoise(setting.size, setting.width)
-        rebuild = mirror(encoder.features, setting.size, setting.width)
+        rebuild = do.mirror(encoder.features, setting.size, setting.width)
         players = {"O": encoder, "AR": rebuild}
         for name, player in players.items():
-            initialise(player, derive_seed(setting.seed, *name.encode()))
+            do.initialise(player, do.derive_seed(setting.seed, *name.encode()))
             context.place(player)
-        learn = stage("denoise", update("O", "AR", loss=lambda r: r.L_AR1))
-        phase = Phase("noise: reconstructor", setting.reconstruct_epochs, (learn,))
-        play(players, [phase], data.attacker, setting, context, checkpoint=folder / "denoiser.ckpt")
+        learn = do.stage("denoise", do.update("O", "AR", loss=lambda r: r.L_AR1))
+        phase = do.Phase("noise: reconstructor", setting.reconstruct_epochs, (learn,))
+        do.play(
+            players, [phase], data.attacker, setting, context, checkpoint=folder / "denoiser.ckpt"
+        )
         people = _People(encoder, rebuild, embed, validation, context)
         found = Calibration(tuple(people.under(sigma) for sigma in GRID))
-        write_atomic(path, f"{json.dumps(asdict(found), indent=1)}\n".encode())
+        do.write_atomic(path, f"{json.dumps(asdict(found), indent=1)}\n".encode())
         for kept_state in folder.glob("*.ckpt"):
             kept_state.unlink()
         return found
@@ -189,32 +167,32 @@ class _People:
     """Features to pictures."""
     embed: Callable[[Tensor], Tensor]
     """Pictures to embeddings."""
-    own: AttackerData
+    own: do.AttackerData
     """The raw pictures."""
-    context: Context
+    context: do.Context
 
     def under(self, sigma: float) -> Point:
         """What noise of deviation ``sigma`` does."""
-        own, context, bundle = self.own, self.context, Bundle({"O": self.encoder}, {})
+        own, context, bundle = self.own, self.context, do.Bundle({"O": self.encoder}, {})
         self.encoder.fixed = sigma
-        draw = torch.Generator().manual_seed(derive_seed(round(1000 * sigma), 0))
+        draw = torch.Generator().manual_seed(do.derive_seed(round(1000 * sigma), 0))
         names = ("noisy", "raw", "rebuilt", "truth", "quality")
         seen: dict[str, list[Tensor]] = {name: [] for name in names}
         for number, rows in enumerate(own.chunks()):
             pictures = own.pictures(rows)
-            truth = as_input(pictures, context.device)
+            truth = do.as_input(pictures, context.device)
             noisy = truth + sigma * torch.randn(truth.shape, generator=draw).to(context.device)
-            features = bundle.encode(pictures, context, derive_seed(303, number))
-            guess = apply(self.rebuild, features, context)
-            seen["noisy"].append(apply(self.embed, noisy, context))
-            seen["raw"].append(apply(self.embed, truth, context))
+            features = bundle.encode(pictures, context, do.derive_seed(303, number))
+            guess = do.apply(self.rebuild, features, context)
+            seen["noisy"].append(do.apply(self.embed, noisy, context))
+            seen["raw"].append(do.apply(self.embed, truth, context))
             seen["rebuilt"].append(guess.flatten(1))
             seen["truth"].append(truth.flatten(1))
-            seen["quality"].append(ms_ssim(guess, truth))
+            seen["quality"].append(do.ms_ssim(guess, truth))
         self.encoder.fixed = None
         found = {name: torch.cat(parts).float().cpu().numpy() for name, parts in seen.items()}
         chosen = forced_choice(found["noisy"], found["raw"], own.person)
-        rate = Bootstrap(own.person).mean(chosen).interval()
+        rate = do.Bootstrap(own.person).mean(chosen).interval()
         pixels = [v - v.mean(1, keepdims=True) for v in (found["rebuilt"], found["truth"])]
         rebuilt = forced_choice(pixels[0], pixels[1], own.person)
         return Point(

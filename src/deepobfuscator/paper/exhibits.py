@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from deepobfuscator import DeepObfuscator, Defence, InputError, RunResult, RunSpec, Undefended
+import deepobfuscator as do
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.keys import IMAGE, MS_SSIM, Measured, Panel, Reference, RowKey, Set
 from deepobfuscator.paper.render.exhibit import Column, Row
-from deepobfuscator.paper.render.rows import make_row
+from deepobfuscator.paper.render.rows import make_rows
 from deepobfuscator.paper.trials import Trials
 from deepobfuscator.survey.questions import Mode
 
-Machines = Callable[[Sequence[RunSpec], RowKey, Mode], tuple[list[Row], list[Column]]]
+Machines = Callable[[Sequence[do.RunSpec], RowKey, Mode], tuple[list[Row], list[Column]]]
 """What machine participants answer about the runs of a row, and an example question."""
 
 
@@ -21,7 +21,7 @@ class Show:
 
     trials: Trials
     """What may be run."""
-    read: Callable[[RunSpec], RunResult | None]
+    read: Callable[[do.RunSpec], do.RunResult | None]
     """A finished run; None where there is none."""
     calibration: Calibration | None
     """Of the noise."""
@@ -29,36 +29,36 @@ class Show:
     """Whether pictures of people may be shown."""
     machine: Machines
     """The perceptual study's machines."""
-    wanted: list[RunSpec] = field(default_factory=list)
+    wanted: list[do.RunSpec] = field(default_factory=list)
     """Every run that was asked for, as far as the data allows."""
     missing: list[str] = field(default_factory=list)
     """What could not be had, and why."""
 
-    def specs(self, of: Set, defence: Defence | None, *also: str) -> list[RunSpec]:
+    def specs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunSpec]:
         """The runs of a defence on a set, one a seed; None is the noise baseline."""
         try:
             found = self.trials.specs(of, self.trials.noise if defence is None else defence, *also)
-        except InputError as error:
+        except do.InputError as error:
             if str(error) not in self.missing:
                 self.missing.append(str(error))
             return []
         self.wanted += found
         return found
 
-    def finished(self, specs: Sequence[RunSpec]) -> list[RunResult]:
+    def finished(self, specs: Sequence[do.RunSpec]) -> list[do.RunResult]:
         """Those of ``specs`` that are finished."""
         return [run for spec in specs if (run := self.read(spec)) is not None]
 
-    def runs(self, of: Set, defence: Defence | None, *also: str) -> list[RunResult]:
+    def runs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunResult]:
         """The finished runs of a defence on a set; see `specs`."""
         return self.finished(self.specs(of, defence, *also))
 
     @property
-    def defences(self) -> dict[RowKey, Defence | None]:
+    def defences(self) -> dict[RowKey, do.Defence | None]:
         """DeepObfuscator and the two baselines; None is the one with noise."""
         return {
-            RowKey(Measured.DEEPOBFUSCATOR): DeepObfuscator(),
-            RowKey(Measured.UNDEFENDED): Undefended(),
+            RowKey(Measured.DEEPOBFUSCATOR): do.DeepObfuscator(),
+            RowKey(Measured.UNDEFENDED): do.Undefended(),
             RowKey(Measured.NOISE, self.trials.sigma): None,
         }
 
@@ -66,7 +66,7 @@ class Show:
         """A set as the paper writes it."""
         try:
             task = self.trials.task(of)
-        except InputError:
+        except do.InputError:
             return Panel(of)
         return Panel(of, task.public, task.private)
 
@@ -79,13 +79,13 @@ class Show:
             return (f"The noise's deviation, {sigma:g}, was named by --sigma.",)
         return (f"The noise's deviation, {sigma:g}, was calibrated (exhibit noise).",)
 
-    def raw_column(self, runs: Sequence[RunResult]) -> list[Column]:
+    def raw_column(self, runs: Sequence[do.RunResult]) -> list[Column]:
         """The raw pictures of the people whom a run shows."""
         if not (self.faces and runs and (held := runs[0].faces)):
             return []
         return [Column("raw", "the picture", held["raw"])]
 
-    def rebuilt_columns(self, heading: str, runs: Sequence[RunResult]) -> list[Column]:
+    def rebuilt_columns(self, heading: str, runs: Sequence[do.RunResult]) -> list[Column]:
         """What the game's own AR, where one played, and the strongest fresh attacker rebuilt."""
         if not (self.faces and runs and (held := runs[0].faces)):
             return []
@@ -97,9 +97,8 @@ class Show:
         return [*columns, Column(heading, by, held["reconstructed"])]
 
 
-def quality(runs: Sequence[RunResult], attack: str | None) -> str:
+def quality(runs: Sequence[do.RunResult], attack: str | None) -> str:
     """The mean MS-SSIM on all test pictures, in a few words."""
-    key = RowKey(Measured.MIRROR)
-    found = make_row(runs[:1], key, (IMAGE, MS_SSIM), attack=attack)
-    value = None if found is None else found.in_game if attack else found.fresh
+    rows = make_rows(runs[:1], RowKey(Measured.MIRROR), ((IMAGE, MS_SSIM),), attack=attack)
+    value = None if not rows else rows[0].in_game if attack else rows[0].fresh
     return "" if value is None else f", MS-SSIM {value:.3f}".replace("0.", ".")

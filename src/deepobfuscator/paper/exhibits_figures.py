@@ -163,7 +163,7 @@ def figure7(show: Show) -> Exhibit:
             known = {plain(name): value for (name, _), value in paper.items()}
             told = {(n, ACCURACY): known[plain(n)] for n in names if plain(n) in known}
             wanted = [(name, ACCURACY) for name in names]
-            found += make_rows(show.runs(of, defence), key, wanted, show.panel(of), told)
+            found += make_rows(show.runs(of, defence), key, wanted, show.panel(of), published=told)
     return Exhibit(
         Name.FIGURE_7,
         "Figure 7: accuracy of every attribute",

@@ -12,16 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator import (
-    AttackSpec,
-    InputError,
-    Parts,
-    Reidentify,
-    Runner,
-    Trial,
-    apply,
-    locked,
-)
+import deepobfuscator as do
 from deepobfuscator.paper.keys import FOUR_WAY, IDENTITY, Panel, Part, Participant, RowKey
 from deepobfuscator.paper.render.exhibit import Column, Row
 from deepobfuscator.paper.trials import plain
@@ -102,7 +93,7 @@ def asked_of(drawn: Drawn) -> NDArray[np.int64]:
     return drawn.rows[np.arange(len(drawn.rows)), drawn.answer]
 
 
-def faces(runner: Runner, folder: Path, recogniser: bool) -> Faces:
+def faces(runner: do.Runner, folder: Path, recogniser: bool) -> Faces:
     """Rebuild a face of everybody on the test part from a trained run's features.
 
     Args:
@@ -113,14 +104,14 @@ def faces(runner: Runner, folder: Path, recogniser: bool) -> Faces:
     Raises:
         InputError: nothing trained there.
     """
-    trial = Trial.of(folder)
-    with locked(folder):
+    trial = do.Trial.of(folder)
+    with do.locked(folder):
         audit = runner.opened(folder)
         test, decoder = audit.test, audit.threat.decoder
         assert decoder is not None
 
         def paint(network: Callable[[Tensor], Tensor], rows: NDArray[np.int64]) -> Pixels:
-            pictures = apply(network, test.features_of(rows), audit.context)
+            pictures = do.apply(network, test.features_of(rows), audit.context)
             pixels: Pixels = (pictures.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype("u1")
             return pixels
 
@@ -131,7 +122,7 @@ def faces(runner: Runner, folder: Path, recogniser: bool) -> Faces:
         rebuilt = {mode: paint(mirror, r) for mode, r in rows.items()}
         in_game = {mode: paint(own, r) for mode, r in rows.items() if own}
         embedded, gallery = dict[Mode, NDArray[np.float32]](), None
-        spec = AttackSpec(Reidentify())
+        spec = do.AttackSpec(do.Reidentify())
         told_apart = 2 <= len(known) < len(test)
         if told_apart and (recogniser or (audit.folder / spec.file).exists()):
             guessed = audit.guesses(spec)
@@ -168,7 +159,7 @@ def others(
     return other, pairs
 
 
-def looks(trial: Trial, data: Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+def looks(trial: do.Trial, data: do.Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
     """Names and values (n, k) of the test part's attributes that options may share."""
     test = data.test
     names = [*trial.task.public, *trial.task.private, *data.undeclared]
@@ -181,7 +172,7 @@ def looks(trial: Trial, data: Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]
 
 
 def build(
-    runner: Runner, folders: Sequence[Path], count: int, mode: Mode, seed: int
+    runner: do.Runner, folders: Sequence[Path], count: int, mode: Mode, seed: int
 ) -> tuple[Sheet, dict[str, list[int]]]:
     """A sheet about one run or several, and what the machines answer that need more than it.
 
@@ -201,13 +192,13 @@ def build(
     shown = [faces(runner, folder, recogniser=True) for folder in folders]
     first = shown[0]
     if mode == "matched" and not len(first.pairs):
-        raise InputError(
+        raise do.InputError(
             f"{folders[0]}: nobody is on two test pictures, so that no other picture of the person "
             "can be the answer: take --mode random"
         )
     for other, folder in zip(shown, folders, strict=True):
         if other.raw.shape != first.raw.shape or not np.array_equal(other.raw, first.raw):
-            raise InputError(
+            raise do.InputError(
                 f"{folder} has other test pictures than {folders[0]}: ask about runs of the same "
                 "data, size and split"
             )

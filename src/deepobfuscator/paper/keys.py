@@ -4,7 +4,7 @@ Text is nowhere parsed: another wording here changes what is read, and no verdic
 """
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import Enum, StrEnum, unique
 
 IMAGE, IDENTITY = "image", "identity"
 """Subjects of `deepobfuscator.Record` that are no attributes."""
@@ -55,28 +55,17 @@ class Set(Enum):
         return f"({self.name.lower()})"
 
 
+@unique
 class Part(Enum):
-    """A part of an exhibit that is no set of attributes."""
+    """A part of an exhibit that is no set of attributes, and what it is called."""
 
-    WHOLE = auto()
-    NOISY = auto()
-    REBUILT = auto()
-    RANDOM = auto()
-    MATCHED = auto()
-    GAMES = auto()
-    ATTACKERS = auto()
-
-
-PARTS = {
-    Part.WHOLE: "",
-    Part.NOISY: "recogniser on the noisy picture",
-    Part.REBUILT: "pixels of the rebuilt picture",
-    Part.RANDOM: "random options",
-    Part.MATCHED: "matched options",
-    Part.GAMES: "other games",
-    Part.ATTACKERS: "other attackers of one game",
-}
-"""How each part is called."""
+    WHOLE = ""
+    NOISY = "recogniser on the noisy picture"
+    REBUILT = "pixels of the rebuilt picture"
+    RANDOM = "random options"
+    MATCHED = "matched options"
+    GAMES = "other games"
+    ATTACKERS = "other attackers of one game"
 
 
 @dataclass(frozen=True)
@@ -92,67 +81,39 @@ class Panel:
 
     def __str__(self) -> str:
         if isinstance(self.of, Part):
-            return PARTS[self.of]
+            return self.of.value
         sides = f" {{{', '.join(self.public)} | {', '.join(self.private)}}}"
         return f"{self.of}{sides if self.public else ''}"
 
 
+@unique
 class Measured(Enum):
-    """What a row was measured on: a defence, a reconstructor, an attacker."""
+    """A defence, a reconstructor or an attacker, and what it is called."""
 
-    DEEPOBFUSCATOR = auto()
-    UNDEFENDED = auto()
-    NOISE = auto()
-    NEITHER = auto()
-    ATTRIBUTES_ALONE = auto()
-    RECONSTRUCTION_ALONE = auto()
-    BOTH = auto()
-    READ_FROM_AR = auto()
-    READ_FROM_MIRROR = auto()
-    AR_IN_GAME = auto()
-    MIRROR = auto()
-    UREC_1 = auto()
-    UREC_2 = auto()
-    RESREC = auto()
-    ATTRIBUTES_THEN_FACES = auto()
-    FACES_ALONE = auto()
-    FACES_THEN_ATTRIBUTES = auto()
-    PRINTED_CLASSIFIERS = auto()
-    RESIDUAL_C = auto()
-    RESIDUAL_AC = auto()
-    ATTACKED_BY_AC = auto()
-    ATTACKED_BY_RESNET = auto()
-    ATTACKED_BY_MLP = auto()
-    DEVIATION = auto()
-
-
-ROWS = {
-    Measured.DEEPOBFUSCATOR: "DeepObfuscator",
-    Measured.UNDEFENDED: "No adversarial training",
-    Measured.NOISE: "Noise",
-    Measured.NEITHER: "Neither",
-    Measured.ATTRIBUTES_ALONE: "Attributes alone",
-    Measured.RECONSTRUCTION_ALONE: "Reconstruction alone",
-    Measured.BOTH: "Both at once",
-    Measured.READ_FROM_AR: "… read from AR's pictures",
-    Measured.READ_FROM_MIRROR: "… read from a fresh mirror's pictures",
-    Measured.AR_IN_GAME: "AR in the game",
-    Measured.MIRROR: "Mirror",
-    Measured.UREC_1: "URec#1",
-    Measured.UREC_2: "URec#2",
-    Measured.RESREC: "ResRec",
-    Measured.ATTRIBUTES_THEN_FACES: "Attributes, then faces",
-    Measured.FACES_ALONE: "Faces alone",
-    Measured.FACES_THEN_ATTRIBUTES: "Faces, then attributes",
-    Measured.PRINTED_CLASSIFIERS: "C and AC as in Table 1",
-    Measured.RESIDUAL_C: "C a residual network",
-    Measured.RESIDUAL_AC: "AC a residual network",
-    Measured.ATTACKED_BY_AC: "AC's architecture",
-    Measured.ATTACKED_BY_RESNET: "Residual network",
-    Measured.ATTACKED_BY_MLP: "Multilayer perceptron",
-    Measured.DEVIATION: "",
-}
-"""How each is called."""
+    DEEPOBFUSCATOR = "DeepObfuscator"
+    UNDEFENDED = "No adversarial training"
+    NOISE = "Noise"
+    NEITHER = "Neither"
+    ATTRIBUTES_ALONE = "Attributes alone"
+    RECONSTRUCTION_ALONE = "Reconstruction alone"
+    BOTH = "Both at once"
+    READ_FROM_AR = "… read from AR's pictures"
+    READ_FROM_MIRROR = "… read from a fresh mirror's pictures"
+    AR_IN_GAME = "AR in the game"
+    MIRROR = "Mirror"
+    UREC_1 = "URec#1"
+    UREC_2 = "URec#2"
+    RESREC = "ResRec"
+    ATTRIBUTES_THEN_FACES = "Attributes, then faces"
+    FACES_ALONE = "Faces alone"
+    FACES_THEN_ATTRIBUTES = "Faces, then attributes"
+    PRINTED_CLASSIFIERS = "C and AC as in Table 1"
+    RESIDUAL_C = "C a residual network"
+    RESIDUAL_AC = "AC a residual network"
+    ATTACKED_BY_AC = "AC's architecture"
+    ATTACKED_BY_RESNET = "Residual network"
+    ATTACKED_BY_MLP = "Multilayer perceptron"
+    DEVIATION = ""
 
 
 class Participant(StrEnum):
@@ -177,24 +138,66 @@ class RowKey:
 
     def __str__(self) -> str:
         deviation = "" if self.sigma is None else f"σ = {self.sigma:g}"
-        return ", ".join(filter(None, (ROWS[self.of], deviation, self.by)))
+        return ", ".join(filter(None, (self.of.value, deviation, self.by)))
 
 
 class ClaimKey(Enum):
-    """A claim of the paper, in its order."""
+    """A claim of the paper, in its order: what it says, and its figures."""
 
-    BOTH_ATTACKS = auto()
-    NOT_INCLUSIVE = auto()
-    RANDOM_GUESSING = auto()
-    SERVICE_KEPT = auto()
-    ALL_RECONSTRUCTORS = auto()
-    NOBODY_RECOGNISED = auto()
-    NOISE_IS_WORSE = auto()
-    FORGETS = auto()
-    LOSSES_RISE = auto()
-    MORE_TASKS = auto()
-    MORE_PRIVATE = auto()
-    OTHER_ARCHITECTURES = auto()
+    BOTH_ATTACKS = (
+        "DeepObfuscator defends against reconstruction and against private attribute leakage at "
+        "once (contribution 1).",
+        "MS-SSIM .9458 → .3175; gender 97.36 → 58.85 %",
+    )
+    NOT_INCLUSIVE = (
+        "Defending against one of the two attacks does not defend against the other "
+        "(contribution 2).",
+        "gender 93.7 % from the pictures under the reconstruction-only defence",
+    )
+    RANDOM_GUESSING = (
+        "The accuracy of inferred private attributes drops by around 30 points to random guessing "
+        "(contribution 3).",
+        "gender 97.36 → 58.85 %",
+    )
+    SERVICE_KEPT = (
+        "The service loses only 2 points of accuracy (contribution 3).",
+        "smile −1.15 points",
+    )
+    ALL_RECONSTRUCTORS = (
+        "The obfuscator defends against reconstruction whatever reconstructor an attacker takes "
+        "(section 4.4, Table 3).",
+        "MS-SSIM .3095 to .3175 for four reconstructors",
+    )
+    NOBODY_RECOGNISED = (
+        "The person in a rebuilt picture can hardly be re-identified (section 4.4, Figure 5).",
+        "28 % of people's answers, chance 25 %",
+    )
+    NOISE_IS_WORSE = (
+        "Noise on the picture protects private attributes less and costs the service more than "
+        "the game (section 4.5).",
+        "gender 90.15 % against 58.85 %; smile −5.36 against −1.15 points",
+    )
+    FORGETS = (
+        "Defending against one attack first and against the other afterwards forgets the first "
+        "defence (section 4.2).",
+        "no figure",
+    )
+    LOSSES_RISE = (
+        "The adversaries' losses rise through the game (section 4.5, Figure 6).",
+        "L(AC), L(AR) from about .02 to .6",
+    )
+    MORE_TASKS = (
+        "Performing more public tasks weakens the defence (section 4.5).",
+        "gender 58.85 % (a), 59.79 % (b), 63.96 % (c); +1 point from (d, e) to (f)",
+    )
+    MORE_PRIVATE = (
+        "Protecting more private attributes costs the service accuracy (section 4.5).",
+        "smile 91.53 % (a) → 90.85 % (d)",
+    )
+    OTHER_ARCHITECTURES = (
+        "Other architectures for C and for AC do not differ significantly (section 3.3).",
+        "no figure",
+    )
 
 
 class Verdict(StrEnum):

@@ -11,20 +11,7 @@ from time import monotonic
 import numpy as np
 from rich.console import Console
 
-from deepobfuscator import (
-    InputError,
-    Labelled,
-    PixelNoise,
-    Runner,
-    RunSpec,
-    Table,
-    Task,
-    TrainConfig,
-    Trial,
-    Undefended,
-    play,
-    split,
-)
+import deepobfuscator as do
 from deepobfuscator.paper import calibration
 from deepobfuscator.paper.entries import NOISY
 from deepobfuscator.paper.keys import Name
@@ -89,14 +76,14 @@ class Listing:
         return sum(item.units * self.unit for item in open_)
 
     @property
-    def table(self) -> Table:
+    def table(self) -> do.Table:
         """The list to be read."""
         rows = []
         for item in self.items:
             time = "" if item.state is State.DONE else f"about {clock(self.left(item))}"
             time = time if item.seconds is None else clock(item.seconds)
             rows.append((item.name, item.about, str(item.state), time, " ".join(item.exhibits)))
-        return Table(HEADERS, tuple(rows))
+        return do.Table(HEADERS, tuple(rows))
 
     @property
     def summary(self) -> str:
@@ -105,7 +92,7 @@ class Listing:
         return f"{self.done} of {total} done; left: about {left} on this machine"
 
 
-def listing(runner: Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Listing:
+def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Listing:
     """What `reproduce` would find done and what it would do; nothing is written or changed.
 
     Args:
@@ -126,7 +113,7 @@ def listing(runner: Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Lis
         try:
             kept = calibration.read(folder / "calibration.json")
             state = State.MISSING if kept is None else State.DONE
-        except InputError:
+        except do.InputError:
             state = State.BROKEN
         if trials.sigma is None or kept is not None:
             s = trials.base.setting
@@ -135,13 +122,13 @@ def listing(runner: Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Lis
             items.append(Item(folder.name, "calibrates the noise", state, units, None, noisy))
     known = trials.sigma if kept is None or trials.sigma is not None else kept.sigma
     # Without a deviation any will do to count and to time the trials.
-    assumed = replace(trials, sigma=PixelNoise().sigma if known is None else known)
+    assumed = replace(trials, sigma=do.PixelNoise().sigma if known is None else known)
     users: dict[Path, list[Name]] = {}
     for name in names:
         for spec in needed(assumed, (name,)):
             users.setdefault(spec.folder, []).append(name)
     for spec in needed(assumed, names):
-        pending = known is None and isinstance(spec.trial.defence, PixelNoise)
+        pending = known is None and isinstance(spec.trial.defence, do.PixelNoise)
         state, seconds = (State.MISSING, None) if pending else _state(runner, spec)
         items.append(
             Item(
@@ -156,12 +143,12 @@ def listing(runner: Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Lis
     return Listing(tuple(items), _unit(items, runner, trials.base.setting))
 
 
-def _state(runner: Runner, spec: RunSpec) -> tuple[State, float | None]:
+def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
     """How far a trial is, and what it took if it is done."""
     try:
         if runner.result(spec) is not None:
             return State.DONE, _took(spec.folder)
-    except InputError:
+    except do.InputError:
         return State.BROKEN, None
     if (spec.folder / "bundle").is_dir():
         return State.TRAINED, None
@@ -175,7 +162,7 @@ def _took(folder: Path) -> float:
     return float(card["seconds"]["train"]) + float(notes["seconds"])
 
 
-def _about(trial: Trial, pending: bool) -> str:
+def _about(trial: do.Trial, pending: bool) -> str:
     """A trial in words; ``pending`` says that its noise is not calibrated yet."""
     defence = trial.defence
     fields = [
@@ -188,14 +175,14 @@ def _about(trial: Trial, pending: bool) -> str:
     return ", ".join([task, *fields, f"seed {trial.setting.seed}"])
 
 
-def _batches(trial: Trial) -> tuple[int, int]:
+def _batches(trial: do.Trial) -> tuple[int, int]:
     """Batches in one pass over the defender's and over the attacker's pictures."""
-    parts = split(trial.source.read(), trial.limit, trial.split_seed, trial.protocol)
+    parts = do.split(trial.source.read(), trial.limit, trial.split_seed, trial.protocol)
     size = trial.setting.batch_size
     return max(1, len(parts.defender) // size), max(1, len(parts.attacker) // size)
 
 
-def _units(spec: RunSpec, batches: tuple[int, int]) -> float:
+def _units(spec: do.RunSpec, batches: tuple[int, int]) -> float:
     """A trial's length in batches of joint training."""
     setting, defence, (defender, attacker) = spec.trial.setting, spec.trial.defence, batches
     training = sum(p.epochs for p in defence.phases(setting)) * defender
@@ -205,11 +192,11 @@ def _units(spec: RunSpec, batches: tuple[int, int]) -> float:
     larger = sum(name in also for name in ("urec1", "urec2", "resrec"))
     rebuild += DECODER * setting.reconstruct_epochs * larger
     identify = 2 * REIDENTIFY * setting.infer_epochs * ("reidentify" in also)
-    times = NOISE if isinstance(defence, PixelNoise) else 1
+    times = NOISE if isinstance(defence, do.PixelNoise) else 1
     return training + times * attacker * (classify + rebuild + identify)
 
 
-def _unit(items: Sequence[Item], runner: Runner, setting: TrainConfig) -> float:
+def _unit(items: Sequence[Item], runner: do.Runner, setting: do.TrainConfig) -> float:
     """Seconds a unit: of what is finished, or of a batch that is timed now."""
     if not items:
         return 0.0
@@ -219,20 +206,20 @@ def _unit(items: Sequence[Item], runner: Runner, setting: TrainConfig) -> float:
     draw, n = np.random.default_rng(0), setting.batch_size
     labels = draw.integers(0, 2, (n, 1), dtype=np.uint8)
     pictures = draw.integers(0, 256, (n, *setting.size, 3), dtype=np.uint8)
-    batch = Labelled(pictures, labels, labels, np.arange(n))
+    batch = do.Labelled(pictures, labels, labels, np.arange(n))
     defence, task, once = (
-        Undefended(),
-        Task(("public",), ("private",)),
+        do.Undefended(),
+        do.Task(("public",), ("private",)),
         replace(setting, epochs=1.0),
     )
     times = []
     with TemporaryDirectory() as folder:
-        context = runner.on(Trial(setting=setting), Path(folder))
+        context = runner.on(do.Trial(setting=setting), Path(folder))
         context = replace(context, console=Console(quiet=True))
         players = defence.players(task, once, context)
         for _ in range(TIMED):
             began = monotonic()
-            play(players, defence.phases(once), batch, once, context)
+            do.play(players, defence.phases(once), batch, once, context)
             times.append(monotonic() - began)
     return min(times)
 

@@ -11,17 +11,7 @@ from pathlib import Path
 import torch
 from rich.markup import escape
 
-from deepobfuscator import (
-    Context,
-    InputError,
-    Runner,
-    RunResult,
-    RunSpec,
-    __version__,
-    locked,
-    read_run,
-    write_atomic,
-)
+import deepobfuscator as do
 from deepobfuscator.paper import calibration
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.claims import claims
@@ -53,13 +43,13 @@ class Reproduction:
 
 
 def reproduce(
-    runner: Runner,
+    runner: do.Runner,
     trials: Trials,
     exhibits: Sequence[str] = (),
     *,
     faces: bool = True,
     command: str = "",
-    ahead: Callable[[Sequence[RunSpec]], None] | None = None,
+    ahead: Callable[[Sequence[do.RunSpec]], None] | None = None,
 ) -> Reproduction:
     """Run what some exhibits need and is not done yet, then write them into ``trials.out``.
 
@@ -76,7 +66,7 @@ def reproduce(
             that fails is noted instead, and the others go on.
     """
     names = wanted(trials, exhibits)
-    with locked(trials.out):
+    with do.locked(trials.out):
         session = _Session(runner, trials, names)
         session.calibrate()
         session.run(ahead)
@@ -101,7 +91,7 @@ def noise_folder(trials: Trials) -> Path:
     return trials.out / "trials" / calibration.named(trials.first(), trials.labels)
 
 
-def needed(trials: Trials, names: Sequence[Name]) -> list[RunSpec]:
+def needed(trials: Trials, names: Sequence[Name]) -> list[do.RunSpec]:
     """The runs that exhibits need and the data allows, each once, ceilings first."""
     return trials.merged(spec for name in names for spec in asked(trials, name))
 
@@ -110,7 +100,7 @@ def needed(trials: Trials, names: Sequence[Name]) -> list[RunSpec]:
 class _Session:
     """One reproduction, as far as it got."""
 
-    runner: Runner
+    runner: do.Runner
     trials: Trials
     names: tuple[Name, ...]
     calibration: Calibration | None = None
@@ -129,23 +119,23 @@ class _Session:
         if self.calibration is not None and not named:
             self.trials = replace(self.trials, sigma=self.calibration.sigma)
 
-    def run(self, ahead: Callable[[Sequence[RunSpec]], None] | None) -> None:
+    def run(self, ahead: Callable[[Sequence[do.RunSpec]], None] | None) -> None:
         """Run what is left."""
         specs = needed(self.trials, self.names)
         if ahead is not None:
             try:
                 ahead(specs)
-            except InputError as error:
+            except do.InputError as error:
                 self.say(escape(str(error)))
         for number, spec in enumerate(specs, 1):
             name = spec.folder.name
             with self.surviving(name):
                 if spec.ceiling is not None and spec.ceiling.name in self.failed:
-                    raise InputError(f"its ceiling {spec.ceiling.name} failed")
+                    raise do.InputError(f"its ceiling {spec.ceiling.name} failed")
                 if self.runner.result(spec) is not None:
                     continue
                 if ahead is not None:
-                    raise InputError(f"its job failed; its logs are in {self.trials.out}/jobs")
+                    raise do.InputError(f"its job failed; its logs are in {self.trials.out}/jobs")
                 self.say(f"[dim]trial {number} of {len(specs)}:[/dim] {name}")
                 self.runner.do(spec)
 
@@ -154,7 +144,7 @@ class _Session:
         """Errors are noted under ``name`` and do not stop the rest."""
         try:
             yield
-        except InputError as error:
+        except do.InputError as error:
             self.fail(name, str(error))
         except Exception as error:
             traceback.print_exception(error)
@@ -168,7 +158,7 @@ class _Session:
 
     def say(self, text: str) -> None:
         """A line for the person who waits."""
-        Context(self.trials.out).say(text)
+        do.Context(self.trials.out).say(text)
 
     def exhibits(self, with_faces: bool) -> list[Exhibit]:
         """The exhibits, of whatever is finished."""
@@ -185,17 +175,17 @@ class _Session:
             )
             try:
                 made = ENTRIES[name](show)
-            except InputError as error:
+            except do.InputError as error:
                 made = Exhibit(name, name.capitalize(), "It cannot be set.")
                 missing.append(str(error))
                 self.fail(name, str(error))
             found.append(replace(made, missing=(*made.missing, *dict.fromkeys(missing))))
         return found
 
-    def reader(self, missing: list[str]) -> Callable[[RunSpec], RunResult | None]:
+    def reader(self, missing: list[str]) -> Callable[[do.RunSpec], do.RunResult | None]:
         """Reads finished runs; what is not there is noted in ``missing``."""
 
-        def read(spec: RunSpec) -> RunResult | None:
+        def read(spec: do.RunSpec) -> do.RunResult | None:
             name = spec.folder.name
             if name in self.failed:
                 missing.append(f"trial {name} failed: {self.failed[name]}")
@@ -203,15 +193,15 @@ class _Session:
                 missing.append(f"trial {name} is not run yet")
             else:
                 try:
-                    return read_run(spec.folder)
-                except InputError as error:
+                    return do.read_run(spec.folder)
+                except do.InputError as error:
                     missing.append(f"trial {name} cannot be read: {error}")
             return None
 
         return read
 
     def machines(
-        self, specs: Sequence[RunSpec], key: RowKey, mode: Mode
+        self, specs: Sequence[do.RunSpec], key: RowKey, mode: Mode
     ) -> tuple[list[Row], list[Column]]:
         """What machine participants answer about the runs of one row, and some questions."""
         for spec in specs:
@@ -231,8 +221,8 @@ class _Session:
                 (out / f"{name}.svg").unlink(missing_ok=True)
         judged = claims(made)
         about = self.meta(with_faces, command)
-        write_atomic(out / "report.html", page(made, judged, about).encode())
-        write_atomic(out / "summary.md", summary_markdown(made, judged, about).encode())
+        do.write_atomic(out / "report.html", page(made, judged, about).encode())
+        do.write_atomic(out / "summary.md", summary_markdown(made, judged, about).encode())
         return made, judged
 
     def meta(self, with_faces: bool, command: str) -> Meta:
@@ -247,7 +237,7 @@ class _Session:
             commands=(command,),
             commands_of={name: command_of(command, name) for name in self.names},
             versions=(
-                f"deepobfuscator {__version__}, torch {torch.__version__}, "
+                f"deepobfuscator {do.__version__}, torch {torch.__version__}, "
                 f"Python {platform.python_version()}",
             ),
             with_faces=with_faces,
@@ -257,9 +247,9 @@ class _Session:
         """Pictures of each part by a finished run; empty while there is none."""
         for spec in needed(self.trials, self.names):
             try:
-                if pictures := read_run(spec.folder).card.get("data", {}).get("pictures"):
+                if pictures := do.read_run(spec.folder).card.get("data", {}).get("pictures"):
                     return {part: int(n) for part, n in pictures.items()}
-            except InputError:
+            except do.InputError:
                 continue
         return {}
 

@@ -6,19 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from deepobfuscator import (
-    BRIEF,
-    AttributeTable,
-    AuditConfig,
-    Defence,
-    InputError,
-    PixelNoise,
-    RunSpec,
-    Task,
-    Trial,
-    Undefended,
-    suggest,
-)
+import deepobfuscator as do
 from deepobfuscator.paper.keys import Set
 
 PUBLIC = ("Smiling", "High_Cheekbones")
@@ -36,7 +24,7 @@ Roles = tuple[str | None, ...]
 class Trials:
     """Everything that determines the trials of one reproduction."""
 
-    base: Trial
+    base: do.Trial
     """Source, size, lengths; its task and defence are replaced."""
     public: Roles
     """In the roles of smiling and of high cheekbones."""
@@ -54,7 +42,7 @@ class Trials:
     @classmethod
     def of(
         cls,
-        trial: Trial,
+        trial: do.Trial,
         *,
         public: Sequence[str] = (),
         private: Sequence[str] = (),
@@ -76,9 +64,9 @@ class Trials:
             InputError: a number out of range, or an attribute that is not there.
         """
         if seeds < 1:
-            raise InputError("--seeds must be at least 1")
+            raise do.InputError("--seeds must be at least 1")
         if sigma is not None and sigma < 0:
-            raise InputError("--sigma must not be negative")
+            raise do.InputError("--sigma must not be negative")
         table, first = trial.source.read(), trial.setting.seed
         found = cls(
             base=trial,
@@ -94,16 +82,16 @@ class Trials:
     @property
     def key(self) -> str:
         """Names the reproduction by its content."""
-        return self._hashed(replace(self.base, task=Task(("public",), ("private",))).key)
+        return self._hashed(replace(self.base, task=do.Task(("public",), ("private",))).key)
 
     def _hashed(self, *told: str) -> str:
         return hashlib.sha256("".join((*told, self.labels)).encode()).hexdigest()[:12]
 
-    def folder(self, trial: Trial) -> Path:
+    def folder(self, trial: do.Trial) -> Path:
         """Run folder of a trial: the same trial on the same labels, the same name."""
         return self.out / "trials" / f"{trial.defence.name}-{self._hashed(trial.key, ' ')}"
 
-    def task(self, of: Set) -> Task:
+    def task(self, of: Set) -> do.Task:
         """The task of one of the six sets.
 
         Raises:
@@ -115,23 +103,23 @@ class Trials:
         ):
             for role in roles:
                 if names[role] is None:
-                    raise InputError(
+                    raise do.InputError(
                         f"set {of} is left out: the data has no attribute for the role of "
                         f"{paper[role]}; name one with --public or --private"
                     )
             sides.append(tuple(str(names[role]) for role in roles))
-        return Task(*sides)
+        return do.Task(*sides)
 
-    def undefended(self, trial: Trial) -> Trial:
+    def undefended(self, trial: do.Trial) -> do.Trial:
         """The ceiling of a trial.
 
         It does not depend on what is private: one trial, whose attackers read every private
         attribute at once, serves all sets with these public attributes.
         """
         hidden = tuple(name for name in self.private if name is not None)
-        return replace(trial, task=Task(trial.task.public, hidden), defence=Undefended())
+        return replace(trial, task=do.Task(trial.task.public, hidden), defence=do.Undefended())
 
-    def specs(self, of: Set, defence: Defence, *also: str) -> list[RunSpec]:
+    def specs(self, of: Set, defence: do.Defence, *also: str) -> list[do.RunSpec]:
         """The runs of a defence on a set, one a seed; a baseline's task is that of its ceiling.
 
         Args:
@@ -146,45 +134,47 @@ class Trials:
         for seed in self.seeds:
             setting = replace(self.base.setting, seed=seed)
             trial = replace(self.base, task=self.task(of), defence=defence, setting=setting)
-            if isinstance(defence, Undefended):
+            if isinstance(defence, do.Undefended):
                 trial = replace(self.undefended(trial), defence=defence)
             found.append(self._spec(trial, also))
         return found
 
-    def _spec(self, trial: Trial, also: tuple[str, ...] = ()) -> RunSpec:
+    def _spec(self, trial: do.Trial, also: tuple[str, ...] = ()) -> do.RunSpec:
         above = self.undefended(trial)
         ceiling = None if above == trial else self.folder(above)
-        return RunSpec(trial, self.folder(trial), ceiling, AuditConfig(BRIEF, also=also))
+        return do.RunSpec(trial, self.folder(trial), ceiling, do.AuditConfig(do.BRIEF, also=also))
 
     @property
-    def noise(self) -> PixelNoise:
+    def noise(self) -> do.PixelNoise:
         """The noise baseline.
 
         Raises:
             InputError: it is not calibrated yet.
         """
         if self.sigma is None:
-            raise InputError("the noise baseline is left out: its deviation is not calibrated yet")
-        return PixelNoise(self.sigma)
+            raise do.InputError(
+                "the noise baseline is left out: its deviation is not calibrated yet"
+            )
+        return do.PixelNoise(self.sigma)
 
-    def first(self) -> Trial:
+    def first(self) -> do.Trial:
         """The undefended trial of the first set that the data allows, on whose data noise is
         calibrated.
 
         Raises:
             InputError: the data allows none.
         """
-        wrong: list[InputError] = []
+        wrong: list[do.InputError] = []
         for of in Set:
             try:
-                return self.specs(of, Undefended())[0].trial
-            except InputError as error:
+                return self.specs(of, do.Undefended())[0].trial
+            except do.InputError as error:
                 wrong.append(error)
         raise wrong[0]
 
-    def merged(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
+    def merged(self, specs: Iterable[do.RunSpec]) -> list[do.RunSpec]:
         """Each trial once, with all the attacks that are asked of it; ceilings first."""
-        found: dict[Path, RunSpec] = {}
+        found: dict[Path, do.RunSpec] = {}
         for spec in specs:
             for one in (self._spec(self.undefended(spec.trial)), spec):
                 before = found.get(one.folder, one).order
@@ -192,7 +182,7 @@ class Trials:
         return sorted(found.values(), key=lambda spec: spec.ceiling is not None)
 
 
-def cast(table: AttributeTable, given: tuple[str, ...], paper: tuple[str, ...]) -> Roles:
+def cast(table: do.AttributeTable, given: tuple[str, ...], paper: tuple[str, ...]) -> Roles:
     """Which attributes of the data play the paper's roles.
 
     Without ``given`` they are found by the paper's names, whatever their case and punctuation.
@@ -201,7 +191,7 @@ def cast(table: AttributeTable, given: tuple[str, ...], paper: tuple[str, ...]) 
         InputError: a given attribute is not there, or more are given than there are roles.
     """
     if len(given) > len(paper):
-        raise InputError(
+        raise do.InputError(
             f"{', '.join(given)}: at most {len(paper)} names, in the roles of {', '.join(paper)}"
         )
     if given:
@@ -227,14 +217,14 @@ def check_roles(trials: Trials) -> None:
         ("private", trials.private, PRIVATE),
     ):
         if not any(roles):
-            near = suggest(paper, list(trials.base.source.read().attributes))
-            raise InputError(
+            near = do.suggest(paper, list(trials.base.source.read().attributes))
+            raise do.InputError(
                 f"no attribute for the role of {paper} in this data: name one with --{side} "
                 f"({near})"
             )
 
 
-def fit_limit(trial: Trial) -> Trial:
+def fit_limit(trial: do.Trial) -> do.Trial:
     """``trial`` without a limit that is no smaller than the data's training pool."""
     table = trial.source.read()
     if table.part is not None and trial.protocol == "own":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from deepobfuscator import Table, as_markdown, picture, render
+import deepobfuscator as do
 from deepobfuscator.paper.keys import Verdict
 from deepobfuscator.paper.render.drawing import legend
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
@@ -46,7 +46,7 @@ class Meta:
 def page(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> str:
     """The whole reproduction as one HTML file that loads nothing."""
     shown = [e if meta.with_faces else replace(e, faces=()) for e in exhibits]
-    return render(
+    return do.render(
         "exhibits.html",
         meta=meta,
         headline=headline(claims) or meta.title,
@@ -60,7 +60,7 @@ def page(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> st
         fresh=FRESH,
         comparable=COMPARABLE,
         seeds=seeds_of(meta),
-        picture=picture,
+        picture=do.picture,
     )
 
 
@@ -112,7 +112,10 @@ def summary_markdown(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta:
             for c in ordered(claims)
         ]
         headers = ("Verdict", "Claim", "Published", "Measured", "Why")
-        parts += ["## What became of the paper’s claims", as_markdown(Table(headers, tuple(rows)))]
+        parts += [
+            "## What became of the paper’s claims",
+            do.as_markdown(do.Table(headers, tuple(rows))),
+        ]
     for exhibit in exhibits:
         parts += [f"## {plain(exhibit.title)}", plain(exhibit.caption)]
         if exhibit.name in meta.commands_of:

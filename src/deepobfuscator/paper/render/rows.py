@@ -1,9 +1,10 @@
 """Rows of an exhibit, from the records of the runs it shows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 
-from deepobfuscator import Record, RunResult, headline
+import deepobfuscator as do
 from deepobfuscator.paper.keys import Panel, Reference, RowKey
 from deepobfuscator.paper.render.exhibit import Curve, Row
 
@@ -17,10 +18,11 @@ Figure = tuple[str, str]
 
 
 def make_rows(
-    runs: Sequence[RunResult],
+    runs: Sequence[do.RunResult],
     key: RowKey,
     wanted: Sequence[Figure],
     panel: Panel = Panel(),  # noqa: B008  (frozen)
+    *,
     published: Mapping[Figure, float] | None = None,
     attack: str | None = None,
 ) -> list[Row]:
@@ -29,96 +31,71 @@ def make_rows(
     Args:
         runs: finished runs; none gives no row.
         key: what was measured.
-        wanted: subjects and metrics.
+        wanted: subjects and metrics; one of which no run has a figure gives no row.
         panel: part of the exhibit.
         published: the paper's figures.
         attack: one attacker instead of the headline, its in-game namesake left out; or
             `Reference.IN_GAME`, the game's own adversary and nobody else.
     """
-    told = published or {}
-    found = [make_row(runs, key, one, panel, told.get(one), attack=attack) for one in wanted]
-    return [row for row in found if row is not None]
+    found = []
+    for figure in wanted:
+        held = [row for run in runs if (row := of_run(run, key, figure, attack)) is not None]
+        if not held:
+            continue
+        attackers = dict.fromkeys(row.attacker for row in held if row.attacker)
+        row = replace(
+            held[0],
+            panel=panel,
+            published=(published or {}).get(figure),
+            in_game=mean([row.in_game for row in held if row.in_game is not None]),
+            fresh=mean([row.fresh for row in held if row.fresh is not None]),
+            low=min((row.low for row in held if row.low is not None), default=None),
+            high=max((row.high for row in held if row.high is not None), default=None),
+            attacker=", ".join(attackers),
+            majority=mean([row.majority for row in held]),
+            label_only=mean([row.label_only for row in held]),
+            ceiling=mean([row.ceiling for row in held]),
+            seeds=len(held),
+        )
+        found.append(row)
+    return found
 
 
-def make_row(
-    runs: Sequence[RunResult],
-    key: RowKey,
-    wanted: Figure,
-    panel: Panel = Panel(),  # noqa: B008  (frozen)
-    published: float | None = None,
-    *,
-    attack: str | None = None,
-) -> Row | None:
-    """One row; None where no run has such a figure."""
-    subject, metric = wanted
-    held = [found for run in runs if (found := _Measured.of(run, subject, metric, attack))]
-    if not held:
+def of_run(run: do.RunResult, key: RowKey, figure: Figure, attack: str | None) -> Row | None:
+    """The row of one run; None where it has neither a fresh figure nor one in the game."""
+    subject, metric = figure
+    about = [r for r in run.records if (r.subject, r.metric) == figure]
+    tests = {r.attack: r for r in reversed(about) if r.split == "test" and not r.given}
+
+    def value(*names: str) -> float | None:
+        return next((tests[name].value for name in names if name in tests), None)
+
+    service = subject in run.public
+    result = tests.get(Reference.SERVICE if service else attack or "")
+    if attack == Reference.IN_GAME:
+        result = None
+    elif attack is None and not service:
+        with suppress(KeyError):  # nobody was scored
+            common = (r for r in run.records if r.attack in COMMON)
+            result = do.headline(common, subject, metric)
+    in_game = value(Reference.IN_GAME) if attack in (None, Reference.IN_GAME) else None
+    if result is None and in_game is None:
         return None
-    service = subject in runs[0].public
-    results = [x.result for x in held if x.result is not None]
     return Row(
-        panel=panel,
+        panel=Panel(),
         row=key,
         subject=subject,
         metric=metric,
-        published=published,
         service=service,
-        in_game=mean([x.in_game for x in held if x.in_game is not None]),
-        fresh=mean([r.value for r in results]),
-        low=min((r.low for r in results), default=None),
-        high=max((r.high for r in results), default=None),
-        attacker="" if service else ", ".join(dict.fromkeys(r.attack for r in results)),
-        majority=mean([x.majority for x in held]),
-        label_only=mean([x.label_only for x in held]),
-        ceiling=mean([x.ceiling for x in held]),
-        seeds=len(held),
+        in_game=in_game,
+        fresh=None if result is None else result.value,
+        low=None if result is None else result.low,
+        high=None if result is None else result.high,
+        attacker="" if result is None or service else result.attack,
+        majority=value(Reference.MAJORITY, Reference.MEAN_FACE),
+        label_only=value(Reference.LABEL_ONLY),
+        ceiling=None if service else value(Reference.CEILING),
     )
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What one run says of a subject by a metric."""
-
-    result: Record | None
-    """The service's figure or the fresh attacker's."""
-    in_game: float | None
-    majority: float | None
-    label_only: float | None
-    ceiling: float | None
-
-    @classmethod
-    def of(
-        cls, run: RunResult, subject: str, metric: str, attack: str | None
-    ) -> "_Measured | None":
-        """None where the run has neither a fresh figure nor one in the game."""
-        about = [r for r in run.records if (r.subject, r.metric) == (subject, metric)]
-        tests = {r.attack: r for r in reversed(about) if r.split == "test" and not r.given}
-
-        def value(*names: str) -> float | None:
-            return next((tests[name].value for name in names if name in tests), None)
-
-        service = subject in run.public
-        if service:
-            result = tests.get(Reference.SERVICE)
-        elif attack == Reference.IN_GAME:
-            result = None
-        elif attack is not None:
-            result = tests.get(attack)
-        else:
-            try:
-                result = headline((r for r in run.records if r.attack in COMMON), subject, metric)
-            except KeyError:  # nobody was scored
-                result = None
-        in_game = value(Reference.IN_GAME) if attack in (None, Reference.IN_GAME) else None
-        if result is None and in_game is None:
-            return None
-        return cls(
-            result=result,
-            in_game=in_game,
-            majority=value(Reference.MAJORITY, Reference.MEAN_FACE),
-            label_only=value(Reference.LABEL_ONLY),
-            ceiling=None if service else value(Reference.CEILING),
-        )
 
 
 def mean(values: Sequence[float | None]) -> float | None:
@@ -127,7 +104,7 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-def make_curves(run: RunResult, panel: Panel, losses: Sequence[str], game: str) -> list[Curve]:
+def make_curves(run: do.RunResult, panel: Panel, losses: Sequence[str], game: str) -> list[Curve]:
     """The losses of one run through its phases; ``game`` is the phase of the game itself."""
     history = [h for h in run.history if "losses" in h]
     start, last = 0.0, 0.0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from deepobfuscator import METRICS, PERCENT, Table, as_markdown, interval, number
+import deepobfuscator as do
 from deepobfuscator.paper.keys import IDENTITY, IMAGE, PSNR
 from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
 
@@ -70,7 +70,7 @@ def known(value: float | None) -> float | None:
 
 def figure(row: Row, value: float | None) -> str:
     """A figure of ``row`` as the report rounds it; a dash where there is none."""
-    return number(row.metric, known(value))
+    return do.number(row.metric, known(value))
 
 
 def printed(row: Row) -> str:
@@ -78,7 +78,7 @@ def printed(row: Row) -> str:
     value = known(row.published)
     if value is None:
         return DASH
-    if row.metric in PERCENT:
+    if row.metric in do.PERCENT:
         return f"{100 * value:.2f}".rstrip("0").rstrip(".")
     return f"{value:.2f} dB" if row.metric == PSNR else f"{value:.4f}".removeprefix("0")
 
@@ -88,7 +88,7 @@ def measured(row: Row) -> str:
     fresh, low, high = map(known, (row.fresh, row.low, row.high))
     if fresh is None or low is None or high is None:
         return figure(row, fresh)
-    return interval(row.metric, fresh, low, high)
+    return do.interval(row.metric, fresh, low, high)
 
 
 def subject_name(subject: str) -> str:
@@ -98,12 +98,12 @@ def subject_name(subject: str) -> str:
 
 def unit(metric: str) -> str:
     """The unit of ``metric`` after a comma; empty where it has none."""
-    return ", %" if metric in PERCENT else ", dB" if metric == PSNR else ""
+    return ", %" if metric in do.PERCENT else ", dB" if metric == PSNR else ""
 
 
 def metric_name(metric: str) -> str:
     """How a metric is called, with its unit."""
-    return METRICS.get(metric, metric) + unit(metric)
+    return do.METRICS.get(metric, metric) + unit(metric)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _of_rows(rows: Sequence[Row]) -> Grid:
         for (subject, metric, service), found in by_subject.items():
             whose = " of the service" if service else " of attackers"
             whose = "" if subject in (IMAGE, IDENTITY) else whose
-            name = METRICS.get(metric, metric)
+            name = do.METRICS.get(metric, metric)
             heading = f"{subject_name(subject)}: {name}{whose}{unit(metric)}"
             cells = tuple(tuple(column.cell(row) for column in kept) for row in found)
             groups.append(Group(str(panel), heading, cells))
@@ -194,7 +194,7 @@ def markdown(grid: Grid) -> str:
         for i, g in enumerate(grid.groups)
         for row in g.rows
     ]
-    text = as_markdown(Table((*(name for name, _ in leads), *grid.headers), tuple(rows)))
+    text = do.as_markdown(do.Table((*(name for name, _ in leads), *grid.headers), tuple(rows)))
     return (f"**{plain(grid.title)}**\n\n" if grid.title else "") + text
 
 
