@@ -78,7 +78,8 @@ class Faces:
     def draw(self, count: int, mode: Mode, seed: int) -> Drawn:
         """Questions about people drawn at random."""
         among = self.pairs if mode == "matched" else np.arange(len(self.raw))
-        drawn = draw(self.raw[among], among, self.looks[among], count, mode, seed)
+        raw, looks = self.raw[among], self.looks[among]
+        drawn = draw(raw, among, looks, count=count, mode=mode, seed=seed)
         return replace(drawn, rows=among[drawn.rows])
 
     def embedding(self, drawn: Drawn, mode: Mode) -> NDArray[np.int64] | None:

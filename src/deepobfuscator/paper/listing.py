@@ -50,10 +50,10 @@ class Item:
     """How far it is."""
     units: float
     """Its length in batches of joint training."""
-    seconds: float | None
-    """What it took; None while it is not done."""
     exhibits: tuple[Name, ...]
     """Who needs it."""
+    seconds: float | None = None
+    """What it took; None while it is not done."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,8 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
             s = trials.base.setting
             epochs = s.infer_epochs * REIDENTIFY / 2 + 2 * s.reconstruct_epochs
             units = batches[1] * epochs + len(calibration.GRID)
-            items.append(Item(folder.name, "calibrates the noise", state, units, None, noisy))
+            item = Item(folder.name, "calibrates the noise", state, units, exhibits=noisy)
+            items.append(item)
     known = trials.sigma if kept is None or trials.sigma is not None else kept.sigma
     # Without a deviation any will do to count and to time the trials.
     assumed = replace(trials, sigma=do.PixelNoise().sigma if known is None else known)
