@@ -24,6 +24,7 @@ from rich.console import Console
 
 import deepobfuscator
 from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.auditing.run import attack, finished, named, noted
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.files import write_atomic
@@ -35,6 +36,7 @@ from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_tr
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
 from deepobfuscator.nn.vgg import parameter_count
+from deepobfuscator.report.runs import RunResult, read_run
 from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.loop import derive_seed
@@ -227,6 +229,39 @@ class Runner:
         """
         self.train(work.trial, work.folder)
         return self.audit(work.folder, work.ceiling, work.order)
+
+    def result(self, spec: RunSpec) -> RunResult | None:
+        """What a finished run holds; None where anything is left to do. Nothing is written.
+
+        Raises:
+            InputError: its folder holds something that cannot be read, or that was altered.
+        """
+        if finished(spec.folder, spec.order, spec.trial.source) is None:
+            return None
+        bundles.check(spec.folder / "bundle")
+        return read_run(spec.folder)
+
+    def opened(self, folder: Path) -> Audit:
+        """The trained run in ``folder`` under attack; attackers are fitted as they are asked for.
+
+        Raises:
+            InputError: nothing trained there, or a bundle that was altered.
+        """
+        trial = Trial.of(folder)
+        bundles.check(folder / "bundle")
+        context = self.on(trial, folder)
+        data = self.data(trial, context)
+        players = trial.defence.players(trial.task, trial.setting, context)
+        target = Target(
+            key=trial.key,
+            defence=trial.defence,
+            task=trial.task,
+            setting=trial.setting,
+            bundle=bundles.load(folder / "bundle", players, context),
+            data=data,
+            context=context,
+        )
+        return Audit(target, AuditConfig())
 
     def other(
         self, order: AuditConfig, trial: Trial, data: Parts, context: Context
