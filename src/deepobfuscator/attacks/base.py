@@ -164,7 +164,9 @@ class TrainedAttack(Attack):
             score=lambda players: self.score(self.guess(players[self.role]), threat, context),
         )
         players = {self.role: network}
-        history = play(players, [phase], threat.own, setting, context, checkpoint, title)
+        history = play(
+            players, [phase], threat.own, setting, context, checkpoint=checkpoint, title=title
+        )
         curve = tuple(float(h["score"]) for h in history if "score" in h)
         return Fitted(self.guess(network), curve, network=network)
 

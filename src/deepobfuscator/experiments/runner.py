@@ -36,7 +36,6 @@ from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_tr
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
 from deepobfuscator.nn.vgg import parameter_count
-from deepobfuscator.report.runs import RunResult, read_run
 from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.loop import derive_seed
@@ -197,9 +196,8 @@ class Runner:
             players = trial.defence.players(trial.task, trial.setting, context)
             bundle = bundles.load(folder / "bundle", players, context)
             if isinstance(bundle.encoder, ExternalEncoder):
-                check_memory(
-                    *(bundle.encoder, trial.setting.batch_size, trial.setting.width, context)
-                )
+                setting = trial.setting
+                check_memory(bundle.encoder, setting.batch_size, setting.width, context)
                 examine(bundle.encoder, data.attacker.pictures, context)
             context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
             other = self.other(order, trial, data, context)
@@ -230,16 +228,16 @@ class Runner:
         self.train(work.trial, work.folder)
         return self.audit(work.folder, work.ceiling, work.order)
 
-    def result(self, spec: RunSpec) -> RunResult | None:
-        """What a finished run holds; None where anything is left to do. Nothing is written.
+    def done(self, spec: RunSpec) -> bool:
+        """Whether nothing is left to do for a run. Nothing is written.
 
         Raises:
             InputError: its folder holds something that cannot be read, or that was altered.
         """
         if finished(spec.folder, spec.order, spec.trial.source) is None:
-            return None
+            return False
         bundles.check(spec.folder / "bundle")
-        return read_run(spec.folder)
+        return True
 
     def opened(self, folder: Path) -> Audit:
         """The trained run in ``folder`` under attack; attackers are fitted as they are asked for.

@@ -147,7 +147,7 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
 def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
     """How far a trial is, and what it took if it is done."""
     try:
-        if runner.result(spec) is not None:
+        if runner.done(spec):
             return State.DONE, _took(spec.folder)
     except do.InputError:
         return State.BROKEN, None

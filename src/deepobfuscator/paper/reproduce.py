@@ -132,7 +132,7 @@ class _Session:
             with self.surviving(name):
                 if spec.ceiling is not None and spec.ceiling.name in self.failed:
                     raise do.InputError(f"its ceiling {spec.ceiling.name} failed")
-                if self.runner.result(spec) is not None:
+                if self.runner.done(spec):
                     continue
                 if ahead is not None:
                     raise do.InputError(f"its job failed; its logs are in {self.trials.out}/jobs")
