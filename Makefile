@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 demo: $(STAMP)  ## train, attack and report on built-in faces
 	$(BIN)/deepobfuscator compare --data synthetic:4000 --defences deepobfuscator narrow-code \
@@ -15,6 +15,11 @@ demo: $(STAMP)  ## train, attack and report on built-in faces
 
 test: $(STAMP) lint  ## lint, types, layers, tests
 	$(BIN)/python -m pytest
+
+docs: $(STAMP)  ## the site, in site/
+	$(BIN)/python docs/build.py pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python docs/build.py check
 
 bench: $(STAMP)  ## speed against a straightforward reference and the machine's limit; leave it alone meanwhile
 	$(BIN)/python benchmarks/run.py
@@ -31,4 +36,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site site_src

@@ -1,6 +1,7 @@
 """What every test shares."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -63,3 +64,24 @@ def celeba20k() -> Path:
 def checked() -> type[HTMLParser]:
     """A parser of a page; see `Checked`."""
     return Checked
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    """Say what was skipped and why, each reason once: a skipped test proves nothing."""
+    reasons = Counter(skip_reason(report) for report in terminalreporter.getreports("skipped"))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI a browser test that was skipped fails the run."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = map(skip_reason, reporter.getreports("skipped"))
+    if os.environ.get("CI") and any("Chromium" in reason for reason in skipped):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def skip_reason(report: pytest.TestReport) -> str:
+    assert isinstance(report.longrepr, tuple)
+    return report.longrepr[2].removeprefix("Skipped: ")

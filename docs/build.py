@@ -1,0 +1,57 @@
+"""The site's pages from README.md and docs/*.md, and a look at what was built: nothing from outside.
+
+``build.py pages`` writes site_src/; ``build.py check`` reads site/.
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES, SITE = ROOT / "site_src", ROOT / "site"
+LINK = re.compile(r"\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)")
+
+
+def page(text: str, folder: Path) -> str:
+    """Links to pages stay; what the site does not hold (source files) becomes plain text."""
+
+    def link(found: re.Match[str]) -> str:
+        name, _, place = found[2].partition("#")
+        target = (folder / name).resolve()
+        if target.parent == ROOT / "docs" and target.suffix == ".md" and target.is_file():
+            return f"[{found[1]}]({target.name}{'#' + place if place else ''})"
+        return found[1]
+
+    return LINK.sub(link, text)
+
+
+def write_pages() -> None:
+    """Fill site_src/."""
+    shutil.rmtree(PAGES, ignore_errors=True)
+    PAGES.mkdir()
+    for file in sorted((ROOT / "docs").glob("*.md")):
+        (PAGES / file.name).write_text(page(file.read_text(), file.parent))
+    (PAGES / "index.md").write_text(page((ROOT / "README.md").read_text(), ROOT))
+    stub = (ROOT / "src" / "deepobfuscator" / "__init__.pyi").read_text()
+    names = re.findall(r"^from \.([\w.]+) import (\w+) as", stub, re.MULTILINE)
+    lines = [f"::: deepobfuscator.{module}.{name}" for module, name in sorted(names, key=by_name)]
+    intro = "# Public names\n\n`import deepobfuscator as do` gives these, each as `do.NAME`.\n\n"
+    (PAGES / "api.md").write_text(intro + "\n\n".join(lines) + "\n")
+
+
+def by_name(entry: tuple[str, str]) -> str:
+    return entry[1].lower()
+
+
+def check() -> None:
+    """Fail where a page of site/ loads anything from another place."""
+    for file in SITE.rglob("*.html"):
+        for tag in re.findall(r"<(?:script|img|iframe|source|link)\b[^>]*>", file.read_text()):
+            outside = re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)
+            if outside and 'rel="canonical"' not in tag:
+                sys.exit(f"{file} loads something from outside: {tag}")
+
+
+if __name__ == "__main__":
+    {"pages": write_pages, "check": check}[sys.argv[1]]()
