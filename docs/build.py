@@ -35,8 +35,13 @@ def write_pages() -> None:
     (PAGES / "index.md").write_text(page((ROOT / "README.md").read_text(), ROOT))
     stub = (ROOT / "src" / "deepobfuscator" / "__init__.pyi").read_text()
     names = re.findall(r"^from \.([\w.]+) import (\w+) as", stub, re.MULTILINE)
-    lines = [f"::: deepobfuscator.{module}.{name}" for module, name in sorted(names, key=by_name)]
-    intro = "# Public names\n\n`import deepobfuscator as do` gives these, each as `do.NAME`.\n\n"
+    shown = sorted((n for n in names if not n[1].isupper()), key=by_name)
+    lines = [f"::: deepobfuscator.{module}.{name}" for module, name in shown]
+    constants = ", ".join(f"`{name}`" for _, name in sorted(names, key=by_name) if name.isupper())
+    intro = (
+        "# Public names\n\n`import deepobfuscator as do` gives these, each as `do.NAME`, and the "
+        f"constants {constants}.\n\n"
+    )
     (PAGES / "api.md").write_text(intro + "\n\n".join(lines) + "\n")
 
 
