@@ -12,6 +12,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.data.celeba import Celeba
+from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import TRAIN, Task, parse_source, split
 from harness import Options
@@ -67,7 +68,7 @@ def _write(file: Path, lines: Sequence[str]) -> None:
 def load(where: str, size: tuple[int, int], limit: int) -> Parts:
     """The product's own loading of at most ``limit`` pictures of the training pool."""
     source = Celeba(Path(where))
-    return batches.load(source, TASK, size, _limit(source, limit), 0, "own", False)
+    return batches.load(Data(source, TASK, limit=_limit(source, limit)), size)
 
 
 def _limit(source: Celeba, limit: int) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 
 import pictures
 from deepobfuscator.data import batches, cache
+from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import split
 from deepobfuscator.defences.base import SERVICE
@@ -79,7 +80,7 @@ def product(
     players = Undefended().players(pictures.TASK, setting, run)
     peak = Peak()
     began = perf_counter()
-    data = batches.load(Synthetic(count), pictures.TASK, size, None, 0, "own", False)
+    data = batches.load(Data(Synthetic(count), pictures.TASK), size)
     loaded = perf_counter() - began
     per_epoch = len(data.defender) // batch
     phase = Phase("service", 0.5 / per_epoch, (SERVICE,))

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from deepobfuscator.attacks.base import Attack
 from deepobfuscator.core.config import MACHINE, field_docs, from_json, key, to_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import Family
+from deepobfuscator.data.arrays import Arrays
 from deepobfuscator.data.table import Source, Task
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.external import External
@@ -102,11 +104,14 @@ def other(value: Any) -> Any:
 
 def built(kind: type[Any]) -> Any:
     """A member of a family with every hyperparameter off its default."""
+    if kind is Arrays:
+        return Arrays(Path("/data/faces"), "0" * 24)
     if kind is External:
         return External("theirs:Encoder", "0" * 64)
     made = kind(**{f.name: Path("/data/faces") for f in fields(kind) if f.metadata.get("machine")})
-    plain = [f.name for f in fields(kind) if not f.metadata.get("machine")]
-    return replace(made, **{name: other(getattr(made, name)) for name in plain})
+    plain = [f.name for f in fields(kind) if not f.metadata]
+    networks = {f.name: nn.Identity for f in fields(kind) if f.name == "encoder"}
+    return replace(made, **networks, **{name: other(getattr(made, name)) for name in plain})
 
 
 def members(*families: type[Family]) -> list[Any]:
@@ -181,8 +186,10 @@ def test_the_key_changes_with_every_field(part: str | None, value: Any) -> None:
         return (replace(Trial(), **{part: changed}) if part else changed).key
 
     plain = [f.name for f in fields(value) if isinstance(getattr(value, f.name), int | float | str)]
-    plain += [f.name for f in fields(value) if isinstance(getattr(value, f.name), tuple | None)]
+    odd = [f for f in fields(value) if isinstance(getattr(value, f.name), tuple | None)]
+    plain += [f.name for f in odd if not f.metadata]
     keys = [key_with(value)]
+    keys += [key_with(replace(value, **{f.name: nn.Identity})) for f in odd if f.metadata]
     for name in plain:
         drawn = Source.find("synthetic")() if name == "defender_data" else None
         keys.append(key_with(replace(value, **{name: drawn or other(getattr(value, name))})))

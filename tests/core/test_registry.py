@@ -100,7 +100,7 @@ def test_an_unknown_name_suggests_the_near_one() -> None:
 
 
 def test_a_name_near_nothing_lists_all() -> None:
-    with pytest.raises(InputError, match=r"known are celeba, folder, lfw, synthetic"):
+    with pytest.raises(InputError, match=r"known are arrays, celeba, folder, lfw, synthetic"):
         Source.find("???")
 
 

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.report.page import page, write_page
-from deepobfuscator.report.runs import compare, find_runs
+from deepobfuscator.report.comparison import compare
+from deepobfuscator.report.pages import comparison_page
+from deepobfuscator.report.runs import find_runs
+from deepobfuscator.report.view import ComparisonReport
+
+
+def page(folders: list[Path], faces: bool = True, command: str = "") -> str:
+    return comparison_page(ComparisonReport.read(folders, command), faces)
 
 
 def test_the_page_loads_nothing_and_its_tags_close(checked: Any, study: Path) -> None:
@@ -35,7 +41,7 @@ def test_names_are_escaped_wherever_they_stand(checked: Any, plant: Any, tmp_pat
 
 def test_the_same_folders_give_the_same_bytes(study: Path, tmp_path: Path) -> None:
     for name in ("one.html", "two.html"):
-        write_page([study], tmp_path / name, command="deepobfuscator report study")
+        ComparisonReport.read([study], "deepobfuscator report study").save(tmp_path / name)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 

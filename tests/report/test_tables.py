@@ -3,20 +3,21 @@ from typing import Any
 
 import pytest
 
+from deepobfuscator.report.comparison import compare
 from deepobfuscator.report.formatting import number
-from deepobfuscator.report.runs import compare, find_runs
+from deepobfuscator.report.runs import find_runs
+from deepobfuscator.report.subjects import Role
 from deepobfuscator.report.tables import (
     Table,
     as_markdown,
-    attribute_attacks,
-    image_attacks,
+    comparison_attacks,
     utility_and_leakage,
     wire,
 )
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    table = utility_and_leakage(find_runs(folder))
+    table = utility_and_leakage(compare(find_runs(folder)))
     return [dict(zip(table.headers, row, strict=True)) for row in table.rows]
 
 
@@ -80,14 +81,18 @@ def test_seeds_make_a_mean_and_a_row_each(study: Path) -> None:
 def test_several_settings_are_told_apart(plant: Any, tmp_path: Path) -> None:
     plant(private=["Male"])
     plant(private=["Young"], defence="pixel-noise")
-    settings = {r["TrainConfig"] for r in rows(tmp_path)}
+    settings = {r["Setting"] for r in rows(tmp_path)}
     assert settings == {'task.private=["Male"]', 'task.private=["Young"]'}
 
 
 def test_every_attacker_is_in_the_full_tables(plant: Any, tmp_path: Path) -> None:
     plant(in_game=0.51)
     comparison = compare(find_runs(tmp_path))[0]
-    by = {row[3] for row in attribute_attacks(comparison).rows if row[0] == "Male"}
+    by = {
+        row[3]
+        for row in comparison_attacks(comparison, (Role.PUBLIC, Role.PRIVATE)).rows
+        if row[0] == "Male"
+    }
     assert by == {
         "boosted (headline)",
         "lucky",
@@ -97,7 +102,7 @@ def test_every_attacker_is_in_the_full_tables(plant: Any, tmp_path: Path) -> Non
         "majority",
         "label-only",
     }
-    images = {row[3]: row[4:7] for row in image_attacks(comparison).rows}
+    images = {row[3]: row[4:7] for row in comparison_attacks(comparison, (Role.IMAGE,)).rows}
     assert images["mirror (headline)"] == (".412 (.401–.423)", "–", "17.8 dB (17.5–18.0)")
 
 

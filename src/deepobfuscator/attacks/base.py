@@ -14,7 +14,7 @@ from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import Family, suggest
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import as_input
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.training.bundle import apply
@@ -164,7 +164,9 @@ class TrainedAttack(Attack):
             score=lambda players: self.score(self.guess(players[self.role]), threat, context),
         )
         players = {self.role: network}
-        history = play(players, [phase], threat.own, setting, context, checkpoint, title)
+        history = play(
+            players, [phase], threat.own, setting, context, checkpoint=checkpoint, title=title
+        )
         curve = tuple(float(h["score"]) for h in history if "score" in h)
         return Fitted(self.guess(network), curve, network=network)
 

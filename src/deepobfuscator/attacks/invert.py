@@ -16,7 +16,7 @@ from torch import Tensor
 from deepobfuscator.attacks.base import EXHAUSTIVE, Attack, Fitted
 from deepobfuscator.attacks.threat import Guess, Threat
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import as_input
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.training.loop import derive_seed
 

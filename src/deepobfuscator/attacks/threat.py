@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepobfuscator.core.runtime import Context, free_memory
-from deepobfuscator.data.batches import Batch, Labelled, as_input, flipped
+from deepobfuscator.data.augment import as_input, flipped
+from deepobfuscator.data.batches import Batch, Labelled
 from deepobfuscator.nn.fit import Shape
 from deepobfuscator.training.bundle import CHUNK
 from deepobfuscator.training.loop import derive_seed

@@ -5,15 +5,13 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from deepobfuscator.auditing.leakage import LEAK, NO_LEAK, best, evidence, one
+from deepobfuscator.auditing.leakage import Status, best, evidence, one
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import (
     EXCESS,
     IDENTITY,
     IMAGE,
-    LABEL_ONLY,
     MAXIMUM,
-    REFERENCES,
     Record,
     ThreatKind,
     fresh,
@@ -73,25 +71,17 @@ class Gate:
         upper = self._upper(records)
         if upper is not None and upper > self.limit:
             return Outcome(self.rule, upper, EXCEEDED)
-        able = upper is not None and evidence(records, self.subject).status in (LEAK, NO_LEAK)
-        return Outcome(self.rule, upper, PASSED if able else WEAK)
+        able = evidence(records, self.subject).status in (Status.LEAK, Status.NO_LEAK)
+        return Outcome(self.rule, upper, PASSED if able and upper is not None else WEAK)
 
     def _upper(self, records: Sequence[Record]) -> float | None:
-        maximum = one(records, attack=MAXIMUM, subject=self.subject, metric=self.metric)
-        reached = [maximum] if maximum else fresh(records, self.subject, self.metric)
-        reached = [*reached, *fresh(records, self.subject, self.metric, ThreatKind.AVERAGED)]
-        if self.metric == EXCESS and self.subject not in METRICS:
-            reached = [
-                *reached,
-                *filter(None, [best(records, self.subject, EXCESS, ThreatKind.LABELS)]),
-            ]
+        subject, metric = self.subject, self.metric
+        maximum = one(records, attack=MAXIMUM, subject=subject, metric=metric)
+        reached = [maximum] if maximum else fresh(records, subject, metric)
+        reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
+        if metric == EXCESS and (given := best(records, subject, EXCESS, ThreatKind.LABELS)):
+            reached.append(given)
         return max((r.high for r in reached), default=None)
-
-
-def audited(records: Sequence[Record]) -> list[str]:
-    """Every subject that an attacker was set on or that has a floor to attack."""
-    found = (r for r in records if r.attack == LABEL_ONLY or r.attack not in REFERENCES)
-    return list(dict.fromkeys(r.subject for r in found))
 
 
 def parse_gate(text: str) -> Gate:

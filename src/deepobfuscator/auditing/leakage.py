@@ -2,15 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from deepobfuscator.core.records import CEILING, EXCESS, Record, ThreatKind, fresh, headline, select
 
-LEAK, NO_LEAK = "leak", "no leak found"
-TOO_WEAK, CANNOT_TELL = "attack too weak to tell", "cannot tell"
-BROKEN, NOT_ATTACKED = "audit broken", "not attacked"
 
-GRAVITY = (BROKEN, LEAK, CANNOT_TELL, TOO_WEAK, NOT_ATTACKED, NO_LEAK)
-"""Every outcome, gravest first."""
+class Status(StrEnum):
+    """What came of the attacks on one subject, gravest first."""
+
+    BROKEN = "audit broken"
+    """Attackers who learned from shuffled pairs read it too."""
+    LEAK = "leak"
+    """An excess over the label-only floor whose whole interval lies above 0."""
+    CANNOT_TELL = "cannot tell"
+    """No leak, and the same attackers find nothing in raw inputs either."""
+    TOO_WEAK = "attack too weak to tell"
+    """No leak, and the same attackers find nothing at the undefended encoder either."""
+    NOT_ATTACKED = "not attacked"
+    """No attacker was compared with the label-only floor."""
+    NO_LEAK = "no leak found"
+    """No leak, where the same attackers do find one at the ceiling."""
+
 
 HALF = 0.5
 """Balanced accuracy of whoever knows nothing."""
@@ -18,6 +30,9 @@ HALF = 0.5
 WIDER = 3.09 / 1.96
 """A control speaks at 99.8 %, not 95 %: an honest audit must not call itself broken now and then.
 """
+
+SIGNIFICANT = 0.05
+"""An attribute that the task does not name leaks where Holm's p is below this."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +59,22 @@ class Evidence:
         return next((r for r in found if r.low > 0), None)
 
     @property
-    def status(self) -> str:
-        """One of `GRAVITY`.
+    def status(self) -> Status:
+        """What came of the attacks.
 
         A leak is an excess whose whole interval lies above 0. Where there is none, attackers that
         find nothing at the ceiling either cannot vouch for anything, and an audit whose negative
         control leaks vouches for nothing at all.
         """
         if any(r.value - WIDER * (r.value - r.low) > HALF for r in self.controls):
-            return BROKEN
+            return Status.BROKEN
         if self.excess is None:
-            return NOT_ATTACKED
+            return Status.NOT_ATTACKED
         if self.leak is not None:
-            return LEAK
+            return Status.LEAK
         if self.ceiling is None or self.ceiling.low <= 0:
-            return CANNOT_TELL if self.raw_ceiling else TOO_WEAK
-        return NO_LEAK
+            return Status.CANNOT_TELL if self.raw_ceiling else Status.TOO_WEAK
+        return Status.NO_LEAK
 
 
 def evidence(
@@ -87,6 +102,11 @@ def evidence(
     )
 
 
+def undeclared_leaks(excess: float, p_holm: float) -> bool:
+    """Whether an attribute that the task does not name leaks: one test of many, so Holm's p."""
+    return p_holm < SIGNIFICANT and excess > 0
+
+
 def best(records: Iterable[Record], subject: str, metric: str, given: str = "") -> Record | None:
     """The headline attacker's record; None where nobody was scored."""
     try:
@@ -100,6 +120,6 @@ def one(records: Iterable[Record], **wanted: object) -> Record | None:
     return next(iter(select(records, split="test", **wanted)), None)
 
 
-def gravest(statuses: Iterable[str]) -> str:
+def gravest(statuses: Iterable[Status]) -> Status:
     """The gravest of some outcomes; not attacked where there is none."""
-    return min(statuses, key=GRAVITY.index, default=NOT_ATTACKED)
+    return min(statuses, key=list(Status).index, default=Status.NOT_ATTACKED)

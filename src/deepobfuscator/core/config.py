@@ -4,14 +4,18 @@ import ast
 import contextlib
 import dataclasses
 import hashlib
+import importlib
 import inspect
 import json
+import os
+import sys
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections import abc
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import Family, suggest
@@ -21,16 +25,81 @@ T = TypeVar("T")
 MACHINE = {"machine": True}
 """Field metadata for what belongs to this machine (paths): in the JSON, not in the key."""
 
+LATER = {"later": True}
+"""Field metadata for what earlier versions did not have: at its default it is not in the JSON, so
+that what they wrote keeps its key."""
+
 
 def to_json(value: Any, machine: bool = True) -> Any:
-    """``value`` as plain JSON data; members of a family carry their ``name`` as a tag."""
+    """``value`` as plain JSON data.
+
+    Members of a family carry their ``name`` as a tag; functions and classes become the place that
+    they are imported from and the hash of their source.
+
+    Raises:
+        InputError: a function or class that cannot be imported by its name.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         tag = {"name": value.name} if isinstance(value, Family) else {}
-        kept = [f for f in dataclasses.fields(value) if machine or not f.metadata.get("machine")]
-        return tag | {f.name: to_json(getattr(value, f.name), machine) for f in kept}
+        return tag | {
+            f.name: to_json(getattr(value, f.name), machine)
+            for f in dataclasses.fields(value)
+            if (machine or not f.metadata.get("machine"))
+            and not (f.metadata.get("later") and getattr(value, f.name) == f.default)
+        }
     if isinstance(value, list | tuple):
         return [to_json(v, machine) for v in value]
+    if callable(value):
+        return {"import": import_path(value), "sha256": source_hash(value)}
     return str(value) if isinstance(value, Path) else value
+
+
+def import_path(value: Callable[..., Any]) -> str:
+    """MODULE:NAME of a function or class.
+
+    Raises:
+        InputError: nothing of that name is there (a lambda, a function within another).
+    """
+    path = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
+    module, _, name = path.partition(":")
+    if not name or getattr(sys.modules.get(module), name, None) is not value:
+        raise InputError(
+            f"{value!r} cannot be found by its name: define it with def or class at the top of a "
+            "module or notebook cell, so that a later process can build it again"
+        )
+    return path
+
+
+def source_hash(value: Callable[..., Any]) -> str:
+    """Twelve hexadecimal digits of a function's or class's source; of its name where there is no
+    source to read.
+    """
+    try:
+        text = inspect.getsource(value)
+    except (OSError, TypeError):
+        text = import_path(value)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def imported(path: str) -> Callable[..., Any]:
+    """The function or class that MODULE:NAME names; the current folder is searched first.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
+    module, _, name = path.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be imported ({type(error).__name__}: {error}): define it, or start in "
+            "the folder that holds its module"
+        ) from None
+    if not callable(found):
+        raise InputError(f"{path} is of type {type(found).__name__}: name a function or a class")
+    return cast(Callable[..., Any], found)
 
 
 def from_json(kind: type[T], data: Any, where: str = "trial") -> T:
@@ -73,6 +142,17 @@ def _at(where: str) -> Iterator[None]:
 
 def _value(hint: Any, data: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
+    if origin is abc.Callable:
+        if not isinstance(data, dict) or set(data) != {"import", "sha256"}:
+            raise InputError(f"{where}: expected import and sha256 of a function, found {data!r}")
+        with _at(where):
+            found = imported(str(data["import"]))
+            if source_hash(found) != data["sha256"]:
+                raise InputError(
+                    f"{data['import']} is not what it was when this trial was begun (its source "
+                    "differs): bring it back, or name another --out folder"
+                )
+        return found
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(hint)
         if data is None and type(None) in options:
@@ -106,12 +186,17 @@ def key(value: Any) -> str:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The docstring line under each field of a dataclass, bases included, by field name."""
+    """The docstring line under each field of a dataclass, bases included, by field name; those of a
+    class whose source cannot be read are missing.
+    """
     docs: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        except (OSError, TypeError):
+            continue
         assert isinstance(body, ast.ClassDef)
         for field, doc in zip(body.body, body.body[1:], strict=False):
             if (

@@ -5,33 +5,53 @@ import importlib
 import pkgutil
 import sys
 from abc import ABC
+from functools import cache
+from importlib.metadata import entry_points
 from typing import ClassVar, Self
 
 from deepobfuscator.core.errors import InputError
+
+PLUGINS = "deepobfuscator.plugins"
+"""Entry-point group of packages that bring defences, attacks or sources of their own."""
 
 
 class Family(ABC):  # noqa: B024  (its roots have the abstract methods)
     """Base of a family root such as ``Defence``; subclasses that set ``name`` are found by it.
 
-    The root itself leaves ``name`` empty. Sibling modules of the package that holds the root are
-    imported once, on the first look-up, so that dropping a file there is all it takes.
+    The root itself leaves ``name`` empty. Members are the classes in sibling modules of the package
+    that holds the root, those that a package installed under the entry-point group
+    `PLUGINS`, and whatever this process has defined, as in a notebook.
     """
 
     name: ClassVar[str] = ""
 
     @classmethod
     def members(cls) -> dict[str, type[Self]]:
-        """Every member of this family by name, in alphabetical order."""
+        """Every member of this family by name, in alphabetical order.
+
+        A class that was defined twice, as by running a notebook cell again, counts as last defined.
+
+        Raises:
+            InputError: two different classes have one name, or a plug-in cannot be imported.
+        """
         package = sys.modules[cls.__module__].__package__ or ""
         for module in pkgutil.iter_modules(sys.modules[package].__path__):
             importlib.import_module(f"{package}.{module.name}")
+        load_plugins()
         found: dict[str, type[Self]] = {}
         todo = [cls]
         while todo:
-            member = todo.pop()
+            member = todo.pop(0)
             todo += member.__subclasses__()
-            if name := vars(member).get("name"):
-                found[name] = member
+            if not (name := vars(member).get("name")):
+                continue
+            other = found.setdefault(name, member)
+            if place(other) != place(member):
+                raise InputError(
+                    f"two {cls.__name__.lower()}s are called {name!r}, {place(other)} and "
+                    f"{place(member)}: rename one"
+                )
+            found[name] = member
         return dict(sorted(found.items()))
 
     @classmethod
@@ -47,6 +67,28 @@ class Family(ABC):  # noqa: B024  (its roots have the abstract methods)
                 f"unknown {cls.__name__.lower()} {name!r}: {suggest(name, list(members))}"
             )
         return members[name]
+
+
+def place(member: type) -> str:
+    """Where a class was defined."""
+    return f"{member.__module__}:{member.__qualname__}"
+
+
+@cache
+def load_plugins() -> None:
+    """Import what installed packages bring, once.
+
+    Raises:
+        InputError: one cannot be imported.
+    """
+    for plugin in entry_points(group=PLUGINS):
+        try:
+            plugin.load()
+        except Exception as error:
+            raise InputError(
+                f"the plug-in {plugin.name} ({plugin.value}) cannot be imported "
+                f"({type(error).__name__}: {error}): mend it, or uninstall its package"
+            ) from None
 
 
 def suggest(word: str, known: list[str]) -> str:

@@ -17,17 +17,10 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor, distributed
 
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.progress import NotebookBar, TerminalBar, progress
 
 M = TypeVar("M", bound=torch.nn.Module)
 T = TypeVar("T")
@@ -229,41 +222,15 @@ class Context:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return network
 
-    @contextlib.contextmanager
-    def progress(self, title: str, total: int, done: int = 0) -> Iterator["Bar"]:
+    def progress(
+        self, title: str, total: int, done: int = 0
+    ) -> AbstractContextManager[TerminalBar | NotebookBar]:
         """A progress bar with the time left."""
-        columns = (
-            TextColumn("{task.description:<34}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, console=self.console) as bars:
-            task = bars.add_task(title, total=total, completed=done, note="")
-            yield Bar(bars, task)
+        return progress(self.console, title, total, done)
 
     def say(self, text: str) -> None:
         """A line for the person who waits."""
         self.console.print(text, highlight=False, soft_wrap=True)
-
-
-@dataclass
-class Bar:
-    """A progress bar on show."""
-
-    bars: Progress
-    task: object
-
-    def advance(self, note: str = "") -> None:
-        """One step further."""
-        self.bars.update(self.task, advance=1, note=note)  # type: ignore[arg-type]
-
-    def at(self, done: int, total: int) -> None:
-        """``done`` of ``total`` steps."""
-        self.bars.update(self.task, completed=done, total=total)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,9 @@ from torch import Tensor
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data import cache
-from deepobfuscator.data.table import Source, Task, split
+from deepobfuscator.data.augment import as_input, augment, augment_there, draw_moves
+from deepobfuscator.data.dataset import Data
+from deepobfuscator.data.table import Source, split
 
 
 @dataclass
@@ -103,58 +105,6 @@ class Labelled:
         return torch.from_numpy(self.pictures[rows]).to(device)
 
 
-def draw_moves(n: int, size: tuple[int, ...], draw: np.random.Generator) -> NDArray[np.int64]:
-    """How each of ``n`` pictures is augmented, (n, 3): steps down and right, and whether mirrored.
-
-    Half are mirrored, and each is moved by up to a sixteenth of its height and width.
-    """
-    y, x = (side // 16 for side in size)
-    moves: NDArray[np.int64] = draw.integers((-y, -x, 0), (y + 1, x + 1, 2), (n, 3))
-    return moves
-
-
-def augment(pictures: NDArray[np.uint8], moves: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Mirror and move pictures (n, H, W, 3) in 0..255 as `draw_moves` says; edges are repeated."""
-    _, height, width, _ = pictures.shape
-    turned = iter(flipped(pictures[moves[:, 2] == 1]))
-    result = np.empty_like(pictures)
-    for before, after, (down, right, flip) in zip(pictures, result, moves.tolist(), strict=True):
-        before = next(turned) if flip else before
-        kept = before[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
-        top, left = max(0, down), max(0, right)
-        bottom, end = top + kept.shape[0], left + kept.shape[1]
-        after[top:bottom, left:end] = kept
-        after[top:bottom, :left] = kept[:, :1]
-        after[top:bottom, end:] = kept[:, -1:]
-        after[:top] = after[top]
-        after[bottom:] = after[bottom - 1]
-    return result
-
-
-def augment_there(pictures: Tensor, moves: NDArray[np.int64]) -> Tensor:
-    """What `augment` and `as_input` do, on the device of ``pictures`` (n, H, W, 3) in 0..255."""
-    n, height, width, _ = pictures.shape
-    down, right, mirrored = torch.from_numpy(moves).to(pictures.device)[:, :, None].unbind(1)
-    rows = (torch.arange(height, device=pictures.device) - down).clamp(0, height - 1)
-    columns = (torch.arange(width, device=pictures.device) - right).clamp(0, width - 1)
-    columns = torch.where(mirrored == 1, width - 1 - columns, columns)
-    picture = torch.arange(n, device=pictures.device)[:, None, None]
-    return pictures[picture, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2) / 255
-
-
-def flipped(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Left and right of pictures (n, H, W, 3) exchanged."""
-    # NumPy takes ten times as long to copy pixels of three bytes backwards.
-    result: NDArray[np.uint8] = torch.from_numpy(pictures).flip(2).numpy()
-    return result
-
-
-def as_input(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(n, H, W, 3) in 0..255 to (n, 3, H, W) in [0, 1]."""
-    there = torch.from_numpy(np.ascontiguousarray(pictures)).to(device)
-    return there.permute(0, 3, 1, 2).float().div_(255)
-
-
 @dataclass(frozen=True)
 class Parts:
     """The four disjoint parts, ready to train and to score on."""
@@ -176,27 +126,29 @@ class Parts:
 
 
 def load(
-    source: Source,
-    task: Task,
+    data: Data,
     size: tuple[int, int],
-    limit: int | None,
-    seed: int,
-    protocol: str,
-    skip_bad: bool,
     defended: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Parts:
     """Read the labels, cut the parts and decode (once) the pictures in use.
 
+    Args:
+        data: source, task and how it is cut.
+        size: height and width in px; ``data.size`` is not looked at.
+        defended: whether a defence is trained; else the defender's half is the attacker's too.
+        progress: called with (pictures done, all of them).
+
     Raises:
         InputError: whatever is wrong with the labels, the task or a picture.
     """
+    source, task = data.source, data.task
     table = source.read()
     task.check(table)
     parts: dict[str, Labelled] = {}
     hashes: dict[str, str] = {}
     skipped = decoded = 0
-    splits = split(table, limit, seed, protocol, defended)
+    splits = split(table, data.limit, data.split_seed, data.protocol, defended)
     undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
     everything = len(splits.rows())
 
@@ -207,7 +159,7 @@ def load(
     for name, rows in vars(splits).items():
         images = [table.images[i] for i in rows]
         # A store for each part: whoever is handed one part cannot reach another's pictures.
-        pictures, bad = cache.pictures(source, images, size, skip_bad, report)
+        pictures, bad = cache.pictures(source, images, size, data.skip_bad, report)
         decoded += len(images)
         if bad:
             whole = np.array([image not in bad for image in images])
@@ -220,6 +172,7 @@ def load(
         others = table.columns(undeclared)[rows]
         parts[name] = Labelled(pictures, public, private, table.people()[rows], others)
         hashes[name] = _names(images, table.people()[rows])
+    report(0, 0)
     summary = {
         "fingerprint": table.fingerprint(),
         "pixels": hashlib.sha256(b"".join(map(_sample, parts.values()))).hexdigest()[:16],
@@ -244,6 +197,7 @@ def unlabelled(
     source: Source,
     own: Source,
     size: tuple[int, int],
+    *,
     skip_bad: bool,
     most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -271,10 +225,10 @@ def unlabelled(
 
 
 def trained_on(
-    data: Parts, source: Source, own: Source, size: tuple[int, int], skip_bad: bool
+    data: Parts, source: Source, own: Source, size: tuple[int, int], *, skip_bad: bool
 ) -> Parts:
     """``data`` with the pictures of ``source`` as the defender's part."""
-    table, there = source.read(), unlabelled(source, own, size, skip_bad)
+    table, there = source.read(), unlabelled(source, own, size, skip_bad=skip_bad)
     summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}
     summary["pictures"]["defender"] = len(there)
     summary["sha256"]["defender"] = _names(table.images, table.people())

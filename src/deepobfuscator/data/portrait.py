@@ -147,7 +147,7 @@ def _mop(c: _Canvas, f: Looks) -> Array:
     wave = 1.1 * c.y + f.phase - np.rint(1.1 * c.y + f.phase)
     x = c.x * (1 + f.curl * wave * (1 - 2 * abs(wave)))
     wide, up = 1 + f.hair_wide, 1.22 + f.hair_wide
-    return _egg(x, c.y + 0.1, wide, up, f.hair_low + 0.1, 0.5 * f.long)
+    return _egg(x, c.y + 0.1, wide, up, f.hair_low + 0.1, square=0.5 * f.long)
 
 
 def _body(c: _Canvas, f: Looks) -> None:
@@ -174,7 +174,7 @@ def _head(c: _Canvas, f: Looks) -> None:
     """The face without eyes and mouth: shape, light, cheeks, nose, beard."""
     w = c.window(-1.7, -1.6, 1.7, 2.1)
     slim = 1 - f.taper * np.clip(w.y / f.chin, 0, 1)
-    face = _egg(w.x / slim, w.y, f.width, 1.26, f.chin, f.jaw)
+    face = _egg(w.x / slim, w.y, f.width, 1.26, f.chin, square=f.jaw)
     nx, ny = w.x / 1.15, (w.y - 0.05) / 1.75
     facing = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0.02))
     lamp = np.maximum(f.light_x * nx + f.light_y * ny + 0.85 * facing, 0)
@@ -305,7 +305,7 @@ def _glasses(c: _Canvas, f: Looks) -> None:
         return
     w = c.window(-1.3, -0.5, 1.3, 0.6)
     m = abs(w.p)
-    lens = _egg(m - f.eye_x - 0.01, w.q - 0.04, f.lens_x, f.lens_y, f.lens_y, 0.6)
+    lens = _egg(m - f.eye_x - 0.01, w.q - 0.04, f.lens_x, f.lens_y, f.lens_y, square=0.6)
     bridge = np.maximum(abs(w.q + 0.03 + 0.3 * w.p * w.p) - f.rim, m - 0.2)
     temple = np.maximum(abs(w.q + 0.05) - f.rim, np.maximum(0.7 - m, abs(w.x) - 1.02))
     glare = 0.12 * _ridge(m - 0.5 * w.q - f.eye_x + 0.05, 0.06)

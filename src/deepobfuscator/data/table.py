@@ -105,6 +105,12 @@ class Task:
                 f"{', '.join(both)} cannot be public and private at once: drop it from one"
             )
 
+    @classmethod
+    def of(cls, public: str | Sequence[str], private: str | Sequence[str]) -> Self:
+        """The task of one name or several on each side."""
+        sides = ((side,) if isinstance(side, str) else tuple(side) for side in (public, private))
+        return cls(*sides)
+
     def check(self, table: AttributeTable) -> None:
         """Raise InputError where ``table`` lacks an attribute or holds it at one constant value."""
         names = (*self.public, *self.private)

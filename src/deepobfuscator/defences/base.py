@@ -2,15 +2,25 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
+from deepobfuscator.core.config import LATER
 from deepobfuscator.core.registry import Family
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.data.table import Task
+from deepobfuscator.nn.own import (
+    ClassifierBuilder,
+    EncoderBuilder,
+    OwnEncoder,
+    is_own,
+    own_classifier,
+)
 from deepobfuscator.nn.vgg import Classifier, Encoder, Obfuscator, initialise
 from deepobfuscator.training.loop import derive_seed, play
 from deepobfuscator.training.objectives import Phase, Players, TrainConfig, stage, update
@@ -22,8 +32,8 @@ SERVICE = stage("service", update("O", "C", loss=lambda r: r.L_C))
 class Defence(Family):
     """A frozen dataclass whose fields are the method's hyperparameters.
 
-    A member sets ``name`` and gives `phases`; it overrides `encoder`, `classifier` or `adversaries`
-    where it brings other networks than the paper's.
+    A member sets ``name`` and gives `phases`; it overrides `build_encoder`, `build_classifier` or
+    `build_adversaries` where it brings other networks than the paper's.
     """
 
     assumptions: ClassVar[tuple[str, ...]] = ()
@@ -35,29 +45,33 @@ class Defence(Family):
     default_seeds: ClassVar[int] = 1
     """Seeds in a comparison that names none; a method that claims protection shows several."""
 
-    def encoder(self, setting: TrainConfig) -> Encoder:
+    def build_encoder(self, config: TrainConfig) -> Encoder:
         """O."""
-        return Obfuscator(setting.size, setting.width)
+        return Obfuscator(config.size, config.width)
 
-    def classifier(self, encoder: Encoder, labels: int, setting: TrainConfig) -> torch.nn.Module:
+    def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
         """C, or AC: features to one logit per label."""
-        return Classifier(encoder.features, labels, setting.size, setting.width)
+        return Classifier(encoder.features, labels, config.size, config.width)
 
-    def adversaries(self, encoder: Encoder, task: Task, setting: TrainConfig) -> Players:
+    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
         """The game's own AC and AR, as far as the method plays against them."""
         return {}
 
     @abstractmethod
-    def phases(self, setting: TrainConfig) -> list[Phase]:
+    def phases(self, config: TrainConfig) -> list[Phase]:
         """What is played, in order."""
 
-    def players(self, task: Task, setting: TrainConfig, context: Context) -> Players:
-        """Every player at initial weights drawn from ``setting.seed``, on ``context.device``."""
-        encoder = self.encoder(setting)
-        players: Players = {"O": encoder, "C": self.classifier(encoder, len(task.public), setting)}
-        players |= self.adversaries(encoder, task, setting)
+    def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
+        """Every player at initial weights drawn from ``config.seed``, on ``context.device``."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(config.seed, *b"own"))
+            encoder = self.build_encoder(config)
+            players: Players = {"O": encoder}
+            players["C"] = self.build_classifier(encoder, len(task.public), config)
+            players |= self.build_adversaries(encoder, task, config)
         for name, player in players.items():
-            initialise(player, derive_seed(setting.seed, *name.encode()))
+            if not is_own(player):  # a user's network begins as it was built
+                initialise(player, derive_seed(config.seed, *name.encode()))
             context.place(player)
         return players
 
@@ -65,11 +79,35 @@ class Defence(Family):
         self,
         task: Task,
         material: Labelled,
-        setting: TrainConfig,
+        config: TrainConfig,
         context: Context,
         checkpoint: Path | None = None,
     ) -> tuple[Players, Sequence[dict[str, Any]]]:
         """Train the players on ``material``; gives them frozen, and the training curves."""
-        players = self.players(task, setting, context)
-        history = play(players, self.phases(setting), material, setting, context, checkpoint)
+        players = self.players(task, config, context)
+        history = play(
+            players, self.phases(config), material, config, context=context, checkpoint=checkpoint
+        )
         return players, history
+
+
+@dataclass(frozen=True)
+class NetworkDefence(Defence):
+    """A defence that works with any encoder and any classifier (section 3.2)."""
+
+    encoder: EncoderBuilder | None = field(default=None, kw_only=True, metadata=LATER)
+    """O's architecture, MODULE:NAME of what builds it from ((height, width), channels)."""
+    classifier: ClassifierBuilder | None = field(default=None, kw_only=True, metadata=LATER)
+    """C's and AC's architecture, MODULE:NAME of what builds it from (features' shape, labels)."""
+
+    def build_encoder(self, config: TrainConfig) -> Encoder:
+        """O of Table 1, or the user's."""
+        if self.encoder is None:
+            return super().build_encoder(config)
+        return OwnEncoder(self.encoder, config.size)
+
+    def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
+        """C of Table 1, or the user's."""
+        if self.classifier is None:
+            return super().build_classifier(encoder, labels, config)
+        return own_classifier(self.classifier, encoder.features, labels)

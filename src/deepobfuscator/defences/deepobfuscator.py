@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences.base import SERVICE, Defence
+from deepobfuscator.defences.base import SERVICE, NetworkDefence
 from deepobfuscator.nn.decoders import mirror
 from deepobfuscator.nn.resnet import residual_classifier
 from deepobfuscator.nn.vgg import Classifier, Encoder
@@ -33,7 +33,7 @@ NETWORKS: dict[str, Callable[[Encoder, int, TrainConfig], nn.Module]] = {
 
 
 @dataclass(frozen=True)
-class DeepObfuscator(Defence):
+class DeepObfuscator(NetworkDefence):
     """Algorithm 1; with one λ at 0 its stage and its adversary are left out (section 4.2)."""
 
     name: ClassVar[str] = "deepobfuscator"
@@ -67,22 +67,29 @@ class DeepObfuscator(Defence):
             if (network := getattr(self, field)) not in NETWORKS:
                 option = field.replace("_", "-")
                 raise InputError(f"--{option} {network}: take one of {', '.join(NETWORKS)}")
+            if self.classifier is not None and network != VGG:
+                raise InputError(f"--{option} and --classifier exclude each other: drop one")
 
-    def classifier(self, encoder: Encoder, labels: int, setting: TrainConfig) -> nn.Module:
+    def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
         """C."""
-        return NETWORKS[self.service_network](encoder, labels, setting)
+        return self._network(self.service_network, encoder, labels, config)
 
-    def adversaries(self, encoder: Encoder, task: Task, setting: TrainConfig) -> Players:
+    def _network(self, name: str, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
+        if self.classifier is not None:
+            return super().build_classifier(encoder, labels, config)
+        return NETWORKS[name](encoder, labels, config)
+
+    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
         """AC, like C unless told otherwise (section 3.3); AR the mirror of O (section 3.4)."""
         players: Players = {}
         if self.lambda1:
-            build = NETWORKS[self.adversary_network]
-            players["AC"] = build(encoder, len(task.private), setting)
+            labels = len(task.private)
+            players["AC"] = self._network(self.adversary_network, encoder, labels, config)
         if self.lambda2:
-            players["AR"] = mirror(encoder.features, setting.size, setting.width)
+            players["AR"] = mirror(encoder.features, config.size, config.width)
         return players
 
-    def phases(self, setting: TrainConfig) -> list[Phase]:
+    def phases(self, config: TrainConfig) -> list[Phase]:
         """Section 3.5: joint pre-training, then the adversaries', then Algorithm 1."""
         attack = stage(
             "attack", *([RECONSTRUCT] if self.lambda2 else []), *([INFER] if self.lambda1 else [])
@@ -94,9 +101,9 @@ class DeepObfuscator(Defence):
             against.append(stage("defend against AC", update("O", loss=self.against_ac)))
         recover = stage("recover C", update("C", loss=lambda r: r.L_C))
         return [
-            Phase("pre-train O, C", setting.epochs, (SERVICE,)),
-            Phase("pre-train AC, AR", setting.adversary_epochs, (attack,)),
-            Phase("algorithm 1", setting.game_epochs, (*against, attack, recover), anneal=False),
+            Phase("pre-train O, C", config.epochs, (SERVICE,)),
+            Phase("pre-train AC, AR", config.adversary_epochs, (attack,)),
+            Phase("algorithm 1", config.game_epochs, (*against, attack, recover), anneal=False),
         ]
 
     def against_ar(self, r: Round) -> Tensor:

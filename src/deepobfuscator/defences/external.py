@@ -3,13 +3,15 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+from torch import nn
+
 from deepobfuscator.core.config import MACHINE
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import Defence
-from deepobfuscator.nn.external import open_encoder
-from deepobfuscator.nn.targets import fingerprint
+from deepobfuscator.nn.external import ExternalEncoder, open_encoder
+from deepobfuscator.nn.targets import GIVEN, Function, called, fingerprint
 from deepobfuscator.training.objectives import Phase, Players, TrainConfig
 
 
@@ -24,33 +26,48 @@ class External(Defence):
         "another range) is inside it.",
     )
 
-    encoder: str = field(metadata=MACHINE)  # type: ignore[assignment]  # nothing builds this one
-    """Path of an ``.onnx`` file, or MODULE:ATTRIBUTE."""
+    encoder: str = field(metadata=MACHINE)
+    """Path of an ``.onnx`` file, MODULE:ATTRIBUTE, or the name of what was handed over."""
     sha256: str
     """Its `fingerprint`."""
 
     @classmethod
-    def of(cls, target: str) -> Self:
-        """The encoder that ``target`` names, as it is now.
+    def of(cls, target: str | nn.Module | Function, size: tuple[int, int] | None = None) -> Self:
+        """The encoder ``target`` for pictures of ``size`` (None: its own), as it is now.
 
         Raises:
             InputError: it cannot be found or imported.
         """
-        return cls(target, fingerprint(target))
+        digest = fingerprint(target, size)
+        if not isinstance(target, str):
+            GIVEN[digest] = target
+        return cls(called(target), digest)
 
-    def players(self, task: Task, setting: TrainConfig, context: Context) -> Players:
-        """O alone.
+    def open(self, size: tuple[int, int] | None) -> ExternalEncoder:
+        """The encoder, for pictures of ``size`` (None: its own).
 
         Raises:
-            InputError: it changed, or cannot be opened at ``setting.size``.
+            InputError: it changed, cannot be opened at ``size``, or was handed over as an object in
+                another process.
         """
+        if self.sha256 in GIVEN:
+            return open_encoder(GIVEN[self.sha256], size)
+        if not self.encoder.endswith(".onnx") and ":" not in self.encoder:
+            raise InputError(
+                f"the encoder {self.encoder} was handed over as a Python object: audit it from "
+                "Python again, deepobfuscator.audit(encoder, data, out=...)"
+            )
         if fingerprint(self.encoder) != self.sha256:
             raise InputError(
                 f"{self.encoder} is not what it was when this trial was begun (its SHA-256 "
                 "differs): bring that encoder back, or name another --out folder"
             )
-        return {"O": open_encoder(self.encoder, setting.size)}
+        return open_encoder(self.encoder, size)
 
-    def phases(self, setting: TrainConfig) -> list[Phase]:
+    def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
+        """O alone; raises as `open`."""
+        return {"O": self.open(config.size)}
+
+    def phases(self, config: TrainConfig) -> list[Phase]:
         """Nothing is trained."""
         return []

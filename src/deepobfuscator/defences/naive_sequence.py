@@ -37,9 +37,9 @@ class NaiveSequence(DeepObfuscator):
         if self.first not in FIRST:
             raise InputError(f"--first {self.first}: take one of {', '.join(FIRST)}")
 
-    def phases(self, setting: TrainConfig) -> list[Phase]:
+    def phases(self, config: TrainConfig) -> list[Phase]:
         """Pre-training as in Algorithm 1, then one defence after the other."""
-        *before, game = super().phases(setting)
+        *before, game = super().phases(config)
         recover = stage("recover C", update("C", loss=lambda r: r.L_C))
         against: dict[str, tuple[Stage, ...]] = {
             ATTRIBUTES: (

@@ -102,11 +102,11 @@ class NarrowCode(Defence):
         if self.lambda1 < 0:
             raise InputError("--lambda1 must not be negative")
 
-    def encoder(self, setting: TrainConfig) -> Encoder:
+    def build_encoder(self, config: TrainConfig) -> Encoder:
         """The conv front of the paper's O, three more blocks, B signs."""
-        return NarrowEncoder(setting.size, setting.width, self.bits)
+        return NarrowEncoder(config.size, config.width, self.bits)
 
-    def classifier(self, encoder: Encoder, labels: int, setting: TrainConfig) -> nn.Module:
+    def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
         """A small MLP on the code; C and AC alike."""
         return nn.Sequential(
             nn.Linear(self.bits, self.hidden),
@@ -116,18 +116,18 @@ class NarrowCode(Defence):
             nn.Linear(self.hidden, labels),
         )
 
-    def adversaries(self, encoder: Encoder, task: Task, setting: TrainConfig) -> Players:
+    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
         """AC alone."""
-        return {"AC": self.classifier(encoder, len(task.private), setting)}
+        return {"AC": self.build_classifier(encoder, len(task.private), config)}
 
-    def phases(self, setting: TrainConfig) -> list[Phase]:
+    def phases(self, config: TrainConfig) -> list[Phase]:
         """Service, adversary, then defender and adversary in turn."""
         return [
-            Phase("pre-train O, C", setting.epochs, (SERVICE,)),
-            Phase("pre-train AC", setting.adversary_epochs, (stage("attack", INFER),)),
+            Phase("pre-train O, C", config.epochs, (SERVICE,)),
+            Phase("pre-train AC", config.adversary_epochs, (stage("attack", INFER),)),
             Phase(
                 "maximum-entropy game",
-                setting.game_epochs,
+                config.game_epochs,
                 (
                     stage("defend", update("O", "C", loss=self.defend)),
                     stage("attack", INFER, repeat=self.attacker_steps),

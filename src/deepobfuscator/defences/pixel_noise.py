@@ -8,22 +8,29 @@ from torch import Tensor
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.nn.own import OwnEncoder
 from deepobfuscator.nn.vgg import Encoder, Obfuscator
 from deepobfuscator.training.objectives import TrainConfig
 
 
-class NoisyObfuscator(Obfuscator):
-    """O behind a picture with Gaussian noise of standard deviation ``sigma``, not clipped."""
+class NoisyInput(Encoder):
+    """Puts an encoder behind Gaussian noise of standard deviation `sigma`, not clipped."""
 
     stochastic = True
-
-    def __init__(self, size: tuple[int, int], width: float, sigma: float) -> None:
-        super().__init__(size, width)
-        self.sigma = sigma
+    sigma: float
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Encode noisy pictures."""
-        return super().forward(pictures + self.sigma * torch.randn_like(pictures))
+        noisy = pictures + self.sigma * torch.randn_like(pictures)
+        return super().forward(noisy)  # type: ignore[no-any-return]
+
+
+class NoisyObfuscator(NoisyInput, Obfuscator):
+    """O of Table 1 on noisy pictures."""
+
+
+class NoisyOwnEncoder(NoisyInput, OwnEncoder):
+    """A user's encoder on noisy pictures."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,12 @@ class PixelNoise(Undefended):
         if self.sigma < 0:
             raise InputError("--sigma must not be negative")
 
-    def encoder(self, setting: TrainConfig) -> Encoder:
+    def build_encoder(self, config: TrainConfig) -> Encoder:
         """O on noisy pictures."""
-        return NoisyObfuscator(setting.size, setting.width, self.sigma)
+        encoder: NoisyInput
+        if self.encoder is None:
+            encoder = NoisyObfuscator(config.size, config.width)
+        else:
+            encoder = NoisyOwnEncoder(self.encoder, config.size)
+        encoder.sigma = self.sigma
+        return encoder

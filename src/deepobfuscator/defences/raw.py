@@ -32,14 +32,14 @@ class Raw(Defence):
     name: ClassVar[str] = "raw"
     trains: ClassVar[bool] = False
 
-    def encoder(self, setting: TrainConfig) -> Encoder:
+    def build_encoder(self, config: TrainConfig) -> Encoder:
         """The identity."""
-        return Pictures(setting.size)
+        return Pictures(config.size)
 
-    def players(self, task: Task, setting: TrainConfig, context: Context) -> Players:
+    def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
         """O alone."""
-        return {"O": self.encoder(setting).eval()}
+        return {"O": self.build_encoder(config).eval()}
 
-    def phases(self, setting: TrainConfig) -> list[Phase]:
+    def phases(self, config: TrainConfig) -> list[Phase]:
         """Nothing is trained."""
         return []

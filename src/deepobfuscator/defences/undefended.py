@@ -3,16 +3,23 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deepobfuscator.defences.base import SERVICE, Defence
+from deepobfuscator.defences.base import SERVICE, Defence, NetworkDefence
 from deepobfuscator.training.objectives import Phase, TrainConfig
 
 
 @dataclass(frozen=True)
-class Undefended(Defence):
+class Undefended(NetworkDefence):
     """O and C trained jointly, nothing else."""
 
     name: ClassVar[str] = "undefended"
 
-    def phases(self, setting: TrainConfig) -> list[Phase]:
+    def phases(self, config: TrainConfig) -> list[Phase]:
         """The first phase of the game alone."""
-        return [Phase("pre-train O, C", setting.epochs, (SERVICE,))]
+        return [Phase("pre-train O, C", config.epochs, (SERVICE,))]
+
+
+def undefended(defence: Defence) -> Undefended:
+    """The same networks without a defence: the ceiling of what ``defence`` can leak."""
+    if isinstance(defence, NetworkDefence):
+        return Undefended(encoder=defence.encoder, classifier=defence.classifier)
+    return Undefended()

@@ -5,6 +5,7 @@ from typing import Any
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import suggest
+from deepobfuscator.training.objectives import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,15 @@ class Preset:
     """Fields of `TrainConfig`."""
     trial: dict[str, Any]
     """Fields of `Trial`."""
-    many: dict[str, Any] = field(default_factory=dict)
-    """Fields of either that change where dozens of trials are run for one report."""
+    many_setting: dict[str, Any] = field(default_factory=dict)
+    """Fields of `TrainConfig` that change where dozens of trials are run for one report."""
+    many_trial: dict[str, Any] = field(default_factory=dict)
+    """Fields of `Trial` that change there."""
+
+    @property
+    def config(self) -> TrainConfig:
+        """Lengths, width, size and batch size."""
+        return TrainConfig(**self.setting)
 
 
 PRESETS = {
@@ -41,12 +49,12 @@ PRESETS = {
         {},
         {},
         {
-            "limit": 8000,
             "epochs": 5.0,
             "adversary_epochs": 1.0,
             "infer_epochs": 4.0,
             "reconstruct_epochs": 4.0,
         },
+        {"limit": 8000},
     ),
     "paper": Preset(
         "the paper's setting: 216x176, width 1, batch 64, λ1 = λ2 = 1, 160K : 40K; for GPUs",

@@ -12,7 +12,6 @@ RUN/records.jsonl   all records, written last
 
 import json
 import platform
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,15 +23,15 @@ import torch
 from rich.console import Console
 
 import deepobfuscator
-from deepobfuscator.auditing.run import AuditConfig, Target, attack, finished, named, noted
+from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.run import attack, finished, named, noted
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.files import write_atomic
-from deepobfuscator.core.records import Record, write_jsonl
+from deepobfuscator.core.records import Record
 from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
-from deepobfuscator.defences.base import Defence
-from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_trial
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
@@ -69,7 +68,7 @@ class Runner:
     """Number of this process among those that train together."""
     ranks: int = 1
     """How many train together."""
-    _data: tuple[Any, Parts] | None = field(default=None, init=False)
+    _data: tuple[tuple[object, ...], Parts] | None = field(default=None, init=False)
 
     def on(self, trial: Trial, folder: Path) -> Context:
         """A run of ``trial`` in ``folder``."""
@@ -79,19 +78,16 @@ class Runner:
 
     def data(self, trial: Trial, context: Context) -> Parts:
         """The trial's data; kept, since the trials of a comparison share it."""
-        t = trial
-        size, seed = t.setting.size, t.split_seed
-        wanted = (t.source, t.task, size, t.limit, seed, t.protocol, t.skip_bad, t.defence.trains)
-        if self._data is None or self._data[0] != (*wanted, t.defender_data):
+        wanted = trial.data, trial.defence.trains, trial.defender_data
+        if self._data is None or self._data[0] != wanted:
+            size = trial.setting.size
             with context.progress("pictures", 1) as bar:
-                data = batches.load(*wanted, bar.at)
-            if data.summary["skipped"]:
-                context.say(
-                    f"{data.summary['skipped']} pictures could not be decoded and are left out"
-                )
-            if t.defender_data is not None:
-                data = trained_on(data, t.defender_data, t.source, size, t.skip_bad)
-            self._data = (*wanted, t.defender_data), data
+                parts = batches.load(trial.data, size, trial.defence.trains, bar.at)
+            if skipped := parts.summary["skipped"]:
+                context.say(f"{skipped} pictures could not be decoded and are left out")
+            if (known := trial.defender_data) is not None:
+                parts = trained_on(parts, known, trial.source, size, skip_bad=trial.skip_bad)
+            self._data = wanted, parts
         return self._data[1]
 
     def train(self, trial: Trial, folder: Path) -> None:
@@ -200,14 +196,13 @@ class Runner:
             players = trial.defence.players(trial.task, trial.setting, context)
             bundle = bundles.load(folder / "bundle", players, context)
             if isinstance(bundle.encoder, ExternalEncoder):
-                check_memory(
-                    *(bundle.encoder, trial.setting.batch_size, trial.setting.width, context)
-                )
+                setting = trial.setting
+                check_memory(bundle.encoder, setting.batch_size, setting.width, context)
                 examine(bundle.encoder, data.attacker.pictures, context)
             context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
             other = self.other(order, trial, data, context)
             known = {"AC", "AR"} & bundle.players.keys()
-            games = partial(play_anew, trial, bundle, context) if known else None
+            play = partial(play_anew, trial, bundle, context, labelled=data.attacker)
             target = Target(
                 key=trial.key,
                 defence=trial.defence,
@@ -220,7 +215,7 @@ class Runner:
                 ceiling=above,
                 ceiling_name=None if above is None else trial.undefended().defence.name,
                 other=other,
-                games=games,
+                games=play if known else None,
             )
             return attack(order, target)
 
@@ -233,6 +228,39 @@ class Runner:
         self.train(work.trial, work.folder)
         return self.audit(work.folder, work.ceiling, work.order)
 
+    def done(self, spec: RunSpec) -> bool:
+        """Whether nothing is left to do for a run. Nothing is written.
+
+        Raises:
+            InputError: its folder holds something that cannot be read, or that was altered.
+        """
+        if finished(spec.folder, spec.order, spec.trial.source) is None:
+            return False
+        bundles.check(spec.folder / "bundle")
+        return True
+
+    def opened(self, folder: Path) -> Audit:
+        """The trained run in ``folder`` under attack; attackers are fitted as they are asked for.
+
+        Raises:
+            InputError: nothing trained there, or a bundle that was altered.
+        """
+        trial = Trial.of(folder)
+        bundles.check(folder / "bundle")
+        context = self.on(trial, folder)
+        data = self.data(trial, context)
+        players = trial.defence.players(trial.task, trial.setting, context)
+        target = Target(
+            key=trial.key,
+            defence=trial.defence,
+            task=trial.task,
+            setting=trial.setting,
+            bundle=bundles.load(folder / "bundle", players, context),
+            data=data,
+            context=context,
+        )
+        return Audit(target, AuditConfig())
+
     def other(
         self, order: AuditConfig, trial: Trial, data: Parts, context: Context
     ) -> tuple[str, Labelled] | None:
@@ -244,9 +272,13 @@ class Runner:
         if (source := order.elsewhere(trial.source)) is None:
             return None
         with context.progress("other pictures", 1) as bar:
-            t = trial
             found = unlabelled(
-                source, t.source, t.setting.size, t.skip_bad, len(data.attacker), bar.at
+                source,
+                trial.source,
+                trial.setting.size,
+                skip_bad=trial.skip_bad,
+                most=len(data.attacker),
+                progress=bar.at,
             )
         for name in ("validation", "test"):
             disjoint({name: getattr(data, name), "--other-data": found})
@@ -262,48 +294,3 @@ def play_anew(
     setting = replace(trial.setting, seed=derive_seed(trial.setting.seed, number) % 2**31)
     checkpoint = context.folder / "audit" / f"game-{number}.ckpt"
     return trial.defence.fit(trial.task, labelled, setting, context, checkpoint)[0]
-
-
-def compare(
-    shop: Runner,
-    trial: Trial,
-    defences: Sequence[Defence],
-    out: Path,
-    seeds: int | None,
-    order: AuditConfig,
-    ahead: Callable[[Sequence[RunSpec]], None] | None = None,
-) -> list[Path]:
-    """Train and audit each defence on the same data, the undefended first.
-
-    Args:
-        shop: where to run.
-        trial: the shared source, task and setting.
-        defences: methods to compare.
-        out: folder of the run folders.
-        seeds: seeds for each defence; None takes each defence's own default.
-        order: which attackers.
-        ahead: runs the trials, each in its folder, before they are gathered here. None runs them
-            here, one after the other.
-
-    Returns:
-        The run folders; ``out/records.jsonl`` holds the records of all.
-    """
-    first = trial.setting.seed
-    runs: list[tuple[Defence, int]] = [(Undefended(), first)]
-    for defence in defences:
-        last = first + (seeds or defence.default_seeds)
-        runs += [(defence, s) for s in range(first, last) if (defence, s) != runs[0]]
-    folders = [out / f"{d.name}-s{s}" for d, s in runs]
-    works = [
-        RunSpec(
-            replace(trial, defence=d, setting=replace(trial.setting, seed=s)),
-            *(folder, None if folder == folders[0] else folders[0], order),
-        )
-        for (d, s), folder in zip(runs, folders, strict=True)
-    ]
-    if ahead is not None:
-        ahead(works)
-    records = [record for work in works for record in shop.do(work)]
-    with locked(out):
-        write_jsonl(out / "records.jsonl", records)
-    return folders

@@ -3,16 +3,18 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from deepobfuscator.core.config import from_json, key
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import PRECISIONS
+from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import Source, Task
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.raw import Raw
-from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.defences.undefended import undefended
 from deepobfuscator.training.objectives import TrainConfig
 
 PROTOCOLS = ("own", "paper")
@@ -75,6 +77,44 @@ class Trial:
                     "be multiples of 4 to train"
                 )
 
+    @classmethod
+    def make(
+        cls,
+        defence: Defence,
+        data: Data,
+        config: TrainConfig | None = None,
+        *,
+        precision: str = "auto",
+        defender_data: Source | None = None,
+    ) -> Self:
+        """``defence`` on ``data``; a size that ``data`` names goes before that of ``config``."""
+        config = config or TrainConfig()
+        return cls(
+            source=data.source,
+            task=data.task,
+            defence=defence,
+            setting=config if data.size is None else replace(config, size=data.size),
+            limit=data.limit,
+            split_seed=data.split_seed,
+            protocol=data.protocol,
+            precision=precision,
+            skip_bad=data.skip_bad,
+            defender_data=defender_data,
+        )
+
+    @property
+    def data(self) -> Data:
+        """What it is about."""
+        return Data(
+            source=self.source,
+            task=self.task,
+            size=self.setting.size,
+            limit=self.limit,
+            split_seed=self.split_seed,
+            protocol=self.protocol,
+            skip_bad=self.skip_bad,
+        )
+
     @property
     def key(self) -> str:
         """Names the run: the hash of all but machine paths."""
@@ -84,7 +124,7 @@ class Trial:
         """The same trial without a defence, or on raw pictures where none was trained here: its
         ceiling.
         """
-        return replace(self, defence=Undefended() if self.defence.trains else Raw())
+        return replace(self, defence=undefended(self.defence) if self.defence.trains else Raw())
 
     @staticmethod
     def of(folder: Path) -> "Trial":

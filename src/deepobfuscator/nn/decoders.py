@@ -48,16 +48,9 @@ def mirror(features: Shape, size: tuple[int, int], width: float = 1.0) -> Decode
     """AR of Table 1: upsample, deconv3-128, deconv3-64, upsample, deconv3-64, deconv3-3."""
     layers, channels, start = up_to_grid(features, size, width)
     a, b = scaled(128, width), scaled(64, width)
-    return Decoder(
-        *layers,
-        Resize(halfway(start, size)),
-        deconv(channels, a),
-        deconv(a, b),
-        Resize(size),
-        deconv(b, b),
-        nn.ConvTranspose2d(b, 3, 3, padding=1),
-        nn.Sigmoid(),
-    )
+    layers += [Resize(halfway(start, size)), deconv(channels, a), deconv(a, b), Resize(size)]
+    layers += [deconv(b, b), nn.ConvTranspose2d(b, 3, 3, padding=1), nn.Sigmoid()]
+    return Decoder(*layers)
 
 
 def urec(features: Shape, size: tuple[int, int], width: float, repeats: int) -> Decoder:

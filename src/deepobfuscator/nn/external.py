@@ -1,8 +1,8 @@
 """Encoders made elsewhere, opened as they are: ONNX files and torch modules."""
 
 from abc import abstractmethod
+from copy import deepcopy
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +11,17 @@ from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import Context, free_memory
-from deepobfuscator.nn.targets import declared_size, in_one_line, onnx_session, torch_module
+from deepobfuscator.nn.targets import (
+    SIZE,
+    Function,
+    called,
+    declared_size,
+    in_one_line,
+    onnx_session,
+    torch_module,
+)
 from deepobfuscator.nn.vgg import FRONT, Encoder, differentiable, scaled
 
-SIZE = (64, 64)
-"""Height and width in px that a torch module is given where nobody names a size."""
 LOOKED_AT = 64
 """Pictures that `examine` asks an encoder about."""
 ALONE = 8
@@ -38,12 +44,12 @@ class ExternalEncoder(Encoder):
     one_at_a_time: bool = False
     """Whether it is asked one picture at a time, as on a device, since batches change answers."""
 
-    def __init__(self, target: str, size: tuple[int, int]) -> None:
+    def __init__(self, target: str | nn.Module | Function, size: tuple[int, int]) -> None:
         super().__init__()
-        self.target, self.size = target, size
+        self.target, self.size = called(target), size
 
     @abstractmethod
-    def ask(self, pictures: Tensor) -> Any:
+    def ask(self, pictures: Tensor) -> object:
         """Whatever the encoder itself gives for pictures (n, 3, H, W)."""
 
     def answer(self, pictures: Tensor) -> Tensor:
@@ -110,15 +116,17 @@ class TorchEncoder(ExternalEncoder):
 
     module: nn.Module
 
-    def __init__(self, target: str, size: tuple[int, int]) -> None:
+    def __init__(self, target: str | nn.Module, size: tuple[int, int]) -> None:
         super().__init__(target, size)
+        # A module that was handed over stays as its owner left it.
+        module = torch_module(target) if isinstance(target, str) else deepcopy(target)
         # No child in torch's sense, or whoever places, initialises, trains or saves players would
         # lay out its weights anew, draw them, change its mode, or stumble over tied weights.
-        object.__setattr__(self, "module", torch_module(target).eval().requires_grad_(False))
+        object.__setattr__(self, "module", module.eval().requires_grad_(False))
         self.measure()
         self.differentiable = differentiable(self, size)
 
-    def ask(self, pictures: Tensor) -> Any:
+    def ask(self, pictures: Tensor) -> object:
         """The module's output."""
         # A copy, since it may change its input in place; contiguous, since it may use `view`.
         copy = pictures.float().clone(memory_format=torch.contiguous_format)
@@ -126,23 +134,44 @@ class TorchEncoder(ExternalEncoder):
             return self.module.to(pictures.device)(copy)
 
 
-def open_encoder(target: str, size: tuple[int, int] | None = None) -> ExternalEncoder:
+class FunctionEncoder(ExternalEncoder):
+    """Any function of pictures; what it gives may be a tensor or an array."""
+
+    def __init__(self, function: Function, size: tuple[int, int]) -> None:
+        super().__init__(function, size)
+        self.function = function
+        self.measure()
+        self.differentiable = differentiable(self, size)
+
+    def ask(self, pictures: Tensor) -> object:
+        """What the function gives."""
+        with torch.autocast(pictures.device.type, enabled=False):
+            answer = self.function(pictures.float().clone())
+        if isinstance(answer, np.ndarray):
+            answer = torch.from_numpy(answer)
+        return answer.to(pictures.device) if isinstance(answer, Tensor) else answer
+
+
+def open_encoder(
+    target: str | nn.Module | Function, size: tuple[int, int] | None = None
+) -> ExternalEncoder:
     """The encoder that ``target`` names, in evaluation mode.
 
     Args:
-        target: path of an ``.onnx`` file, or ``module:attribute``, where the attribute is an
-            ``nn.Module`` or gives one when called without arguments; the current folder is
-            searched first.
-        size: height and width in px; None takes the one an ONNX file declares, and 64x64 for
-            torch.
+        target: path of an ``.onnx`` file; ``module:attribute``, where the attribute is an
+            ``nn.Module`` or gives one when called without arguments (the current folder is
+            searched first); a module; or a function of pictures.
+        size: height and width in px; None takes the one an ONNX file declares, else 64x64.
 
     Raises:
         InputError: it cannot be opened, or does not turn pictures (n, 3, H, W) into n features.
     """
     with torch.random.fork_rng(devices=[]):  # a noisy one draws when it is measured
-        if target.endswith(".onnx"):
+        if isinstance(target, str) and target.endswith(".onnx"):
             return OnnxEncoder(target, size).eval()
-        return TorchEncoder(target, size or SIZE).eval()
+        if isinstance(target, str | nn.Module):
+            return TorchEncoder(target, size or SIZE).eval()
+        return FunctionEncoder(target, size or SIZE).eval()
 
 
 @torch.no_grad()

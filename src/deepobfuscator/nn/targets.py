@@ -8,9 +8,11 @@ import os
 import re
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,16 +20,33 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import sha256
 from deepobfuscator.core.registry import suggest
 
+Function: TypeAlias = Callable[[Tensor], object]
+"""Pictures (n, 3, H, W) in [0, 1] to n rows of features: a tensor or an array."""
 
-def fingerprint(target: str) -> str:
+SIZE = (64, 64)
+"""Height and width in px that an encoder is given where nobody names a size."""
+
+GIVEN: dict[str, nn.Module | Function] = {}
+"""Encoders that were handed over as objects, by their `fingerprint`."""
+
+ASKED = 4
+"""Pictures of noise that a function without readable source is known by."""
+
+
+def fingerprint(target: str | nn.Module | Function, size: tuple[int, int] | None = None) -> str:
     """Hexadecimal SHA-256 of an encoder.
 
     Of an ONNX file with the files that hold its weights, if any; of a torch module's name, layers,
-    state, and the file that defines its class, though not of what that file imports.
+    state, and the file that defines its class, though not of what that file imports; of a
+    function's name and source, and of its answers to noise of ``size`` (default: 64x64).
 
     Raises:
         InputError: ``target`` cannot be found or imported.
     """
+    if isinstance(target, nn.Module):
+        return _module_digest(target, type(target).__qualname__)
+    if not isinstance(target, str):
+        return _function_digest(target, size or SIZE)
     if target.endswith(".onnx"):
         path = _file(target)
         model = path.read_bytes()
@@ -36,8 +55,32 @@ def fingerprint(target: str) -> str:
             if beside.is_file():
                 digest.update(sha256(beside).encode())
         return digest.hexdigest()
-    module = torch_module(target)
-    digest = hashlib.sha256(f"{target.rpartition(':')[2]} {module!r}".encode())
+    return _module_digest(torch_module(target), target.rpartition(":")[2])
+
+
+def _function_digest(function: Function, size: tuple[int, int]) -> str:
+    digest = hashlib.sha256(called(function).encode())
+    with contextlib.suppress(OSError, TypeError):
+        digest.update(inspect.getsource(function).encode())
+    draw = torch.Generator().manual_seed(0)
+    # Its answers tell weights apart that are not in its source, unless it fails.
+    with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        answer = function(torch.rand((ASKED, 3, *size), generator=draw))
+        digest.update(np.ascontiguousarray(torch.as_tensor(answer).float().numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def called(target: str | nn.Module | Function) -> str:
+    """An encoder's name in messages and pages."""
+    if isinstance(target, str):
+        return target
+    name = getattr(target, "__qualname__", type(target).__qualname__)
+    return str(name)
+
+
+def _module_digest(module: nn.Module, name: str) -> str:
+    digest = hashlib.sha256(f"{name} {module!r}".encode())
     with contextlib.suppress(OSError, TypeError):  # no file: defined by hand, or compiled
         digest.update(Path(inspect.getfile(type(module))).read_bytes())
     for name, value in module.state_dict().items():

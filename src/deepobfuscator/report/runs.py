@@ -1,7 +1,7 @@
-"""Run folders as the report sees them, and which of them may stand side by side."""
+"""Run folders as the report sees them: trial, card, records and an audit's notes."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import Record, read_jsonl
-
-UNDEFENDED = ("undefended", "raw")
-"""Names of the defences that defend nothing: the ceilings of the others."""
 
 CARD_FIELDS = ("key", "command", "assumptions", "versions", "data", "features", "wire_bits")
 
@@ -59,6 +56,17 @@ class RunResult:
         return tuple(self.trial["task"]["private"])
 
     @property
+    def source(self) -> str:
+        """Name of the source of its pictures."""
+        return str(self.trial["source"]["name"])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its pictures in pixels."""
+        height, width = self.trial["setting"]["size"]
+        return height, width
+
+    @property
     def setting(self) -> str:
         """What runs must share to be compared: the whole trial but its defence and its seed."""
         shared = {k: v for k, v in self.trial.items() if k != "defence"}
@@ -80,7 +88,7 @@ class RunResult:
 
     @cached_property
     def notes(self) -> dict[str, Any]:
-        """What an audit noted beside its figures; empty where none did."""
+        """What an audit noted beside its figures, as notes.json holds it; empty where none did."""
         path = self.folder / "audit" / "notes.json"
         return _object(path) if path.is_file() else {}
 
@@ -103,46 +111,6 @@ class RunResult:
         """
         pictures = ("worst_raw", "worst_rebuilt", "worst_label_only")
         return _arrays(self.folder / "audit" / "faces.npz", (*pictures, "worst_ms_ssim", "attack"))
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One defence as configured, under one seed or several."""
-
-    label: str
-    """The defence's name, and the fields that tell it from others of that name."""
-    runs: tuple[RunResult, ...]
-    """Its runs by seed; never empty."""
-
-    @property
-    def defended(self) -> bool:
-        """Whether it is more than the undefended baseline."""
-        return self.runs[0].defence not in UNDEFENDED
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Configurations that differ in nothing but the defence."""
-
-    configurations: tuple[Configuration, ...]
-    """The undefended one first, then by name; never empty."""
-    distinction: str
-    """What tells this comparison from the others of the page; empty where it is the only one."""
-
-    @property
-    def first(self) -> RunResult:
-        """A run that stands for what all of them share."""
-        return self.configurations[0].runs[0]
-
-    @property
-    def runs(self) -> list[RunResult]:
-        """Every run."""
-        return [run for c in self.configurations for run in c.runs]
-
-    def undefended(self, seed: int) -> RunResult | None:
-        """The undefended run of the same seed, else of the first; None where there is none."""
-        plain = [run for run in self.runs if run.defence in UNDEFENDED]
-        return next((run for run in plain if run.seed == seed), plain[0] if plain else None)
 
 
 def find_runs(folder: Path) -> list[RunResult]:
@@ -205,45 +173,3 @@ def _arrays(
             return {name: held[name] for name in (*names, *(m for m in maybe if m in held))}
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{path}: not readable ({error}); delete it to go without faces") from None
-
-
-def compare(runs: Iterable[RunResult]) -> list[Comparison]:
-    """Finished runs, put side by side where their trials differ only in defence and seed."""
-    settings: dict[str, dict[str, dict[int, RunResult]]] = {}
-    for run in runs:
-        if run.finished:
-            defence = json.dumps(run.trial["defence"], sort_keys=True)
-            by_seed = settings.setdefault(run.setting, {}).setdefault(defence, {})
-            by_seed.setdefault(run.seed, run)
-    shared = [_flat(json.loads(setting)) for setting in settings]
-    return [
-        Comparison(_configurations(list(group.values())), ", ".join(_differences(mine, shared)))
-        for mine, group in zip(shared, settings.values(), strict=True)
-    ]
-
-
-def _configurations(groups: Sequence[dict[int, RunResult]]) -> tuple[Configuration, ...]:
-    found = []
-    for group in groups:
-        runs = tuple(group[seed] for seed in sorted(group))
-        mine = _flat(runs[0].trial["defence"])
-        others = [_flat(next(iter(g.values())).trial["defence"]) for g in groups]
-        namesakes = [o for o in others if o["name"] == mine["name"]]
-        label = " ".join([runs[0].defence, *_differences(mine, namesakes)])
-        order = [(isinstance(v, str), v if isinstance(v, str) else v or 0) for v in mine.values()]
-        found.append(((runs[0].defence not in UNDEFENDED, runs[0].defence, order), label, runs))
-    return tuple(Configuration(label, runs) for _, label, runs in sorted(found, key=lambda f: f[0]))
-
-
-def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in sorted(data.items()):
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = json.dumps(value) if isinstance(value, list) else value
-    return flat
-
-
-def _differences(mine: dict[str, Any], all_of_them: Sequence[dict[str, Any]]) -> list[str]:
-    return [f"{k}={v}" for k, v in mine.items() if any(o.get(k) != v for o in all_of_them)]

@@ -1,30 +1,73 @@
-"""Tables of records, the same for the page, the terminal and Markdown."""
+"""Tables of figures, the same for pages, the terminal and Markdown."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
-from deepobfuscator.auditing.leakage import best
 from deepobfuscator.core.records import (
+    EXCESS,
     LABEL_ONLY,
     MAJORITY,
     MEAN_FACE,
     Record,
-    group,
-    select,
+    ThreatKind,
 )
+from deepobfuscator.report.comparison import Comparison
 from deepobfuscator.report.formatting import (
+    DASH,
     METRICS,
-    Reading,
-    Subject,
+    capital,
+    cell,
+    excess_text,
     mean,
     number,
-    read,
-    subjects,
     value_of,
-    with_interval,
 )
-from deepobfuscator.report.runs import Comparison, Configuration, RunResult, compare
+from deepobfuscator.report.subjects import (
+    COMMON,
+    SERVICE_METRICS,
+    AttackerReport,
+    Role,
+    Subject,
+    SubjectReport,
+)
+from deepobfuscator.report.wording import called
+
+ROLE_METRICS = {
+    Role.PUBLIC: ("balanced_accuracy", "accuracy", "auc", "mcc"),
+    Role.PRIVATE: ("balanced_accuracy", "accuracy", "auc", "mcc"),
+    Role.IMAGE: ("ms_ssim", "ssim", "psnr", "ms_ssim_worst"),
+    Role.IDENTITY: ("auc", "eer", "rank1"),
+}
+"""The metrics that a table of all attackers shows."""
+
+SHOWN_ELSEWHERE = (ThreatKind.COMMON, ThreatKind.BUDGET)
+"""Threat models that have drawings of their own."""
+
+PURPOSES = {
+    "defender": "the encoder was trained on",
+    "attacker": "attackers learned from",
+    "validation": "attackers were chosen on",
+    "test": "everything was scored on",
+}
+"""What each part of the data was for."""
+
+SHORT_HASH = 16
+"""Characters of a hash that a table shows; the summary holds all of them."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that share a heading."""
+
+    heading: str
+    """What they are about; empty where the table has no headings."""
+    rows: tuple[tuple[str, ...], ...]
+    """Cells."""
+    means: tuple[int, ...] = ()
+    """Which of the rows are means of those below."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +76,34 @@ class Table:
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    grouped: bool = False
+    """Whether the first column is a heading over the rows that share it, where there is room."""
+    means: tuple[int, ...] = ()
+    """Which of the rows are means of those below."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headers of the cells in `groups`."""
+        return self.headers[1:] if self.grouped else self.headers
+
+    @property
+    def groups(self) -> list[Group]:
+        """The rows under their headings, which are then no cells any more."""
+        if not self.grouped:
+            return [Group("", self.rows, self.means)]
+        found = []
+        for heading, numbered in groupby(enumerate(self.rows), lambda row: row[1][0]):
+            at, rows = zip(*numbered, strict=True)
+            means = tuple(i for i, n in enumerate(at) if n in self.means)
+            found.append(Group(heading, tuple(row[1:] for row in rows), means))
+        return found
 
 
-RESULT_HEADERS = (
-    "Subject",
-    "Defence",
-    "Seed",
-    "In the game",
-    "Measured",
-    "By",
-    "Maximum",
-    "Majority",
-    "Label-only",
-    "Ceiling",
-)
+BESIDE = ("In the game", "Measured", "By", "Maximum", "Majority", "Label-only", "Ceiling")
+"""The figure that counts and what it is seen beside."""
 
 
-def utility_and_leakage(runs: Sequence[RunResult]) -> Table:
+def utility_and_leakage(comparisons: Sequence[Comparison]) -> Table:
     """The service and the headline attackers of finished runs beside their floors and ceilings.
 
     The service is measured by accuracy, attackers by balanced accuracy and images by MS-SSIM.
@@ -57,120 +111,148 @@ def utility_and_leakage(runs: Sequence[RunResult]) -> Table:
     brackets) and a row each. Figures are per cent but for MS-SSIM; those with an interval are
     written 59.2 (56.8–61.6).
     """
-    comparisons = compare(runs)
-    rows = [
-        ((comparison.distinction,) if len(comparisons) > 1 else ()) + row
-        for comparison in comparisons
-        for row in results(comparison).rows
-    ]
-    lead = ("TrainConfig",) if len(comparisons) > 1 else ()
-    return Table(lead + RESULT_HEADERS, tuple(rows))
+    if len(comparisons) == 1:
+        return results(comparisons[0])
+    rows = [(c.distinction, *row) for c in comparisons for row in results(c).rows]
+    return Table(("Setting", "Subject", "Defence", "Seed", *BESIDE), tuple(rows))
 
 
 def results(comparison: Comparison) -> Table:
     """`utility_and_leakage` of one comparison."""
     rows: list[tuple[str, ...]] = []
-    for subject in subjects(comparison):
+    means = []
+    for subject in comparison.subjects:
         for configuration in comparison.configurations:
-            found = [read(comparison, run, subject) for run in configuration.runs]
-            readings = [r for r in found if r is not None]
+            readings = comparison.readings(configuration, subject)
             lead = (subject.name, configuration.label)
             if len(readings) > 1:
-                rows.append((*lead, f"mean of {len(readings)}", *_mean_cells(subject, readings)))
-            rows += [(*lead, str(r.run.seed), *_cells(subject, r)) for r in readings]
-    return Table(RESULT_HEADERS, tuple(rows))
+                means.append(len(rows))
+                rows.append((*lead, f"mean of {len(readings)}", *_cells(subject, readings)))
+            rows += [(*lead, str(r.seed), *_cells(subject, [r])) for r in readings]
+    return Table(
+        ("Subject", "Defence", "Seed", *BESIDE), tuple(rows), grouped=True, means=tuple(means)
+    )
 
 
 def heading(subject: Subject) -> str:
     """A subject, what it is in the task and how it is measured."""
-    name = "Faces rebuilt" if subject.role == "image" else f"{subject.name} ({subject.role})"
+    name = f"{subject.name} ({subject.role})"
+    name = "Reconstruction" if subject.role is Role.IMAGE else name
     return f"{name}, {METRICS[subject.metric]}"
 
 
-def _cells(subject: Subject, reading: Reading) -> tuple[str, ...]:
-    def value(record: Record | None) -> str:
-        return number(subject.metric, value_of(record))
+def _cells(subject: Subject, readings: Sequence[SubjectReport]) -> tuple[str, ...]:
+    """Figures of one seed, or their means over several."""
 
+    def value(figures: Iterable[Record | None]) -> str:
+        return number(subject.metric, mean([value_of(f) for f in figures]))
+
+    found = [r.result for r in readings if r.result]
+    values, attacks = [f.value for f in found], sorted({f.attack for f in found})
+    ends = "–".join(number(subject.metric, end) for end in (min(values), max(values)))
+    several = f"{value(found)} [{ends}]"
     return (
-        value(reading.in_game),
-        with_interval(reading.result),
-        reading.result.attack,
-        value(reading.maximum),
-        value(reading.floors.get(MAJORITY) or reading.floors.get(MEAN_FACE)),
-        value(reading.floors.get(LABEL_ONLY)),
-        value(reading.ceiling),
-    )
-
-
-def _mean_cells(subject: Subject, readings: Sequence[Reading]) -> tuple[str, ...]:
-    def value(records: Sequence[Record | None]) -> str:
-        return number(subject.metric, mean([value_of(r) for r in records]))
-
-    results = [r.result for r in readings]
-    low, high = min(r.value for r in results), max(r.value for r in results)
-    attacks = sorted({r.attack for r in results})
-    return (
-        value([r.in_game for r in readings]),
-        f"{value(results)} [{number(subject.metric, low)}–{number(subject.metric, high)}]",
+        value(r.in_game for r in readings),
+        several if len(found) > 1 else cell(found[0]),
         attacks[0] if len(attacks) == 1 else f"{len(attacks)} attackers",
-        value([r.maximum for r in readings]),
-        value([r.floors.get(MAJORITY) or r.floors.get(MEAN_FACE) for r in readings]),
-        value([r.floors.get(LABEL_ONLY) for r in readings]),
-        value([r.ceiling for r in readings]),
+        value(r.maximum for r in readings),
+        value(r.floors.get(MAJORITY) or r.floors.get(MEAN_FACE) for r in readings),
+        value(r.floors.get(LABEL_ONLY) for r in readings),
+        value(r.ceiling for r in readings),
     )
 
 
-def attribute_attacks(comparison: Comparison) -> Table:
-    """Every test figure on every attribute, references included."""
-    wanted = [s for s in subjects(comparison) if s.role != "image"]
-    return _every(comparison, wanted, ("balanced_accuracy", "accuracy", "auc"))
+def comparison_attacks(comparison: Comparison, roles: Sequence[Role]) -> Table:
+    """Every test figure on the subjects of these roles, references included."""
+    rows = [
+        (subject.name, configuration.label, str(reading.seed), *row)
+        for subject in comparison.subjects
+        if subject.role in roles
+        for configuration in comparison.configurations
+        for reading in comparison.readings(configuration, subject)
+        for row in _attack_rows(reading, (*reading.attackers, *reading.references.values()))
+    ]
+    headers = ("Subject", "Defence", "Seed", *_attack_headers(roles[0]))
+    return Table(headers, tuple(rows), grouped=True)
 
 
-def image_attacks(comparison: Comparison) -> Table:
-    """Every test figure on reconstructed images, references included."""
-    wanted = [s for s in subjects(comparison) if s.role == "image"]
-    return _every(comparison, wanted, ("ms_ssim", "ssim", "psnr"))
+def audit_attacks(attacked: Sequence[SubjectReport], role: Role) -> Table:
+    """Every attacker of the common threat model on the subjects of one role."""
+    found = [s for s in attacked if s.role is role]
+    rows = [(called(s), *row) for s in found for row in _attack_rows(s, s.common)]
+    return Table(("Subject", *_attack_headers(role)), tuple(rows), grouped=True)
 
 
-def _every(comparison: Comparison, wanted: Sequence[Subject], metrics: tuple[str, ...]) -> Table:
-    named = [METRICS[m][0].upper() + METRICS[m][1:] for m in metrics]
-    headers = ("Subject", "Defence", "Seed", "By", *named, "On own validation", "Detail")
-    rows: list[tuple[str, ...]] = []
-    for subject in wanted:
-        for configuration in comparison.configurations:
-            for run in configuration.runs:
-                rows += _every_of_run(configuration, run, subject, metrics)
-    return Table(headers, tuple(rows))
+def _attack_headers(role: Role) -> tuple[str, ...]:
+    last = ("Above the labels", "On own validation", "Inputs", "Detail")
+    return ("Attacker", *map(capital, ROLE_METRICS[role]), *last)
 
 
-def _every_of_run(
-    configuration: Configuration, run: RunResult, subject: Subject, metrics: tuple[str, ...]
+def _attack_rows(
+    subject: SubjectReport, attackers: Iterable[AttackerReport]
 ) -> list[tuple[str, ...]]:
-    about = select(run.records, subject=subject.name)
-    first = best(about, subject.name, metrics[0])
-    chosen = (first.attack, "") if first else None
-    rows = []
-    for (attack, given), found in group(about, lambda r: (r.attack, r.given)).items():
-        test = {r.metric: r for r in found if r.split == "test"}
-        own = next((r for r in found if (r.split, r.metric) == ("validation", metrics[0])), None)
-        details = dict.fromkeys(r.detail for r in found if r.detail and r.split == "test")
-        if test:
-            rows.append(
-                (
-                    subject.name,
-                    configuration.label,
-                    str(run.seed),
-                    attack + " (headline)" * ((attack, given) == chosen) + _given(given),
-                    *(with_interval(test.get(m)) for m in metrics),
-                    number(metrics[0], value_of(own)),
-                    "; ".join(details),
-                )
-            )
+    metrics, rows = ROLE_METRICS[subject.role], []
+    headline = subject.headline.attack if subject.headline else None
+    for a in attackers:
+        chosen = (a.name, a.threat) == (headline, COMMON)
+        given = f", given {a.threat}" if a.threat != COMMON else ""
+        inputs = dict.fromkeys(f"{r.n:,}" for m, r in a.figures.items() if m in metrics)
+        details = dict.fromkeys(r.detail for m, r in a.figures.items() if m in metrics and r.detail)
+        figures = (cell(a.figures.get(m)) for m in metrics)
+        own = number(subject.metric, a.own_validation)
+        measured = (*figures, _excess(a), own, ", ".join(inputs), "; ".join(details))
+        rows.append((a.name + " (headline)" * chosen + given, *measured))
     return rows
 
 
-def _given(given: str) -> str:
-    return f", given {given}" if given else ""
+def _excess(attacker: AttackerReport) -> str:
+    excess = attacker.figures.get(EXCESS)
+    return excess_text(excess) if excess else DASH
+
+
+def given(attacked: Sequence[SubjectReport]) -> Table:
+    """The best attacker on its own validation part under each further threat model."""
+    rows = []
+    for s in attacked:
+        others = [a for a in s.attackers if a.threat.kind not in SHOWN_ELSEWHERE]
+        for threat, found in groupby(others, lambda a: a.threat):
+            best = max(found, key=lambda a: (a.own_validation is not None, a.own_validation or 0))
+            name = f"{threat}{' (negative control)' * (threat.kind is ThreatKind.SHUFFLED)}"
+            rows.append((called(s), name, best.name, cell(best.figures[s.metric]), _excess(best)))
+    headers = ("Subject", "Threat model", "Attacker", "Measured", "Above the labels")
+    return Table(headers, tuple(rows), grouped=True)
+
+
+def service(subjects: Sequence[SubjectReport]) -> Table:
+    """What the service tells of public attributes."""
+    rows = []
+    for s in subjects:
+        if s.role is Role.PUBLIC and s.service:
+            figures = [cell(s.service.get(m)) for m in SERVICE_METRICS]
+            rows.append((s.name, *figures, number(s.metric, s.floor), cell(s.ceiling)))
+    return Table(("Attribute", *map(capital, SERVICE_METRICS), "Majority", "Ceiling"), tuple(rows))
+
+
+def doubled(found: Sequence[Mapping[str, Any]]) -> Table:
+    """What attackers gain from twice the training, as notes.json holds it."""
+    rows = []
+    for d in found:
+        once, twice = (number(d["metric"], d[budget]) for budget in ("once", "twice"))
+        rows.append((d["subject"], d["attack"], METRICS[d["metric"]], once, twice))
+    headers = ("Subject", "Attacker", "Metric", "Budget once", "Budget twice")
+    return Table(headers, tuple(rows), grouped=True)
+
+
+def parts(found: Mapping[str, Mapping[str, Any] | None]) -> Table:
+    """The four parts of the data and what each was for, as notes.json holds them."""
+    rows = []
+    for name, part in found.items():
+        shown = ("unknown", "unknown", DASH)
+        if part is not None:
+            people = "unknown" if part["people"] is None else f"{part['people']:,}"
+            shown = (f"{part['pictures']:,}", people, part["sha256"][:SHORT_HASH])
+        rows.append((name, PURPOSES.get(name, ""), *shown))
+    return Table(("Part", "What", "Pictures", "People", "SHA-256 begins"), tuple(rows))
 
 
 def wire(comparison: Comparison) -> Table:
@@ -180,7 +262,7 @@ def wire(comparison: Comparison) -> Table:
         card = configuration.runs[0].card
         bits, raw = int(card["wire_bits"]), card.get("picture_bits")
         shape = " × ".join(map(str, card["features"]))
-        relative = ratio(bits / raw) if raw else "–"
+        relative = ratio(bits / raw) if raw else DASH
         rows.append((configuration.label, shape, f"{bits:,}", size(bits), relative))
     headers = ("Defence", "Features", "Bits a picture", "Size", "Times the raw picture")
     return Table(headers, tuple(rows))

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deepobfuscator.core.errors import InputError
+from deepobfuscator import InputError
 from deepobfuscator.survey import machine
 from deepobfuscator.survey.questions import Sheet
 from deepobfuscator.survey.store import Store

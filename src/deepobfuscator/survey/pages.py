@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import jinja2
@@ -58,7 +58,7 @@ PAGES.filters["percent"] = lambda share: f"{100 * share:.0f} %"
 PAGES.filters["p"] = lambda p: "p\u00a0<\u00a00.001" if p < 0.001 else f"p\u00a0=\u00a0{p:.3f}"
 
 
-def page(template: str, status: int = 200, **values: Any) -> Response:
+def page(template: str, status: int = 200, **values: object) -> Response:
     """A page; nothing of it is cached."""
     body = PAGES.get_template(template).render(**values)
     return Response(body, status, HEADERS, "text/html")
@@ -291,7 +291,12 @@ class Survey:
         return file.getvalue()
 
     def _set_cookie(
-        self, reply: Response, request: Request, name: str, value: str, site: Any
+        self,
+        reply: Response,
+        request: Request,
+        name: str,
+        value: str,
+        site: Literal["strict", "lax"],
     ) -> None:
         secure = request.url.scheme == "https"
         reply.set_cookie(name, value, REMEMBERED, httponly=True, samesite=site, secure=secure)

@@ -16,8 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
+from deepobfuscator import InputError, write_atomic
 
 OPTIONS = 4
 """Raw pictures of a question, as in the paper."""

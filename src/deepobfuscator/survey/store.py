@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepobfuscator.core.errors import InputError
+from deepobfuscator import InputError
 from deepobfuscator.survey.questions import OPTIONS, Sheet
 
 VERSION = 1

@@ -151,7 +151,8 @@ def play(
     checkpoint: Path | None = None,
     title: str = "",
 ) -> list[dict[str, Any]]:
-    """Play ``phases`` on ``material``; players are changed in place and left in evaluation mode.
+    """Play ``phases`` on ``material``; players are changed in place and left in evaluation mode,
+    without gradients.
 
     Args:
         players: networks by the paper's names, on ``context.device``.
@@ -222,7 +223,7 @@ def play(
             saver.optimisers = {}
             saver.now(at)
     for player in players.values():
-        player.eval()
+        player.eval().zero_grad()
     return at.history
 
 

@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.report.audit_figures import NAMES, attackers, budget, undeclared
-from deepobfuscator.report.audit_page import audit_page, write_audit_page
-from deepobfuscator.report.figures import RIGHT, WIDTH
-from deepobfuscator.report.runs import read_run
-from deepobfuscator.report.summary import summarise
+from deepobfuscator.report.audit_plots import NAMES, attackers, budget, undeclared
+from deepobfuscator.report.pages import audit_page
+from deepobfuscator.report.plots import RIGHT, WIDTH
+from deepobfuscator.report.runs import RunResult, read_run
+from deepobfuscator.report.view import AuditReport
 
 KINDS = ("leaky", "tight", "brought", "noisy")
 
 
 def text_of(folder: Path) -> str:
-    run = read_run(folder)
-    return audit_page(summarise(run), run.worst_faces)
+    return audit_page(AuditReport.of(read_run(folder)))
+
+
+def write_audit_page(run: RunResult, out: Path, faces: bool = True) -> None:
+    AuditReport.of(run).save(out, faces)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -46,7 +49,7 @@ def test_the_verdict_comes_first_and_every_part_has_its_place(
 ) -> None:
     folder = plant_audit("leaky")
     words = checked(text_of(folder)).words
-    summary = summarise(read_run(folder))
+    summary = AuditReport.of(read_run(folder)).to_json()
     order = [
         summary["verdict"]["line"],
         "image.ms_ssim > 0.3",
@@ -99,8 +102,7 @@ def test_the_same_folder_gives_the_same_bytes(plant_audit: Any, tmp_path: Path) 
 
 
 def test_every_attacker_is_a_mark_at_its_figure(plant_audit: Any) -> None:
-    summary = summarise(read_run(plant_audit("leaky")))
-    male = next(s for s in summary["subjects"] if s["name"] == "Male")
+    male = AuditReport.of(read_run(plant_audit("leaky")))["Male"]
     drawing = str(attackers(male))
     ticks = re.findall(r'<text x="([\d.]+)" y="[\d.]+" class="tick"[^>]*>(\d+)<', drawing)
     scale = {int(words) / 100: float(x) for x, words in ticks}
@@ -114,20 +116,19 @@ def test_every_attacker_is_a_mark_at_its_figure(plant_audit: Any) -> None:
         tip.split(":")[0]: float(x)
         for x, tip in re.findall(r'<circle cx="([\d.]+)"[^>]*><title>([^<]*)<', drawing)
     }
-    common = [a for a in male["attackers"] if not a["given"]]
-    assert len(common) == 7
-    for attacker in common:
-        value = attacker["figures"]["balanced_accuracy"]["value"]
-        assert marks[attacker["name"]] == pytest.approx(at(value), abs=0.1)
+    assert len(male.common) == 7
+    for attacker in male.common:
+        value = attacker.figures["balanced_accuracy"].value
+        assert marks[attacker.name] == pytest.approx(at(value), abs=0.1)
     bound = re.search(r'<line x1="([\d.]+)"[^>]*class="maximum hue0"', drawing)
     assert bound is not None
-    assert float(bound[1]) == pytest.approx(at(male["maximum"]["high"]), abs=0.1)
+    assert male.maximum is not None
+    assert float(bound[1]) == pytest.approx(at(male.maximum.high), abs=0.1)
     assert drawing.count("dot hue0") == 1  # the headline stands out
 
 
 def test_budgets_stand_on_a_logarithmic_axis(plant_audit: Any) -> None:
-    summary = summarise(read_run(plant_audit("leaky")))
-    male = next(s for s in summary["subjects"] if s["name"] == "Male")
+    male = AuditReport.of(read_run(plant_audit("leaky")))["Male"]
     drawing = str(budget(male))
     found = re.findall(r'<circle cx="([\d.]+)"[^>]*><title>([\d,]+) pictures', drawing)
     xs = [float(x) for x, _ in found]
@@ -136,17 +137,17 @@ def test_budgets_stand_on_a_logarithmic_axis(plant_audit: Any) -> None:
 
 
 def test_bars_begin_at_nothing_and_stay_on_the_sheet(plant_audit: Any) -> None:
-    ranked = summarise(read_run(plant_audit("leaky")))["undeclared"]
+    ranked = AuditReport.of(read_run(plant_audit("leaky"))).undeclared
     drawing = str(undeclared(ranked))
     bars = re.findall(r'<rect x="([\d.]+)"[^>]* width="([\d.]+)"[^>]*class="bar (\w+)"', drawing)
     ends = [(float(x), float(x) + float(w)) for x, w, _ in bars]
     zero = re.search(r'<line x1="([\d.]+)"[^>]*class="phase"', drawing)
     assert zero is not None
     for (left, right), u in zip(ends, ranked, strict=True):
-        start = left if u["excess"]["value"] >= 0 else right
+        start = left if u.excess.value >= 0 else right
         assert start == pytest.approx(float(zero[1]), abs=0.2)
         assert NAMES <= left <= right <= WIDTH
-    assert [kind == "alarm" for *_, kind in bars] == [u["leaks"] for u in ranked]
+    assert [kind == "alarm" for *_, kind in bars] == [u.leaks for u in ranked]
 
 
 def test_a_run_that_was_never_audited_so_still_makes_a_page(checked: Any, plant: Any) -> None:

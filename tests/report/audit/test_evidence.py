@@ -4,16 +4,7 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.auditing.leakage import (
-    BROKEN,
-    CANNOT_TELL,
-    LEAK,
-    NO_LEAK,
-    NOT_ATTACKED,
-    TOO_WEAK,
-    evidence,
-    gravest,
-)
+from deepobfuscator.auditing.leakage import Status, evidence, gravest
 from deepobfuscator.core.records import CEILING, EXCESS, REFERENCES, Record, ThreatKind
 from deepobfuscator.report.runs import RunResult, read_run
 
@@ -44,19 +35,19 @@ def changed(run: RunResult, *changes: Change) -> list[Record]:
 @pytest.mark.parametrize(
     ("changes", "raw", "outcome"),
     [
-        ([], False, NO_LEAK),
-        ([({"attack": "resnet", "metric": EXCESS, "given": ""}, 0.011)], False, LEAK),
-        ([({"attack": "resnet", "metric": EXCESS, "given": ""}, 0.009)], False, NO_LEAK),
+        ([], False, Status.NO_LEAK),
+        ([({"attack": "resnet", "metric": EXCESS, "given": ""}, 0.011)], False, Status.LEAK),
+        ([({"attack": "resnet", "metric": EXCESS, "given": ""}, 0.009)], False, Status.NO_LEAK),
         # Only the attacker chosen on validation decides: a rival that is lucky on test does not.
-        ([({"attack": "ensemble", "metric": EXCESS}, 0.3)], False, NO_LEAK),
-        ([(ABOVE, 0.011)], False, LEAK),
-        ([(AT_CEILING, 0.009)], False, TOO_WEAK),
-        ([(AT_CEILING, 0.009)], True, CANNOT_TELL),
-        ([(AT_CEILING, None)], False, TOO_WEAK),
-        ([(AT_CEILING, 0.009), (ABOVE, 0.011)], False, LEAK),
-        ([(CONTROL, 0.517)], False, BROKEN),
-        ([(CONTROL, 0.511)], False, NO_LEAK),
-        ([(CONTROL, 0.517), (ABOVE, 0.011)], False, BROKEN),
+        ([({"attack": "ensemble", "metric": EXCESS}, 0.3)], False, Status.NO_LEAK),
+        ([(ABOVE, 0.011)], False, Status.LEAK),
+        ([(AT_CEILING, 0.009)], False, Status.TOO_WEAK),
+        ([(AT_CEILING, 0.009)], True, Status.CANNOT_TELL),
+        ([(AT_CEILING, None)], False, Status.TOO_WEAK),
+        ([(AT_CEILING, 0.009), (ABOVE, 0.011)], False, Status.LEAK),
+        ([(CONTROL, 0.517)], False, Status.BROKEN),
+        ([(CONTROL, 0.511)], False, Status.NO_LEAK),
+        ([(CONTROL, 0.517), (ABOVE, 0.011)], False, Status.BROKEN),
     ],
 )
 def test_the_rule(plant_audit: Any, changes: list[Change], raw: bool, outcome: str) -> None:
@@ -67,7 +58,9 @@ def test_the_rule(plant_audit: Any, changes: list[Change], raw: bool, outcome: s
 def test_references_alone_are_no_attack(plant_audit: Any) -> None:
     run = read_run(plant_audit("leaky"))
     left = [r for r in run.records if r.attack in REFERENCES]
-    assert {evidence(left, s).status for s in ("Male", "image", "identity")} == {NOT_ATTACKED}
+    assert {evidence(left, s).status for s in ("Male", "image", "identity")} == {
+        Status.NOT_ATTACKED
+    }
 
 
 def test_an_undefended_run_beside_is_the_ceiling_where_the_run_has_none(
@@ -75,12 +68,12 @@ def test_an_undefended_run_beside_is_the_ceiling_where_the_run_has_none(
 ) -> None:
     run, plain = read_run(plant_audit("tight")), read_run(plant_audit("leaky"))
     without = changed(run, (AT_CEILING, None))
-    assert evidence(without, "Male").status == TOO_WEAK
-    assert evidence(without, "Male", undefended=plain.records).status == NO_LEAK
+    assert evidence(without, "Male").status == Status.TOO_WEAK
+    assert evidence(without, "Male", undefended=plain.records).status == Status.NO_LEAK
 
 
 def test_the_gravest_outcome_counts() -> None:
-    assert gravest([NO_LEAK, TOO_WEAK, LEAK]) == LEAK
-    assert gravest([LEAK, BROKEN]) == BROKEN
-    assert gravest([NO_LEAK, TOO_WEAK]) == TOO_WEAK
-    assert gravest([]) == NOT_ATTACKED
+    assert gravest([Status.NO_LEAK, Status.TOO_WEAK, Status.LEAK]) == Status.LEAK
+    assert gravest([Status.LEAK, Status.BROKEN]) == Status.BROKEN
+    assert gravest([Status.NO_LEAK, Status.TOO_WEAK]) == Status.TOO_WEAK
+    assert gravest([]) == Status.NOT_ATTACKED

@@ -8,12 +8,16 @@ import pytest
 
 from deepobfuscator.core.records import CEILING, EXCESS
 from deepobfuscator.report.runs import RunResult, read_run
-from deepobfuscator.report.summary import summarise, write_summary
+from deepobfuscator.report.view import AuditReport
 
 GOLDEN = Path(__file__).parent / "golden.json"
 KINDS = ("leaky", "tight", "brought", "noisy")
 
 SCHEMA = json.loads((files("deepobfuscator.report") / "schema.json").read_text())
+
+
+def summarise(run: RunResult) -> dict[str, Any]:
+    return AuditReport.of(run).to_json()
 
 
 def subject(summary: dict[str, Any], name: str) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def few_records(run: RunResult) -> RunResult:
 
 def test_the_same_records_give_the_same_json(plant_audit: Any, tmp_path: Path) -> None:
     run = few_records(read_run(plant_audit("leaky", private=["Male"])))
-    write_summary(run, tmp_path / "audit.json")
+    AuditReport.of(run).save(tmp_path / "audit.json")
     assert (tmp_path / "audit.json").read_text() == GOLDEN.read_text()
 
 

@@ -1,0 +1,287 @@
+"""The front door: train, audit and compare from Python. The command line calls these functions."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TypeAlias
+
+from torch import nn
+
+from deepobfuscator.attacks.base import BRIEF, QUICK, Attack
+from deepobfuscator.auditing.config import AuditConfig
+from deepobfuscator.auditing.gates import Gate
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.records import IDENTITY, IMAGE, write_jsonl
+from deepobfuscator.core.runtime import (
+    alone,
+    join_ranks,
+    leave_ranks,
+    locked,
+    prepare,
+    resolve_device,
+)
+from deepobfuscator.data.dataset import Data
+from deepobfuscator.data.table import Source
+from deepobfuscator.defences.base import Defence
+from deepobfuscator.defences.external import External
+from deepobfuscator.experiments.comparison import comparison
+from deepobfuscator.experiments.launch import Cluster
+from deepobfuscator.experiments.runner import Runner
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.nn.targets import Function
+from deepobfuscator.report.runs import RunResult, read_run
+from deepobfuscator.report.view import AuditReport, ComparisonReport, finish
+from deepobfuscator.training import bundle as bundles
+from deepobfuscator.training.bundle import Bundle
+from deepobfuscator.training.objectives import TrainConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained defence in its run folder."""
+
+    folder: Path
+    """Where it lies."""
+    trial: Trial = field(repr=False)
+    """Everything that determined it."""
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The frozen networks and their card, on the processor.
+
+        Raises:
+            InputError: the bundle was cut short or altered.
+        """
+        context = Runner(resolve_device("cpu")).on(self.trial, self.folder)
+        players = self.trial.defence.players(self.trial.task, self.trial.setting, context)
+        return bundles.load(self.folder / "bundle", players, context)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """O: (n, 3, H, W) in [0, 1] to features, in evaluation mode."""
+        return self.bundle.encoder
+
+    @property
+    def classifier(self) -> nn.Module:
+        """C: features to one logit for each public attribute, in evaluation mode."""
+        return self.bundle.players["C"]
+
+    @property
+    def result(self) -> RunResult:
+        """What the folder holds by now: card, training curves, records of an audit."""
+        return read_run(self.folder)
+
+    def __repr__(self) -> str:
+        card, trial = self.bundle.card, self.trial
+        return (
+            f"Run({trial.defence.name}, seed {trial.setting.seed}, "
+            f"{', '.join(trial.task.public)} | {', '.join(trial.task.private)}, "
+            f"features {tuple(card['features'])}, {card['wire_bits']:,} bits a picture, "
+            f"in {self.folder})"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>"
+
+
+Target: TypeAlias = Run | Path | str | nn.Module | Function
+"""What may be audited: a run or its folder, an ``.onnx`` file, a module, any function from pictures
+(n, 3, H, W) in [0, 1] to n rows of features."""
+
+
+def typed() -> str:
+    """This process as it was started, for the card of a run."""
+    return shlex.join(sys.argv)
+
+
+def train(
+    defence: Defence,
+    data: Data,
+    *,
+    out: str | Path | None = None,
+    config: TrainConfig | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    command: str | None = None,
+) -> Run:
+    """Train ``defence`` on ``data``, go on where that was stopped, or find it done.
+
+    Args:
+        defence: the method and its hyperparameters.
+        data: pictures and task.
+        out: run folder; by default ``runs/NAME-KEY``.
+        config: lengths, width, batch size, seed; by default those of the preset ``small``. Its
+            size gives way to that of ``data``.
+        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the processor computes it natively.
+        device: ``auto``, ``cpu`` or ``cuda``. Under torchrun all processes train together.
+        command: what the card says was typed; by default how this process was started.
+
+    Raises:
+        InputError: something about data, folder or device that the user can mend.
+        RankLostError: another process of the training is gone.
+    """
+    trial = Trial.make(defence, data, config, precision=precision)
+    if not defence.trains:
+        raise InputError(f"{defence.name} is not trained: audit it")
+    folder = Path(out or Path("runs") / f"{defence.name}-{trial.key}")
+    prepare()
+    there, rank, ranks = join_ranks(device)
+    Runner(there, command or typed(), rank, ranks).train(trial, folder)
+    leave_ranks()
+    return Run(folder, trial)
+
+
+def load(folder: str | Path) -> Run:
+    """The run in ``folder``.
+
+    Raises:
+        InputError: it holds no finished run.
+    """
+    trial = Trial.of(Path(folder))
+    bundles.check(Path(folder) / "bundle")
+    return Run(Path(folder), trial)
+
+
+def audit(
+    target: Target,
+    data: Data | None = None,
+    *,
+    suite: str = QUICK,
+    also: Sequence[type[Attack]] = (),
+    other: Source | None = None,
+    fail_if: Sequence[Gate] = (),
+    ceiling: Run | None = None,
+    config: TrainConfig | None = None,
+    precision: str = "auto",
+    defender_data: Source | None = None,
+    out: str | Path | None = None,
+    page: str | Path | None = None,
+    faces: bool = True,
+    device: str = "auto",
+    command: str | None = None,
+) -> AuditReport:
+    """Let fresh attackers loose on a frozen encoder; folder, figures and page are written.
+
+    Args:
+        target: a run, or an encoder made elsewhere; see `Target`.
+        data: pictures and task of an encoder made elsewhere; a run brings its own.
+        suite: how many attackers: ``brief``, ``quick``, ``standard``, ``exhaustive``.
+        also: attacks of larger suites, or of one's own, that have their turn too.
+        other: pictures for an attacker who has none like the defender's; from ``standard`` on.
+        fail_if: limits; `AuditReport.exit_code` tells what became of them.
+        ceiling: an undefended run on the same data; by default one is trained.
+        config: budget of the attackers of an encoder made elsewhere; a run brings its own.
+        precision: as in `train`, for an encoder made elsewhere.
+        defender_data: what an encoder made elsewhere was trained on, where that is known.
+        out: run folder of an encoder made elsewhere; by default ``runs/audit-KEY``.
+        page: the page; by default ``report.html`` in the run folder.
+        faces: whether the page may show pictures of people.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        command: what the notes say was typed; by default how this process was started.
+
+    Raises:
+        InputError: something about encoder, data or folder that the user can mend.
+    """
+    alone()
+    order = ordered(suite, also, other)
+    prepare()
+    runner = Runner(resolve_device(device), command or typed())
+    if isinstance(target, Run):
+        target = target.folder
+    if isinstance(target, str | Path) and Path(target).is_dir():
+        if data or config or defender_data or out:
+            raise InputError(f"{target} is a run and brings its own settings: give none")
+        folder, trial = Path(target), Trial.of(Path(target))
+    else:
+        if data is None:
+            raise InputError("an encoder made elsewhere brings no pictures and no task: give data")
+        encoder = External.of(str(target) if isinstance(target, Path) else target, data.size)
+        size = encoder.open(data.size).size
+        trial = Trial.make(
+            encoder,
+            replace(data, size=size),
+            config,
+            precision=precision,
+            defender_data=defender_data,
+        )
+        folder = Path(out or Path("runs") / f"audit-{trial.key}")
+    if fail_if:
+        subjects = (*trial.source.read().attributes, IMAGE, IDENTITY)
+        for gate in fail_if:
+            gate.check([name for name in subjects if name not in trial.task.public])
+    if not trial.defence.trains:
+        runner.train(trial, folder)
+    runner.audit(folder, ceiling.folder if ceiling else None, order)
+    return finish(folder, fail_if, Path(page) if page else None, faces)
+
+
+def compare(
+    defences: Sequence[Defence],
+    data: Data,
+    *,
+    seeds: int | None = None,
+    suite: str = QUICK,
+    other: Source | None = None,
+    config: TrainConfig | None = None,
+    precision: str = "auto",
+    out: str | Path | None = None,
+    cluster: Cluster | None = None,
+    faces: bool = True,
+    device: str = "auto",
+    command: str | None = None,
+) -> ComparisonReport:
+    """Train and audit defences side by side, with the undefended encoder as their ceiling.
+
+    Args:
+        defences: methods with their hyperparameters; one may stand there several times.
+        data: pictures and task that all share.
+        seeds: seeds for each defence; None takes each defence's own default.
+        suite: as in `audit`.
+        other: as in `audit`.
+        config: lengths, width, batch size, first seed.
+        precision: as in `train`.
+        out: folder of the run folders; by default ``runs/compare-KEY``.
+        cluster: runs several trials at a time; None runs one after the other, here.
+        faces: whether the page may show pictures of people.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        command: what the cards say was typed; by default how this process was started.
+
+    Raises:
+        InputError: something about data, folder or device that the user can mend.
+    """
+    from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+
+    alone()
+    order = ordered(suite, (), other)
+    shared = Trial.make(DeepObfuscator(), data, config, precision=precision)
+    folder = Path(out or Path("runs") / f"compare-{shared.key}")
+    prepare()
+    runner = Runner(resolve_device(device), command or typed())
+    specs = comparison(shared, defences, folder, seeds, order)
+    if cluster is not None:
+        cluster.run(runner, specs, folder)
+    records = [record for spec in specs for record in runner.do(spec)]
+    with locked(folder):
+        write_jsonl(folder / "records.jsonl", records)
+    report = ComparisonReport.read([spec.folder for spec in specs], runner.command)
+    report.save(folder / "report.html", faces)
+    return report
+
+
+def ordered(suite: str, also: Sequence[type[Attack]], other: Source | None) -> AuditConfig:
+    """Which attackers an audit has.
+
+    Raises:
+        InputError: no such suite, or other pictures for a suite without an attacker for them.
+    """
+    order = AuditConfig(suite, other, also=tuple(attack.name for attack in also))
+    if other is not None and suite in (BRIEF, QUICK):
+        raise InputError(
+            f"--other-data: no attacker of the suite {suite!r} has other pictures: "
+            "take --suite standard"
+        )
+    return order

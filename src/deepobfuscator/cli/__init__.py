@@ -1,0 +1,305 @@
+"""The command line: words become objects here, the rest is `deepobfuscator.api`."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import deepobfuscator
+from deepobfuscator import api
+from deepobfuscator.attacks.base import QUICK, SUITES
+from deepobfuscator.auditing.gates import parse_gate
+from deepobfuscator.cli.options import (
+    Parser,
+    config_of,
+    data_of,
+    defence_of,
+    fields_of,
+    given_fields,
+    listed_defences,
+    peek,
+    trainable,
+    trial_given,
+    trial_options,
+)
+from deepobfuscator.cli.paper import (
+    cluster_of,
+    cluster_options,
+    reproduce,
+    reproduce_options,
+    say,
+    survey,
+    survey_options,
+)
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.runtime import RankLostError, alone, prepare
+from deepobfuscator.data.table import Source, parse_source
+from deepobfuscator.defences.base import Defence
+from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.report.view import ComparisonReport
+
+EXAMPLES = """examples:
+  deepobfuscator compare                                   built-in faces, every defence
+  deepobfuscator train --data celeba:PATH --public Smiling --private Male --out runs/smile
+  deepobfuscator audit runs/smile --suite standard --fail-if "Male.excess > 0.05"
+  deepobfuscator audit encoder.onnx --data folder:PATH --public A --private B,C --out audits/mine
+  deepobfuscator report runs/ -o report.html
+  deepobfuscator reproduce table4 figure7 --data celeba:PATH    the paper's exhibits
+  deepobfuscator survey runs/smile                              ask people who is on the pictures
+
+Every command goes on where it was stopped, and does nothing twice."""
+
+AUDIT = """Attack a trained run, or an encoder made elsewhere, with fresh attackers.
+
+A run folder brings its pictures and its task. An .onnx file (one float input n x 3 x H x W in
+[0, 1], the batch free) or a torch module (MODULE:ATTRIBUTE) needs --data, --public and --private.
+Its ceiling is the same suite on raw pictures, a run's is an undefended encoder, trained if needed.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code.
+
+    0 done, 1 another process of the training is gone, 2 bad input, 3 a limit of --fail-if is
+    exceeded, 4 the attack is too weak to tell whether it is, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        prepare()
+        options = _parser(arguments).parse_args(arguments)
+        if options.run is not _train:
+            alone()
+        code = options.run(options, shlex.join(["deepobfuscator", *arguments]))
+    except InputError as error:
+        print(f"deepobfuscator: error: {error}", file=sys.stderr)
+        return 2
+    except RankLostError as error:
+        print(f"deepobfuscator: stopped: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "deepobfuscator: interrupted; the same command goes on where this one stopped",
+            file=sys.stderr,
+        )
+        return 130
+    return int(code or 0)
+
+
+def _parser(arguments: Sequence[str]) -> Parser:
+    parser = Parser(
+        prog="deepobfuscator",
+        description=deepobfuscator.__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=deepobfuscator.__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    train = _command(commands, "train", "Train a defence and keep it as a bundle.", _train)
+    trial_options(train)
+    train.add_argument("--trial", type=Path, help="repeat the trial in this trial.json")
+    train.add_argument("--out", type=Path, help="run folder (default: runs/DEFENCE-KEY)")
+    train.add_argument(
+        "--defence",
+        help=f"one of {', '.join(trainable())} (default: {DeepObfuscator.name}); "
+        "with --help, shows its own options below",
+    )
+    chosen = peek(arguments, "--defence") or DeepObfuscator.name
+    fields_of(train.add_argument_group(f"options of {chosen}"), Defence.find(chosen))
+
+    audit = _command(
+        commands,
+        "audit",
+        "Attack a trained run, or an encoder made elsewhere, with fresh attackers.",
+        _audit,
+    )
+    audit.description = AUDIT
+    audit.formatter_class = argparse.RawDescriptionHelpFormatter
+    audit.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a folder made by train, an .onnx file, or MODULE:ATTRIBUTE (a torch module)",
+    )
+    _suite_options(audit)
+    audit.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar='"SUBJECT.METRIC > NUMBER"',
+        help="exit with 3 where the upper bound of the strongest attacker exceeds the number, and "
+        'with 4 where the attack is too weak to tell, as in "Male.excess > 0.05"; may be repeated',
+    )
+    _report_options(audit)
+    audit.add_argument(
+        "-o", "--output", type=Path, help="page (default: report.html in the folder)"
+    )
+    audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
+    audit.add_argument(
+        "--defender-data", metavar="DATA", help="what an encoder made elsewhere was trained on"
+    )
+    trial_options(audit)
+
+    contest = _command(
+        commands, "compare", "Train and audit defences side by side, one report.", _compare
+    )
+    trial_options(contest)
+    contest.add_argument(
+        "--defences",
+        nargs="+",
+        default=[name for name in trainable() if Defence.find(name).contender],
+        metavar="NAME[:FIELD=VALUE,...]",
+        help=f"which to compare, of {', '.join(trainable())}, each with the fields that train "
+        "--defence NAME --help lists, as in narrow-code:bits=4 (default: %(default)s)",
+    )
+    _suite_options(contest)
+    contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
+    contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
+    cluster_options(contest)
+    _report_options(contest)
+
+    reproduce_options(
+        _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
+    )
+    survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
+
+    report = _command(commands, "report", "One page from all runs in some folders.", _report)
+    report.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="run folders")
+    report.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page")
+    report.add_argument("--no-faces", action="store_true", help="a page without any picture")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, description: str, run: Callable[[argparse.Namespace, str], int | None]
+) -> Parser:
+    parser: Parser = commands.add_parser(
+        name, help=description, description=description, allow_abbrev=False
+    )
+    parser.set_defaults(run=run)
+    if name != "report":
+        parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    return parser
+
+
+def _suite_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--suite",
+        default=QUICK,
+        help=f"how many attackers: {', '.join(SUITES)}, each with all of the one before "
+        f"(default: {QUICK})",
+    )
+    parser.add_argument(
+        "--other-data",
+        metavar="DATA",
+        help="pictures for an attacker who has none like the defender's, from the standard suite "
+        "on (default: drawn faces, where the data itself is not drawn)",
+    )
+
+
+def _other(options: argparse.Namespace) -> Source | None:
+    return None if options.other_data is None else parse_source(options.other_data)
+
+
+def _report_options(parser: Parser) -> None:
+    parser.add_argument("--no-faces", action="store_true", help="a page without any picture")
+
+
+def _train(options: argparse.Namespace, command: str) -> None:
+    kind = type(defence_of(options.defence or DeepObfuscator.name))
+    if options.trial is not None:
+        if given := trial_given(options, kind):
+            raise InputError(
+                f"--trial brings its own settings: drop {given}, or change a copy of "
+                f"{options.trial}"
+            )
+        trial = Trial.read(options.trial)
+    else:
+        defence = kind(**given_fields(options, kind))
+        precision = options.precision or "auto"
+        trial = Trial.make(defence, data_of(options), config_of(options), precision=precision)
+    run = api.train(
+        trial.defence,
+        trial.data,
+        out=options.out,
+        config=trial.setting,
+        precision=trial.precision,
+        device=options.device,
+        command=command,
+    )
+    if os.environ.get("RANK", "0") == "0":
+        print(f"trained: {run.folder}\nnext: deepobfuscator audit {shlex.quote(str(run.folder))}")
+
+
+def _audit(options: argparse.Namespace, command: str) -> int:
+    gates, target = [parse_gate(text) for text in options.fail_if], options.target
+    made: dict[str, Any] = {}
+    if Path(target).is_dir():
+        if given := trial_given(options) or ("--out" if options.out else None):
+            raise InputError(f"{target} brings its own settings: drop {given}")
+    elif target.endswith(".onnx") or ":" in target:
+        for name in ("data", "public", "private"):
+            if getattr(options, name) is None:
+                raise InputError(f"{target} brings no pictures and no task: give --{name}")
+        known = options.defender_data
+        made = {
+            "data": data_of(options),
+            "config": config_of(options),
+            "precision": options.precision or "auto",
+            "defender_data": None if known is None else parse_source(known),
+            "out": options.out,
+        }
+    else:
+        raise InputError(
+            f"no run folder {target}: name a folder made by train, an .onnx file, or "
+            "MODULE:ATTRIBUTE"
+        )
+    report = api.audit(
+        target,
+        **made,
+        suite=options.suite,
+        other=_other(options),
+        fail_if=gates,
+        page=options.output,
+        faces=not options.no_faces,
+        device=options.device,
+        command=command,
+    )
+    print(report.verdict.line)
+    for gate in report.gates:
+        upper = "not attacked" if gate.upper is None else f"at most {gate.upper:.3f}"
+        print(f"{gate.outcome}: {gate.rule} ({upper})")
+    page = options.output or report.folder / "report.html"
+    print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
+    return report.exit_code
+
+
+def _compare(options: argparse.Namespace, command: str) -> None:
+    report = api.compare(
+        listed_defences(options.defences),
+        data_of(options),
+        seeds=options.seeds,
+        suite=options.suite,
+        other=_other(options),
+        config=config_of(options),
+        precision=options.precision or "auto",
+        out=options.out,
+        cluster=cluster_of(options),
+        faces=not options.no_faces,
+        device=options.device,
+        command=command,
+    )
+    say(report.table)
+    folders = [run.folder for run in report.runs]
+    print(f"records: {', '.join(map(str, folders))}\nreport: {folders[0].parent / 'report.html'}")
+
+
+def _report(options: argparse.Namespace, command: str) -> None:
+    report = ComparisonReport.read(options.folders, command)
+    say(report.table)
+    report.save(options.output, not options.no_faces)
+    print(f"records: {', '.join(map(str, options.folders))}\nreport: {options.output}")

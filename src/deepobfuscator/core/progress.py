@@ -1,0 +1,91 @@
+"""Progress with the time left, in a terminal and in a notebook."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+@dataclass
+class TerminalBar:
+    """A progress bar in a terminal."""
+
+    bars: Progress
+    task: TaskID
+
+    def advance(self, note: str = "") -> None:
+        """One step further."""
+        self.bars.update(self.task, advance=1, note=note)
+
+    def at(self, done: int, total: int) -> None:
+        """``done`` of ``total`` steps."""
+        self.bars.update(self.task, completed=done, total=total)
+
+
+def notebook() -> bool:
+    """Whether this process is the kernel of a notebook, whose cells do not know a moving cursor."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class NotebookBar:
+    """A line under a notebook cell: title, steps done, time left."""
+
+    def __init__(self, title: str, total: int, done: int) -> None:
+        from IPython.display import display
+
+        self.title, self.total, self.done, self.first = title, total, done, done
+        self.began = self.shown = monotonic()
+        self.handle = display({"text/plain": self.text()}, raw=True, display_id=True)
+
+    def text(self, note: str = "") -> str:
+        """What stands there now."""
+        steps, left = self.done - self.first, ""
+        if steps and self.done < self.total:
+            seconds = (monotonic() - self.began) / steps * (self.total - self.done)
+            left = f", {seconds:.0f} s left"
+        return f"{self.title}  {self.done}/{self.total}{left}  {note}".rstrip()
+
+    def advance(self, note: str = "") -> None:
+        """One step further."""
+        self.at(self.done + 1, self.total, note)
+
+    def at(self, done: int, total: int, note: str = "") -> None:
+        """``done`` of ``total`` steps."""
+        self.done, self.total = done, total
+        if done >= total or monotonic() - self.shown > 0.5:
+            self.shown = monotonic()
+            self.handle.update({"text/plain": self.text(note)}, raw=True)
+
+
+@contextlib.contextmanager
+def progress(
+    console: Console, title: str, total: int, done: int = 0
+) -> Iterator[TerminalBar | NotebookBar]:
+    """A progress bar with the time left; in a notebook, a line that is written anew."""
+    if notebook() and not console.quiet:
+        yield NotebookBar(title, total, done)
+        return
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield TerminalBar(bars, bars.add_task(title, total=total, completed=done, note=""))

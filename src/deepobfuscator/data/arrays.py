@@ -1,0 +1,168 @@
+"""Pictures and labels that are given as arrays, kept as files so that a run can go on with them."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from deepobfuscator.core.config import MACHINE
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.data.cache import cache_folder
+from deepobfuscator.data.files_source import fit
+from deepobfuscator.data.folder_csv import PARTS
+from deepobfuscator.data.table import AttributeTable, Source, person_number
+
+IMAGES, LABELS = "images.npy", "labels.npz"
+
+
+class Columns(Protocol):
+    """A dict of columns, or a pandas DataFrame: column names, and columns by name."""
+
+    def __iter__(self) -> Any:
+        """The names."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """One column (n,)."""
+
+
+@dataclass(frozen=True)
+class Arrays(Source):
+    """Pictures that were given as an array, in a folder of the cache."""
+
+    name: ClassVar[str] = "arrays"
+
+    path: Path = field(metadata=MACHINE)
+    """Folder that holds them."""
+    sha256: str
+    """Of pictures and labels."""
+
+    @classmethod
+    def keep(
+        cls,
+        images: ArrayLike,
+        labels: Columns,
+        people: Iterable[Any] | None = None,
+        split: Iterable[str] | None = None,
+    ) -> Self:
+        """Check the arrays and keep them in the cache.
+
+        Args:
+            images: (n, H, W, 3), uint8, RGB in 0..255.
+            labels: (n,) columns of 0 and 1 by name, as a dict or a DataFrame.
+            people: (n,) who is on each picture, as numbers or strings.
+            split: (n,) ``train``, ``validation`` or ``test``.
+
+        Raises:
+            InputError: another shape, type or value; no room for the cache.
+        """
+        pictures = np.asarray(images)
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+            raise InputError(
+                f"images are {pictures.dtype} of shape {pictures.shape}: give uint8 of shape "
+                "(n, height, width, 3), RGB in 0..255"
+            )
+        names = tuple(str(name) for name in labels)
+        if not names:
+            raise InputError("labels have no column: give one of 0 and 1 for each attribute")
+        table = {
+            "attributes": np.array(names),
+            "values": np.stack([binary(name, labels[name], len(pictures)) for name in names], 1),
+        }
+        if people is not None:
+            ids = [person_number(str(person)) for person in people]
+            table["identity"] = as_long(np.array(ids, dtype=np.int64), len(pictures), "people")
+        if split is not None:
+            words = list(split)
+            if unknown := next((word for word in words if word not in PARTS), None):
+                raise InputError(f"split holds {unknown!r}: take one of {', '.join(PARTS)}")
+            parts = np.array([PARTS[word] for word in words], dtype=np.uint8)
+            table["part"] = as_long(parts, len(pictures), "split")
+        digest = hashlib.sha256(f"{pictures.shape} {names}".encode())
+        for array in (pictures, *list(table.values())[1:]):
+            digest.update(np.ascontiguousarray(array).data)
+        name = digest.hexdigest()[:24]
+        folder = cache_folder() / f"arrays-{name}"
+        if not (folder / LABELS).exists():
+            write_atomic(folder / IMAGES, lambda path: save(path, pictures))
+            write_atomic(folder / LABELS, lambda path: save(path, table))
+        return cls(folder, name)
+
+    @classmethod
+    def parse(cls, rest: str) -> Self:
+        """The folder ``rest``, as `keep` made it."""
+        path = Path(rest).expanduser().absolute()
+        return cls(path, path.name.removeprefix("arrays-"))
+
+    def _held(self, name: str) -> Any:
+        try:
+            return np.load(self.path / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            raise InputError(
+                f"the arrays that this run is about are not in {self.path}: call "
+                "Data.from_arrays with them again"
+            ) from None
+
+    def read(self) -> AttributeTable:
+        """The labels; see `Source.read`."""
+        with self._held(LABELS) as table:
+            values = table["values"]
+            return AttributeTable(
+                images=tuple(f"{i:06d}" for i in range(len(values))),
+                attributes=tuple(table["attributes"].tolist()),
+                values=values,
+                identity=table.get("identity"),
+                part=table.get("part"),
+            )
+
+    def load(
+        self, images: Sequence[str], size: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+        """Pictures fitted to ``size``; see `Source.load`."""
+        pictures = self._held(IMAGES)[[int(name) for name in images]]
+        if pictures.shape[1:3] != size:
+            fitted = [np.asarray(fit(Image.fromarray(picture), size)) for picture in pictures]
+            pictures = np.stack(fitted)
+        return np.ascontiguousarray(pictures), {}
+
+    def stamp(self, images: Sequence[str]) -> str:
+        """The hash of the content."""
+        return self.sha256
+
+
+def binary(name: str, column: Any, count: int) -> NDArray[np.uint8]:
+    """One column of labels as (count,) 0 and 1.
+
+    Raises:
+        InputError: another length, or other values.
+    """
+    values = as_long(np.asarray(column), count, f"label {name!r}")
+    odd = [v for v in np.unique(values).tolist() if v not in (0, 1)]
+    if odd:
+        raise InputError(f"label {name!r} holds {odd[0]!r}; a label is 0 or 1")
+    return values.astype(np.uint8)
+
+
+def as_long(values: NDArray[Any], count: int, what: str) -> NDArray[Any]:
+    """``values``, if there is one for each picture.
+
+    Raises:
+        InputError: there is not.
+    """
+    if values.shape != (count,):
+        raise InputError(f"{what} has shape {values.shape}, but there are {count} images")
+    return values
+
+
+def save(path: Path, content: NDArray[Any] | dict[str, NDArray[Any]]) -> None:
+    """Write one array as .npy or several as .npz."""
+    with open(path, "wb") as file:
+        if isinstance(content, dict):
+            np.savez(file, **content)  # type: ignore[arg-type]
+        else:
+            np.save(file, content)

@@ -1,0 +1,131 @@
+"""The reproduction as one self-contained page and as a Markdown summary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import deepobfuscator as do
+from deepobfuscator.paper.keys import Verdict
+from deepobfuscator.paper.render.drawing import legend
+from deepobfuscator.paper.render.exhibit import Claim, Exhibit
+from deepobfuscator.paper.render.figures import curve_plots, dot_plots
+from deepobfuscator.paper.render.table import FRESH, grids, listed, markdown, plain
+
+FAILS, UNKNOWN, HOLDS = Verdict
+
+COMPARABLE = (
+    "The published figures of DeepObfuscator are those of adversaries that played in the game, so "
+    "they stand beside the same adversaries here; they are not comparable to attackers trained "
+    "afresh on the frozen encoder, and both are shown because an adversary that the encoder was "
+    "trained against flatters the defence. Where the paper fitted attackers afterwards (the "
+    "baselines, the other reconstructors of Table 3), the fresh figure is the one to compare."
+)
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a reader must know of the run as a whole."""
+
+    title: str
+    """What the page calls itself."""
+    data: str
+    """Which pictures, how many, in one sentence."""
+    reductions: tuple[str, ...] = ()
+    """How this run is smaller than the paper's, one sentence each."""
+    seeds: tuple[int, ...] = ()
+    """Of its trials."""
+    commands: tuple[str, ...] = ()
+    """What to type to make all of it again."""
+    commands_of: Mapping[str, str] = field(default_factory=dict)
+    """What to type to make one exhibit again, by its name."""
+    versions: tuple[str, ...] = ()
+    """Of this project and what it was run on."""
+    with_faces: bool = True
+    """Whether pictures of people may be shown."""
+
+
+def page(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> str:
+    """The whole reproduction as one HTML file that loads nothing."""
+    shown = [e if meta.with_faces else replace(e, faces=()) for e in exhibits]
+    return do.render(
+        "exhibits.html",
+        meta=meta,
+        headline=headline(claims) or meta.title,
+        counts=_counts(claims),
+        claims=ordered(claims),
+        failed=[c for c in claims if c.verdict == FAILS],
+        exhibits=shown,
+        plates={e.name: (dot_plots(e), curve_plots(e)) for e in shown},
+        legends={e.name: legend(e) for e in shown},
+        grids={e.name: grids(e) for e in shown},
+        fresh=FRESH,
+        comparable=COMPARABLE,
+        seeds=seeds_of(meta),
+        picture=do.picture,
+    )
+
+
+def ordered(claims: Sequence[Claim]) -> list[Claim]:
+    """Claims as they are told: first those that do not hold, last those that do."""
+    return sorted(claims, key=lambda claim: list(Verdict).index(claim.verdict))
+
+
+def headline(claims: Sequence[Claim]) -> str:
+    """What became of the claims in one line, the worst first; empty where there are none."""
+    failed, unknown = (sum(c.verdict == v for c in claims) for v in (FAILS, UNKNOWN))
+    every = f"{len(claims)} claim{'s' * (len(claims) != 1)} of the paper"
+    if failed:
+        return f"{failed} of {every} {'does' if failed == 1 else 'do'} not hold at this scale"
+    if unknown:
+        return f"{unknown} of {every} cannot be told at this scale"
+    if len(claims) == 1:
+        return f"The {every} that was looked at holds at this scale"
+    return f"All {every} that were looked at hold at this scale" if claims else ""
+
+
+def _counts(claims: Sequence[Claim]) -> str:
+    """What became of the claims that the headline does not speak of."""
+    failed, unknown, held = (sum(c.verdict == v for c in claims) for v in (FAILS, UNKNOWN, HOLDS))
+    parts = [f"{unknown} cannot be told"] if failed and unknown else []
+    parts += [f"{held} hold{'s' * (held == 1)}"] if held and (failed or unknown) else []
+    return f"Of the others, {listed(parts)}." if parts else ""
+
+
+def seeds_of(meta: Meta) -> str:
+    """The seeds in words; empty where none is named."""
+    several = "s" * (len(meta.seeds) > 1)
+    return f"Seed{several} {listed([str(s) for s in meta.seeds])}." if meta.seeds else ""
+
+
+def summary_markdown(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> str:
+    """The reproduction in short, without a picture: claims, then every exhibit's figures."""
+    parts = [f"# {plain(meta.title)}"]
+    parts += [f"**{headline(claims)}.** {_counts(claims)}".strip()] if claims else []
+    parts += [plain(f"{meta.data} {seeds_of(meta)}".strip())]
+    if meta.reductions:
+        parts += ["How this run is smaller than the paper’s:", _bullets(meta.reductions)]
+    parts += [COMPARABLE]
+    if meta.commands:
+        parts += ["```\n" + "\n".join(meta.commands) + "\n```"]
+    if claims:
+        rows = [
+            tuple(map(plain, (c.verdict, c.claim, c.published, c.measured, c.why)))
+            for c in ordered(claims)
+        ]
+        headers = ("Verdict", "Claim", "Published", "Measured", "Why")
+        parts += [
+            "## What became of the paper’s claims",
+            do.as_markdown(do.Table(headers, tuple(rows))),
+        ]
+    for exhibit in exhibits:
+        parts += [f"## {plain(exhibit.title)}", plain(exhibit.caption)]
+        if exhibit.name in meta.commands_of:
+            parts += [f"`{meta.commands_of[exhibit.name]}`"]
+        parts += map(markdown, grids(exhibit))
+        below = [*exhibit.notes, *(f"Missing: {reason}" for reason in exhibit.missing)]
+        parts += [_bullets(below)] if below else []
+    parts += [plain(" · ".join(meta.versions))]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {plain(sentence)}" for sentence in sentences)

@@ -1,0 +1,203 @@
+"""An exhibit as grids of text, the same for HTML, LaTeX and Markdown."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import deepobfuscator as do
+from deepobfuscator.paper.keys import IDENTITY, IMAGE, PSNR
+from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+DASH = "–"
+"""What stands where there is no figure."""
+
+FRESH = "Fresh attackers (95 %)"
+"""The header of the figures that count."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that share a part of the exhibit and a heading."""
+
+    panel: str
+    """Which part of the exhibit; empty where there is one part."""
+    heading: str
+    """What is measured, by what, in which unit; empty where the panel says it."""
+    rows: tuple[tuple[str, ...], ...]
+    """Cells, as many as the grid has headers."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table of text in groups of rows."""
+
+    title: str
+    """What it is; empty where the exhibit's own title says it."""
+    headers: tuple[str, ...]
+    """One a column; the first may be empty."""
+    align: str
+    """``l`` or ``r`` for each column."""
+    groups: tuple[Group, ...]
+    """From top to bottom."""
+
+
+def grids(exhibit: Exhibit) -> tuple[Grid, ...]:
+    """All that ``exhibit`` has to be read: its figures, its curves in short, its tables of text."""
+    found = [_of_rows(exhibit.rows)] if exhibit.rows else []
+    found += [_of_curves(exhibit.curves)] if exhibit.curves else []
+    for title, table in exhibit.tables:
+        rows = (Group("", "", table.rows),)
+        found.append(Grid(title, table.headers, "l" * len(table.headers), rows))
+    return tuple(found)
+
+
+def grouped(items: Iterable[T], by: Callable[[T], K]) -> dict[K, list[T]]:
+    """Items by ``by(item)``, in the order of first appearance."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(by(item), []).append(item)
+    return groups
+
+
+def known(value: float | None) -> float | None:
+    """``value``, or None where it is not a finite number."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def figure(row: Row, value: float | None) -> str:
+    """A figure of ``row`` as the report rounds it; a dash where there is none."""
+    return do.number(row.metric, known(value))
+
+
+def printed(row: Row) -> str:
+    """The published figure, as finely as the paper prints it; a dash where there is none."""
+    value = known(row.published)
+    if value is None:
+        return DASH
+    if row.metric in do.PERCENT:
+        return f"{100 * value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:.2f} dB" if row.metric == PSNR else f"{value:.4f}".removeprefix("0")
+
+
+def measured(row: Row) -> str:
+    """The fresh figure of ``row`` with its interval: 59.2 (56.8–61.6)."""
+    fresh, low, high = map(known, (row.fresh, row.low, row.high))
+    if fresh is None or low is None or high is None:
+        return figure(row, fresh)
+    return do.interval(row.metric, fresh, low, high)
+
+
+def subject_name(subject: str) -> str:
+    """How a subject is called."""
+    return {IMAGE: "Faces rebuilt", IDENTITY: "People re-identified"}.get(subject, subject)
+
+
+def unit(metric: str) -> str:
+    """The unit of ``metric`` after a comma; empty where it has none."""
+    return ", %" if metric in do.PERCENT else ", dB" if metric == PSNR else ""
+
+
+def metric_name(metric: str) -> str:
+    """How a metric is called, with its unit."""
+    return do.METRICS.get(metric, metric) + unit(metric)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of figures."""
+
+    header: str
+    align: str
+    """``l`` or ``r``."""
+    cell: Callable[[Row], str]
+    idle: str | None = DASH
+    """What says nothing: a column of nothing else is left out; None where it always stays."""
+
+
+def _who(row: Row) -> str:
+    return row.attacker or ("the service" if row.service else DASH)
+
+
+COLUMNS = (
+    _Column("", "l", lambda row: str(row.row), None),
+    _Column("Published", "r", printed, None),
+    _Column("In the game", "r", lambda row: figure(row, row.in_game)),
+    _Column(FRESH, "r", measured, None),
+    _Column("Attacker", "l", _who),
+    _Column("Majority", "r", lambda row: figure(row, row.majority)),
+    _Column("Labels alone", "r", lambda row: figure(row, row.label_only)),
+    _Column("Ceiling", "r", lambda row: figure(row, row.ceiling)),
+    _Column("Seeds", "r", lambda row: str(row.seeds), "1"),
+)
+"""The columns of an exhibit's figures."""
+
+
+def _of_rows(rows: Sequence[Row]) -> Grid:
+    kept = [c for c in COLUMNS if c.idle is None or any(c.cell(row) != c.idle for row in rows)]
+    groups = []
+    for panel, of_panel in grouped(rows, lambda row: row.panel).items():
+        by_subject = grouped(of_panel, lambda row: (row.subject, row.metric, row.service))
+        for (subject, metric, service), found in by_subject.items():
+            whose = " of the service" if service else " of attackers"
+            whose = "" if subject in (IMAGE, IDENTITY) else whose
+            name = do.METRICS.get(metric, metric)
+            heading = f"{subject_name(subject)}: {name}{whose}{unit(metric)}"
+            cells = tuple(tuple(column.cell(row) for column in kept) for row in found)
+            groups.append(Group(str(panel), heading, cells))
+    headers = tuple(column.header for column in kept)
+    return Grid("", headers, "".join(column.align for column in kept), tuple(groups))
+
+
+def _of_curves(curves: Sequence[Curve]) -> Grid:
+    groups = []
+    for panel, of_panel in grouped(curves, lambda c: c.panel).items():
+        groups.append(Group(str(panel), "", tuple(map(_ends, of_panel))))
+    headers = ("Loss", "First", "When Algorithm 1 begins", "Last")
+    return Grid("", headers, "lrrr", tuple(groups))
+
+
+def _ends(curve: Curve) -> tuple[str, ...]:
+    points = finite(curve)
+    before = [p for p in points if p[0] <= curve.game]
+    shown = (points[:1], before[-1:], points[-1:])
+    return (loss_name(curve.name), *(f"{p[0][1]:.3f}" if p else DASH for p in shown))
+
+
+def finite(curve: Curve) -> list[tuple[float, float]]:
+    """The points of ``curve`` that are numbers."""
+    return [p for p in curve.points if all(map(math.isfinite, p))]
+
+
+def loss_name(name: str) -> str:
+    """A loss as the paper writes it: L(AC)."""
+    return f"L({name.removeprefix('L_')})" if name.startswith("L_") else name
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def markdown(grid: Grid) -> str:
+    """``grid`` as a pipe table; what its groups share stands in columns of its own."""
+    leads = [
+        (name, [getattr(g, field) for g in grid.groups])
+        for name, field in (("Part", "panel"), ("Figure", "heading"))
+    ]
+    leads = [(name, values) for name, values in leads if any(values)]
+    rows = [
+        tuple(map(plain, (*(values[i] for _, values in leads), *row)))
+        for i, g in enumerate(grid.groups)
+        for row in g.rows
+    ]
+    text = do.as_markdown(do.Table((*(name for name, _ in leads), *grid.headers), tuple(rows)))
+    return (f"**{plain(grid.title)}**\n\n" if grid.title else "") + text
+
+
+def plain(text: str) -> str:
+    """``text`` that Markdown takes for nothing but text, on one line."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")

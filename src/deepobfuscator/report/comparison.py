@@ -1,0 +1,127 @@
+"""Runs side by side where nothing differs but the defence and the seed."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from deepobfuscator.core.records import IMAGE
+from deepobfuscator.report.runs import RunResult
+from deepobfuscator.report.subjects import Role, Subject, SubjectReport, declared, report_of
+
+IMAGE_SUBJECT = Subject(IMAGE, Role.IMAGE)
+
+UNDEFENDED = ("undefended", "raw")
+"""Names of the defences that defend nothing: the ceilings of the others."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One defence as configured, under one seed or several."""
+
+    label: str
+    """The defence's name, and the fields that tell it from others of that name."""
+    runs: tuple[RunResult, ...]
+    """Its runs by seed; never empty."""
+
+    @property
+    def defended(self) -> bool:
+        """Whether it is more than the undefended baseline."""
+        return self.runs[0].defence not in UNDEFENDED
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Configurations that differ in nothing but the defence."""
+
+    configurations: tuple[Configuration, ...]
+    """The undefended one first, then by name; never empty."""
+    distinction: str
+    """What tells this comparison from the others of the page; empty where it is the only one."""
+
+    @property
+    def first(self) -> RunResult:
+        """A run that stands for what all of them share."""
+        return self.configurations[0].runs[0]
+
+    @property
+    def runs(self) -> list[RunResult]:
+        """Every run."""
+        return [run for c in self.configurations for run in c.runs]
+
+    @cached_property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Public attributes, private attributes, and the image where any run has a figure of it."""
+        measured = any(self.reading(run, IMAGE_SUBJECT) for run in self.runs)
+        return (*self._attributes, *([IMAGE_SUBJECT] if measured else []))
+
+    def readings(self, configuration: Configuration, subject: Subject) -> list[SubjectReport]:
+        """By seed, what those runs of ``configuration`` that have a figure say of ``subject``."""
+        found = (self.reading(run, subject) for run in configuration.runs)
+        return [report for report in found if report is not None]
+
+    def reading(self, run: RunResult, subject: Subject) -> SubjectReport | None:
+        """What ``run`` says of ``subject``; None where it has no figure of it."""
+        report = self._reports[run.folder, subject]
+        return report if report.result else None
+
+    @cached_property
+    def _reports(self) -> dict[tuple[Path, Subject], SubjectReport]:
+        return {
+            (run.folder, subject): report_of(run, subject, self.undefended(run.seed))
+            for run in self.runs
+            for subject in (*self._attributes, IMAGE_SUBJECT)
+        }
+
+    @property
+    def _attributes(self) -> list[Subject]:
+        return [s for s in declared(self.first) if s.role in (Role.PUBLIC, Role.PRIVATE)]
+
+    def undefended(self, seed: int) -> RunResult | None:
+        """The undefended run of the same seed, else of the first; None where there is none."""
+        plain = [run for run in self.runs if run.defence in UNDEFENDED]
+        return next((run for run in plain if run.seed == seed), plain[0] if plain else None)
+
+
+def compare(runs: Iterable[RunResult]) -> list[Comparison]:
+    """Finished runs, put side by side where their trials differ only in defence and seed."""
+    settings: dict[str, dict[str, dict[int, RunResult]]] = {}
+    for run in runs:
+        if run.finished:
+            defence = json.dumps(run.trial["defence"], sort_keys=True)
+            by_seed = settings.setdefault(run.setting, {}).setdefault(defence, {})
+            by_seed.setdefault(run.seed, run)
+    shared = [_flat(json.loads(setting)) for setting in settings]
+    return [
+        Comparison(_configurations(list(group.values())), ", ".join(_differences(mine, shared)))
+        for mine, group in zip(shared, settings.values(), strict=True)
+    ]
+
+
+def _configurations(groups: Sequence[dict[int, RunResult]]) -> tuple[Configuration, ...]:
+    found = []
+    for group in groups:
+        runs = tuple(group[seed] for seed in sorted(group))
+        mine = _flat(runs[0].trial["defence"])
+        others = [_flat(next(iter(g.values())).trial["defence"]) for g in groups]
+        namesakes = [o for o in others if o["name"] == mine["name"]]
+        label = " ".join([runs[0].defence, *_differences(mine, namesakes)])
+        order = [(isinstance(v, str), v if isinstance(v, str) else v or 0) for v in mine.values()]
+        found.append(((runs[0].defence not in UNDEFENDED, runs[0].defence, order), label, runs))
+    return tuple(Configuration(label, runs) for _, label, runs in sorted(found, key=lambda f: f[0]))
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in sorted(data.items()):
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def _differences(mine: dict[str, Any], all_of_them: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"{k}={v}" for k, v in mine.items() if any(o.get(k) != v for o in all_of_them)]
