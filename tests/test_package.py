@@ -50,7 +50,8 @@ def test_the_wheel_has_every_file(wheel: Path) -> None:
     wanted = {
         str(path.relative_to(source))
         for path in source.rglob("*")
-        if path.is_file() and path.suffix in (".py", ".pyi", ".html", ".css", ".js", ".json", ".typed")
+        if path.is_file()
+        and path.suffix in (".py", ".pyi", ".html", ".css", ".js", ".json", ".typed")
     }
     assert {n for n in wanted if "egg-info" not in n} <= names
     assert "deepobfuscator/py.typed" in names
@@ -69,9 +70,7 @@ def test_ten_lines_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     )
     # What it depends on comes from here; the package itself from the wheel, which goes before it.
     here = Path(found.stdout.strip()) / "here.pth"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True
-    )
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
     here.write_text(f"{sysconfig.get_path('purelib')}\n")
     (tmp_path / "lines.py").write_text(LINES)
     ran = subprocess.run([python, "lines.py"], cwd=tmp_path, capture_output=True, text=True)

@@ -264,6 +264,32 @@ def test_frozen_encoder_gets_no_graph() -> None:
     assert a_round(players, {"O"}).features.requires_grad
 
 
+class UnevenC(torch.nn.Module):
+    """Logits (n, 2) of pooled features, with a frozen layer and one that is never used."""
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.frozen = torch.nn.Linear(values, 8).requires_grad_(False)
+        self.head, self.unused = torch.nn.Linear(8, 2), torch.nn.Linear(8, 2)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.head(self.frozen(features.flatten(2).mean(2)))  # type: ignore[no-any-return]
+
+
+def test_unused_and_frozen_parameters_stay_and_the_others_learn() -> None:
+    players, _ = the_game()
+    players = {"O": players["O"], "C": UnevenC(a_round(players, set()).features.shape[1])}
+    for p in list(players["O"].parameters())[:2]:
+        p.requires_grad_(False)
+    before = copy.deepcopy(players)
+    play(players, [Phase("learn", 2, (SERVICE,))], faces(), SETTING, a_run())
+    for name in ("O", "C"):
+        old = dict(before[name].named_parameters())
+        for key, p in players[name].named_parameters():
+            stays = not p.requires_grad or key.startswith("unused")
+            assert torch.equal(p, old[key]) is stays, key
+
+
 # -- playing --------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from deepobfuscator.training.objectives import Players
 SUMS = "SHA256SUMS"
 CARD = "card.json"
 CHUNK = 256
-"""Pictures encoded at a time."""
+"""Inputs encoded at a time."""
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Bundle:
         assert isinstance(encoder, Encoder)
         return encoder
 
-    def encode(self, pictures: NDArray[np.uint8], context: Context, seed: int = 0) -> Tensor:
-        """Features (n, *shape) of pictures (n, H, W, 3) in 0..255, float32, on ``context.device``.
+    def encode(self, inputs: NDArray[np.uint8], context: Context, seed: int = 0) -> Tensor:
+        """Features (n, *shape) of inputs (n, H, W, 3) in 0..255, float32, on ``context.device``.
 
         ``seed`` fixes what a noisy encoder draws.
 
@@ -59,9 +59,7 @@ class Bundle:
         gpus = [context.device] if context.device.type == "cuda" else []
         with torch.random.fork_rng(devices=gpus):  # whoever asks keeps the random stream it has
             torch.manual_seed(seed)
-            features = apply(
-                self.encoder, torch.from_numpy(np.ascontiguousarray(pictures)), context
-            )
+            features = apply(self.encoder, torch.from_numpy(np.ascontiguousarray(inputs)), context)
         if not (finite := torch.isfinite(features).flatten(1).all(1)).all():
             raise InputError(
                 f"the encoder gives NaN or infinite features for {int((~finite).sum())} of "
@@ -104,7 +102,7 @@ def apply(network: Callable[[Tensor], Tensor], inputs: Tensor, context: Context)
 
     Args:
         network: in evaluation mode, if it is one.
-        inputs: features, or uint8 pictures (n, H, W, 3).
+        inputs: features, or raw inputs (n, H, W, 3), uint8.
         context: device and precision.
     """
     outputs = []

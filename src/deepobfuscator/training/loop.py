@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError
@@ -39,19 +38,21 @@ def play_stage(
     optimisers: Mapping[str, torch.optim.Optimizer],
     context: Context,
 ) -> dict[str, Tensor]:
-    """Play one batch: exactly the stage's movers change, batch-norm buffers included."""
+    """Play one batch: exactly the stage's movers change, batch-norm buffers included.
+
+    Parameters that require no gradient stay as they are; one that the loss does not use has the
+    gradient 0.
+    """
     for name, player in players.items():
         player.train(name in current.movers)
     losses: dict[str, Tensor] = {}
     for turn in range(current.repeat):
         r = Round(players, batch, current.movers, context)
         for step in current.updates:
-            weights = [p for name in step.movers for p in players[name].parameters()]
-            # A user's network may have weights that are frozen, or that nothing uses.
-            parameters = [p for p in weights if p.requires_grad]
-            slopes = torch.autograd.grad(step.loss(r), parameters, materialize_grads=True)
-            gradients = context.average(slopes)
-            for p, g in zip(parameters, gradients, strict=True):
+            movers = [players[name] for name in step.movers]
+            parameters = [p for m in movers for p in m.parameters() if p.requires_grad]
+            gradients = torch.autograd.grad(step.loss(r), parameters, materialize_grads=True)
+            for p, g in zip(parameters, context.average(gradients), strict=True):
                 # Fused Adam walks memory: another layout would be taken for other weights.
                 p.grad = g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
             for name in step.movers:
@@ -101,6 +102,45 @@ class _Position:
     best_score: float = -math.inf
     best: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
+    def count(self, losses: Mapping[str, Tensor]) -> None:
+        # Read by `point` alone: to look at a number on a GPU is to wait for it.
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0) + loss.double()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def point(self, phase: str, batch: int, epoch: float, context: Context) -> None:
+        names = sorted(self.sums)
+        sums = context.average([self.sums[name] for name in names])
+        means = {name: float(s) / self.counts[name] for name, s in zip(names, sums, strict=True)}
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise InputError(
+                    f"training diverged: {name} is {mean} by batch {self.batch} of {phase!r}; "
+                    "lower --learning-rate"
+                )
+        epoch = round(epoch, 4)
+        self.history.append({"phase": phase, "batch": batch, "epoch": epoch, "losses": means})
+        self.sums, self.counts = {}, {}
+
+    def keep_best(
+        self, judge: Callable[[Players], float], movers: Sequence[str], players: Players
+    ) -> float:
+        for name in movers:
+            players[name].eval()
+        score = judge(players)
+        if score > self.best_score:
+            self.best_score = score
+            states = {name: players[name].state_dict() for name in movers}
+            self.best = {
+                n: {k: v.detach().clone() for k, v in s.items()} for n, s in states.items()
+            }
+        return score
+
+    def restore_best(self, players: Players) -> None:
+        for name, state in self.best.items():
+            players[name].load_state_dict(state)
+        self.best, self.best_score = {}, -math.inf
+
 
 def play(
     players: Players,
@@ -111,7 +151,8 @@ def play(
     checkpoint: Path | None = None,
     title: str = "",
 ) -> list[dict[str, Any]]:
-    """Play ``phases`` on ``material``; players are changed in place and left in evaluation mode.
+    """Play ``phases`` on ``material``; players are changed in place and left in evaluation mode,
+    without gradients.
 
     Args:
         players: networks by the paper's names, on ``context.device``.
@@ -133,7 +174,9 @@ def play(
     """
     at = _Position()
     states: dict[str, Any] = {}
-    begun = context.share(lambda: _begun(checkpoint))
+    begun = context.share(
+        lambda: checkpoint.read_bytes() if checkpoint and checkpoint.exists() else None
+    )
     if begun is not None:
         at, states = _load(begun, checkpoint, players, context)
     size = context.divisible(min(setting.batch_size, len(material)))
@@ -148,10 +191,8 @@ def play(
         for name, state in states.items():
             optimisers[name].load_state_dict(state)
         states = {}
-        order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        order_of = -1
-        label = f"{title}{phase.name}"
-        with context.progress(label, total, at.batch) as bar:
+        order, order_of = np.empty(0, dtype=np.int64), -1
+        with context.progress(f"{title}{phase.name}", total, at.batch) as bar:
             path = checkpoint if context.rank == 0 else None
             saver = _Saver(path, context.checkpoint_seconds, players, optimisers)
             for b in range(at.batch, total):
@@ -166,70 +207,24 @@ def play(
                 rows = np.sort(order[within * size : (within + 1) * size])
                 draw = np.random.default_rng(derive_seed(setting.seed, index, b, 2))
                 batch = material.batch(rows, context.device, draw, context.part)
-                losses = play_stage(
-                    phase.stages[b % len(phase.stages)], batch, players, optimisers, context
-                )
-                _count(at, losses)
-                at.batch = b + 1
+                current = phase.stages[b % len(phase.stages)]
+                at.count(play_stage(current, batch, players, optimisers, context))
+                at.batch, done = b + 1, sum(lengths[:index]) + b + 1
                 every = min(HISTORY_EVERY, max(len(phase.stages), total // 20))
                 if at.batch % every == 0 or at.batch == total:
-                    done = sum(lengths[:index]) + at.batch
-                    _point(at, phase.name, done, at.batch / per_epoch, context)
+                    at.point(phase.name, done, at.batch / per_epoch, context)
                 if phase.score and (at.batch % per_epoch == 0 or at.batch == total):
-                    done = sum(lengths[:index]) + at.batch
-                    score = _keep_best(at, phase.score, phase.movers, players)
+                    score = at.keep_best(phase.score, phase.movers, players)
                     at.history.append({"phase": phase.name, "batch": done, "score": score})
                 bar.advance()
                 saver.maybe(at)
-            _restore_best(at, players)
+            at.restore_best(players)
             at.phase, at.batch = index + 1, 0
             saver.optimisers = {}
             saver.now(at)
     for player in players.values():
-        player.eval()
+        player.eval().zero_grad()
     return at.history
-
-
-def _count(at: _Position, losses: dict[str, Tensor]) -> None:
-    # Read by `_point` alone: to look at a number on a GPU is to wait for it.
-    for name, loss in losses.items():
-        at.sums[name] = at.sums.get(name, 0) + loss.double()
-        at.counts[name] = at.counts.get(name, 0) + 1
-
-
-def _point(at: _Position, phase: str, batch: int, epoch: float, context: Context) -> None:
-    names = sorted(at.sums)
-    sums = context.average([at.sums[name] for name in names])
-    means = {name: float(sums[k]) / at.counts[name] for k, name in enumerate(names)}
-    for name, mean in means.items():
-        if not math.isfinite(mean):
-            raise InputError(
-                f"training diverged: {name} is {mean} by batch {at.batch} of {phase!r}; "
-                "lower --learning-rate"
-            )
-    at.history.append({"phase": phase, "batch": batch, "epoch": round(epoch, 4), "losses": means})
-    at.sums, at.counts = {}, {}
-
-
-def _keep_best(
-    at: _Position, judge: Callable[[Players], float], movers: Sequence[str], players: Players
-) -> float:
-    for name in movers:
-        players[name].eval()
-    score = judge(players)
-    if score > at.best_score:
-        at.best_score = score
-        at.best = {
-            name: {k: v.detach().clone() for k, v in players[name].state_dict().items()}
-            for name in movers
-        }
-    return score
-
-
-def _restore_best(at: _Position, players: Players) -> None:
-    for name, state in at.best.items():
-        players[name].load_state_dict(state)
-    at.best, at.best_score = {}, -math.inf
 
 
 @dataclass
@@ -261,10 +256,6 @@ class _Saver:
         write_atomic(self.path, lambda path: torch.save(state, path))
         self.last = monotonic()
         self.took = self.last - began
-
-
-def _begun(checkpoint: Path | None) -> bytes | None:
-    return checkpoint.read_bytes() if checkpoint is not None and checkpoint.exists() else None
 
 
 def _load(

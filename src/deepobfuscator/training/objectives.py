@@ -27,23 +27,23 @@ class TrainConfig:
     """How long and how large everything trains: what all defences of a comparison share."""
 
     size: tuple[int, int] = (64, 64)
-    """Height and width of the pictures in px; from 32 up, and to train multiples of 4."""
+    """Height and width of an input in px; from 32 up, and to train multiples of 4."""
     width: float = 0.25
     """Channel multiplier of every network; 1 is the paper's."""
     batch_size: int = 64
-    """Pictures a batch (section 4.1: 64), over all processes together."""
+    """Inputs a batch (section 4.1: 64), over all processes together."""
     learning_rate: float = 1e-3
     """Adam's, at its peak; it rises over the first 5 % of a phase."""
     epochs: float = 6.0
-    """Passes over the defender's pictures for O and C together."""
+    """Passes over the defender's inputs for O and C together."""
     adversary_epochs: float = 2.0
     """Passes for AC and AR on the frozen O, before the game."""
     game_epochs: float = 12.0
     """Passes for the game itself, whose stages take turns batch by batch."""
     infer_epochs: float = 4.0
-    """Passes over the attacker's pictures for each fresh attribute attacker."""
+    """Passes over the attacker's inputs for each fresh attribute attacker."""
     reconstruct_epochs: float = 5.0
-    """Passes over the attacker's pictures for each fresh reconstructor."""
+    """Passes over the attacker's inputs for each fresh reconstructor."""
     seed: int = 0
     """Draws initial weights, batches and noise."""
 
@@ -88,23 +88,25 @@ class Round:
         with torch.set_grad_enabled("O" in self.moving), self.context.autocast():
             return self.players["O"](self.batch.pictures)  # type: ignore[no-any-return]
 
+    def output(self, player: str) -> Tensor:
+        """What ``player`` makes of the features."""
+        with self.context.autocast():
+            return self.players[player](self.features)  # type: ignore[no-any-return]
+
     @cached_property
     def public_logits(self) -> Tensor:
         """C(O(I)) before its sigmoid, (n, M)."""
-        with self.context.autocast():
-            return self.players["C"](self.features)  # type: ignore[no-any-return]
+        return self.output("C")
 
     @cached_property
     def private_logits(self) -> Tensor:
         """AC(O(I)) before its sigmoid, (n, K)."""
-        with self.context.autocast():
-            return self.players["AC"](self.features)  # type: ignore[no-any-return]
+        return self.output("AC")
 
     @cached_property
     def reconstruction(self) -> Tensor:
         """I_r = AR(O(I)), (n, 3, H, W) in [0, 1]."""
-        with self.context.autocast():
-            return self.players["AR"](self.features)  # type: ignore[no-any-return]
+        return self.output("AR")
 
     @cached_property
     def L_C(self) -> Tensor:  # noqa: N802
@@ -125,7 +127,7 @@ class Round:
         return 1 - ms_ssim(self.reconstruction, self.batch.pictures).mean()
 
     def L_AR2(self, mean: float, deviation: float) -> Tensor:  # noqa: N802
-        """L(AR2) = 1 - MS-SSIM(I_noise, I_r), equation 8; one Gaussian image for each picture,
+        """L(AR2) = 1 - MS-SSIM(I_noise, I_r), equation 8; one Gaussian image for each input,
         redrawn every batch and clipped to [0, 1].
         """
         noise = torch.randn(self.reconstruction.shape, device=self.reconstruction.device)
