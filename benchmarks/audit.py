@@ -20,8 +20,8 @@ from deepobfuscator.attacks.base import InferenceAttack, ReconstructionAttack, T
 from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
 from deepobfuscator.attacks.reconstruct import Mirror, ResRec, URec1, URec2
 from deepobfuscator.attacks.threat import Threat
+from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.scoring import Scorer
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
 from deepobfuscator.defences.undefended import Undefended
@@ -55,8 +55,8 @@ def threat(where: str, setting: TrainConfig, limit: int, run: Context) -> Threat
         player.eval()
     data = pictures.load(where, setting.size, limit)
     bundle = Bundle(players, {})
-    scorer = Scorer("", "undefended", 0, pictures.TASK, data, run)
-    return Audit(bundle, pictures.TASK, data, setting, Path(), run, scorer).threat
+    target = Target("", Undefended(), pictures.TASK, setting, bundle, data=data, context=run)
+    return Audit(target, AuditConfig()).threat
 
 
 def batches(attack: TrainedAttack, threat: Threat) -> int:

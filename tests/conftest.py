@@ -2,11 +2,40 @@
 
 import os
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import deepobfuscator  # noqa: F401  (sets the OpenMP environment before torch is loaded)
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Checked(HTMLParser):
+    """Every tag with its attributes, and whether tags close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[Any]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[Any]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,3 +57,9 @@ def celeba20k() -> Path:
     if not path.is_dir():
         pytest.skip("needs the CelebA subset in ../shared/celeba20k")
     return path
+
+
+@pytest.fixture
+def checked() -> type[HTMLParser]:
+    """A parser of a page; see `Checked`."""
+    return Checked

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from deepobfuscator.data import files_source
-from deepobfuscator.metrics import ms_ssim
+from deepobfuscator.metrics.images import ms_ssim
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

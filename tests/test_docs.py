@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,16 @@ from torch import Tensor
 
 import deepobfuscator.attacks
 from deepobfuscator.attacks.base import SUITES, Attack
-from deepobfuscator.auditing.fit import Audit, attacks
+from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.evaluation import Evaluation
+from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.auditing.gates import parse_gate
-from deepobfuscator.auditing.judge import Judge
-from deepobfuscator.auditing.scoring import Scorer
 from deepobfuscator.cli import _parser
 from deepobfuscator.core.records import fresh
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
+from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.objectives import TrainConfig
@@ -116,17 +118,26 @@ def part(n: int, seed: int) -> Labelled:
 def try_example(folder: Path) -> None:
     """Drop the file in ``folder`` among the attacks, audit with it alone, print what it reached."""
     deepobfuscator.attacks.__path__.append(str(folder))
-    found: dict[str, object] = {s: [a.label for a in attacks(s)] for s in ("quick", "standard")}
+    found: dict[str, object] = {
+        s: [a.label for a in AuditConfig(s).attacks] for s in ("quick", "standard")
+    }
     task, run = Task(("A",), ("P",)), Context(folder)
     run.console.quiet = True
     data = Parts(part(8, 1), part(600, 2), part(200, 3), part(600, 4), {}, False)
-    scorer = Scorer("key", "planted", 0, task, data, run)
     for what in ("planted", "removed"):
         bundle = Bundle({"O": Corner(what == "planted").eval()}, {})
-        setting = TrainConfig(size=(32, 32))
-        audit = Audit(bundle, task, data, setting, folder / what, run, scorer, "standard")
-        (mine,) = (p for p in audit.parts if p.label == "neighbours")
-        records = Judge(audit, [(mine, audit.guesses(mine))]).attribute("P", 0, "private")
+        target = Target(
+            key="key",
+            defence=Undefended(),
+            task=task,
+            setting=TrainConfig(size=(32, 32)),
+            bundle=bundle,
+            data=data,
+            context=replace(run, folder=folder / what),
+        )
+        audit = Audit(target, AuditConfig("standard"))
+        (mine,) = (s for s in audit.specs if s.label == "neighbours")
+        records = Evaluation(audit, [(mine, audit.guesses(mine))]).attribute("P")
         (record,) = fresh(records, "P", "balanced_accuracy")
         found[what] = {"low": record.low, "high": record.high}
     print(json.dumps(found))

@@ -16,9 +16,12 @@ from .attacks.base import ReconstructionAttack as ReconstructionAttack
 from .attacks.base import TrainedAttack as TrainedAttack
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
+from .auditing.config import AuditConfig as AuditConfig
 from .auditing.gates import Gate as Gate
-from .auditing.run import AuditConfig as AuditConfig
 from .core.errors import InputError as InputError
+
+# used by paper/ and survey/
+from .core.files import write_atomic as write_atomic
 from .core.records import Record as Record
 from .core.runtime import Context as Context
 from .data.dataset import Data as Data
@@ -38,7 +41,6 @@ from .experiments.runner import RunSpec as RunSpec
 from .experiments.trial import Trial as Trial
 from .nn.vgg import Encoder as Encoder
 from .report.runs import RunResult as RunResult
-from .report.subjects import Figure as Figure
 from .report.subjects import SubjectReport as SubjectReport
 from .report.view import AuditReport as AuditReport
 from .report.view import ComparisonReport as ComparisonReport
@@ -52,7 +54,41 @@ from .training.objectives import Update as Update
 from .training.objectives import stage as stage
 from .training.objectives import update as update
 
-# used by paper/ and survey/
-from .core.files import write_atomic as write_atomic
-
 __version__: str
+
+# used by paper/ and survey/
+from .attacks.identify import Identify as Identify
+from .attacks.identify import Reidentify as Reidentify
+from .auditing.threat_models import AttackSpec as AttackSpec
+from .core.records import headline as headline
+from .core.registry import suggest as suggest
+from .core.runtime import locked as locked
+from .data.augment import as_input as as_input
+from .data.batches import Labelled as Labelled
+from .data.batches import Parts as Parts
+from .data.table import split as split
+from .experiments.run_folder import same_data as same_data
+from .metrics import Bootstrap as Bootstrap
+from .metrics.images import ms_ssim as ms_ssim
+from .nn.decoders import mirror as mirror
+from .nn.decoders import resrec as resrec
+from .nn.decoders import urec1 as urec1
+from .nn.decoders import urec2 as urec2
+from .nn.vgg import Classifier as Classifier
+from .nn.vgg import Obfuscator as Obfuscator
+from .nn.vgg import initialise as initialise
+from .report.formatting import METRICS as METRICS
+from .report.formatting import PERCENT as PERCENT
+from .report.formatting import interval as interval
+from .report.formatting import number as number
+from .report.runs import read_run as read_run
+from .report.svg import Sheet as Sheet
+from .report.svg import picture as picture
+from .report.svg import scale as scale
+from .report.svg import tick_label as tick_label
+from .report.tables import Table as Table
+from .report.tables import as_markdown as as_markdown
+from .report.template import render as render
+from .training.bundle import apply as apply
+from .training.loop import derive_seed as derive_seed
+from .training.loop import play as play

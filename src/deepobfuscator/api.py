@@ -12,8 +12,8 @@ from typing import TypeAlias
 from torch import nn
 
 from deepobfuscator.attacks.base import BRIEF, QUICK, Attack
+from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.gates import Gate
-from deepobfuscator.auditing.run import AuditConfig
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import IDENTITY, IMAGE, write_jsonl
 from deepobfuscator.core.runtime import (
@@ -28,8 +28,9 @@ from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.external import External
+from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.launch import Cluster
-from deepobfuscator.experiments.runner import Runner, comparison
+from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.nn.targets import Function
 from deepobfuscator.report.runs import RunResult, read_run

@@ -1,5 +1,6 @@
 """Floors against brute force, and audits of encoders whose leak is known because it was planted."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepobfuscator.auditing.baselines import codes, from_labels, label_table, majority, mean_face
+from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.judge import Judge
 from deepobfuscator.auditing.leakage import Status, evidence
-from deepobfuscator.auditing.scoring import Scorer
-from deepobfuscator.auditing.threat_models import BUDGETS, with_others
+from deepobfuscator.auditing.scoring import Attempt, Scorer
+from deepobfuscator.auditing.threat_models import with_others
 from deepobfuscator.core.records import Record, ThreatKind, headline, select
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
+from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.objectives import TrainConfig
@@ -56,7 +59,7 @@ class Planted(Encoder):
     """Sees only a few values of the picture, whose red corner pixels hold A and P.
 
     ``coins`` are pixels of noise: each is 1 with a known chance, and the same for a picture at
-    every query, save in the encoder that ``draws``.
+    every query, save in the encoder that is ``noisy``.
     """
 
     wire_bits = 64
@@ -64,7 +67,7 @@ class Planted(Encoder):
     def __init__(self, what: str, accuracy: float = 1.0, bits: int = 1) -> None:
         super().__init__()
         self.what, self.accuracy, self.bits = what, accuracy, bits
-        self.draws = what == "noisy"
+        self.stochastic = what == "noisy"
         self.features = {"pixel": (3, 32, 32), "channel": (1 + bits,)}.get(what, (2,))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -99,8 +102,9 @@ def data() -> Parts:
 def an_audit(encoder: Encoder, data: Parts, folder: Path) -> Audit:
     run = Context(folder)
     run.console.quiet = True
-    scorer = Scorer("key", "planted", 0, TASK, data, run)
-    return Audit(Bundle({"O": encoder.eval()}, {}), TASK, data, SETTING, folder, run, scorer)
+    bundle = Bundle({"O": encoder.eval()}, {})
+    target = Target("key", Undefended(), TASK, SETTING, bundle, data=data, context=run)
+    return Audit(target, AuditConfig())
 
 
 def audited(
@@ -108,24 +112,27 @@ def audited(
     data: Parts,
     folder: Path,
     ceiling: list[Record] | None = None,
-    given: tuple[str, ...] = (),
+    kinds: tuple[ThreatKind, ...] = (),
 ) -> list[Record]:
     """Attribute records of the quick suite against the planted encoder: the common attackers, and
-    those who are ``given`` more or less.
+    those of other threat models.
     """
     audit = an_audit(encoder, data, folder)
-    audit.parts = [p for p in audit.parts if p.knowledge.given in ("", *given)]
-    parts = [p for p in audit.parts if p.attack.target == "attributes" and not audit.lacks(p)]
-    judge = Judge(audit, [(p, audit.guesses(p)) for p in parts], ceiling)
-    records = judge.attribute("P", 0, "private")
-    return records + judge.ceilings(records)
+    if ceiling:
+        audit.target = replace(audit.target, ceiling=(folder, ceiling))
+    kinds = (ThreatKind.COMMON, *kinds)
+    specs = [s for s in audit.specs if s.threat_model.key.kind in kinds]
+    specs = [s for s in specs if s.attack.target == "attributes" and not audit.lacks(s)]
+    evaluation = Evaluation(audit, [(s, audit.guesses(s)) for s in specs])
+    records = evaluation.attribute("P")
+    return records + evaluation.ceilings(records)
 
 
 @pytest.fixture(scope="module")
 def ceiling(data: Parts, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     """The positive control: an encoder that hides nothing."""
-    budgets = tuple(f"{n} pictures" for n in BUDGETS)
-    return audited(Planted("bit"), data, tmp_path_factory.mktemp("ceiling"), given=budgets)
+    folder = tmp_path_factory.mktemp("ceiling")
+    return audited(Planted("bit"), data, folder, kinds=(ThreatKind.BUDGET,))
 
 
 @pytest.mark.parametrize("what", ["flipped", "xor", "pixel"])
@@ -188,7 +195,7 @@ def test_true_labels_show_a_leak_that_the_floor_hides(data: Parts, tmp_path: Pat
             public, private = pictures[:, 0, 0, :2].unbind(1)
             return torch.stack((private, 1 - (public - private).abs()), 1)[:, 1:].repeat(1, 2)
 
-    records = audited(Agreement("agreement"), data, tmp_path, given=(ThreatKind.LABELS,))
+    records = audited(Agreement("agreement"), data, tmp_path, kinds=(ThreatKind.LABELS,))
     alone = headline(records, "P", "balanced_accuracy")
     assert alone.value < 0.65
     beside = headline(records, "P", "balanced_accuracy", "public labels")
@@ -200,7 +207,7 @@ def test_true_labels_show_a_leak_that_the_floor_hides(data: Parts, tmp_path: Pat
 
 def test_a_noisy_encoder_is_met_by_averaged_queries(data: Parts, tmp_path: Path) -> None:
     """Each query tells P with a chance of .7; a majority of eight with .874."""
-    records = audited(Planted("noisy", 0.7), data, tmp_path, given=("8 queries a picture",))
+    records = audited(Planted("noisy", 0.7), data, tmp_path, kinds=(ThreatKind.AVERAGED,))
     once = headline(records, "P", "accuracy")
     assert once.low <= 0.7 <= once.high
     many = headline(records, "P", "accuracy", "8 queries a picture")
@@ -223,7 +230,7 @@ def test_others_of_a_person_are_averaged_without_the_picture_itself(
     some = part(6, 2)
     some = Labelled(some.pictures, some.public, some.private, people)
     crowd = Parts(some, some, some, some, {}, True)
-    own = an_audit(Planted("bit"), crowd, tmp_path).seen(some)
+    own = an_audit(Planted("bit"), crowd, tmp_path).own
     plain = own.features_of(np.arange(6))
     joined = with_others(own).features_of(np.array([0, 3, 4]))
     assert joined.shape == (3, 4)
@@ -251,13 +258,15 @@ def test_label_table_counts_combinations() -> None:
 
 
 def test_floors_are_the_majority_and_the_label_table(data: Parts, tmp_path: Path) -> None:
-    scorer = an_audit(Planted("bit"), data, tmp_path).scorer
+    scorer = Scorer(an_audit(Planted("bit"), data, tmp_path).target)
     y, z = data.test.public[:, 0], data.test.private[:, 0]
     hidden = data.attacker.private[:, 0]
 
     def of(name: str, metric: str) -> float:
         scores = (majority if name == "majority" else from_labels)(data, hidden)
-        (record,) = select(scorer.attribute(name, "P", scores)[0], metric=metric, split="test")
+        (record,) = select(
+            scorer.attribute(Attempt(name, "P"), scores)[0], metric=metric, split="test"
+        )
         return record.value
 
     assert of("majority", "accuracy") == pytest.approx(max(z.mean(), 1 - z.mean()))

@@ -14,9 +14,9 @@ from deepobfuscator.attacks import threat as _threat
 from deepobfuscator.attacks.base import EXHAUSTIVE, QUICK, STANDARD, Attack, outputs
 from deepobfuscator.attacks.invert import WhiteBox
 from deepobfuscator.attacks.threat import AttackerData
-from deepobfuscator.auditing.fit import Audit, attacks
-from deepobfuscator.auditing.judge import Judge
-from deepobfuscator.auditing.scoring import Scorer
+from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.evaluation import Evaluation
+from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.core.config import from_json, to_json
 from deepobfuscator.core.records import FLOORS, IDENTITY, IMAGE, Record, headline, select
 from deepobfuscator.core.runtime import Context
@@ -70,15 +70,23 @@ def audit(
     data: Parts,
     run: Context,
     folder: Path,
-    setting: TrainConfig = SETTING,
+    **more: Any,
 ) -> Audit:
-    scorer = Scorer("key", name, setting.seed, TASK, data, run)
-    return Audit(bundle, TASK, data, setting, folder / "audit", run, scorer)
+    target = Target(
+        key="key",
+        defence=Defence.find(name)(),
+        task=TASK,
+        setting=SETTING,
+        bundle=bundle,
+        data=data,
+        context=dataclasses.replace(run, folder=folder),
+    )
+    return Audit(dataclasses.replace(target, **more), AuditConfig())
 
 
-def judged(one: Audit, ceiling: list[Record] | None = None) -> list[Record]:
-    guessed = [(p, one.guesses(p)) for p in one.parts if not one.lacks(p)]
-    return Judge(one, guessed, ceiling).records()
+def judged(one: Audit) -> list[Record]:
+    guessed = [(s, one.guesses(s)) for s in one.specs if not one.lacks(s)]
+    return Evaluation(one, guessed).records()
 
 
 TRAINABLE = [name for name, kind in Defence.members().items() if kind.trains]
@@ -107,7 +115,8 @@ def test_features_and_wire_size_are_as_declared(defended: Any) -> None:
 
 
 EVERY = [
-    dataclasses.replace(a, steps=5) if isinstance(a, WhiteBox) else a for a in attacks(STANDARD)
+    dataclasses.replace(a, steps=5) if isinstance(a, WhiteBox) else a
+    for a in AuditConfig(STANDARD).attacks
 ]
 """Searches are cut short: the contract is the same."""
 
@@ -115,8 +124,7 @@ EVERY = [
 def tried(defended: Any) -> tuple[Any, list[Attack]]:
     """The threat against a defence, with its game known, and the attacks that can be tried."""
     defence, bundle, run, folder = defended
-    one = audit(bundle, defence.name, tiny(), run, folder)
-    one.games = lambda number, labelled: bundle.players
+    one = audit(bundle, defence.name, tiny(), run, folder, games=lambda number: bundle.players)
     return one.threat, [a for a in EVERY if not a.lacks(one.threat)]
 
 
@@ -148,7 +156,9 @@ def test_every_attack_fits_every_defence_it_can_be_tried_on(defended: Any, attac
 
 
 def test_each_suite_holds_the_smaller_ones() -> None:
-    quick, standard, exhaustive = (set(attacks(s)) for s in (QUICK, STANDARD, EXHAUSTIVE))
+    quick, standard, exhaustive = (
+        set(AuditConfig(s).attacks) for s in (QUICK, STANDARD, EXHAUSTIVE)
+    )
     assert quick < standard < exhaustive
     for suite in (quick, standard, exhaustive):
         assert len({a.label for a in suite}) == len(suite)
@@ -221,15 +231,17 @@ def test_an_audit_gives_every_promised_record_and_goes_on_where_it_stopped(
     defence, bundle, run, _ = defended
     whole = judged(audit(bundle, defence.name, tiny(), run, tmp_path / "a"))
     stopped = audit(bundle, defence.name, tiny(), run, tmp_path / "b")
-    for part in stopped.parts[:3]:
-        stopped.guesses(part)
+    for spec in stopped.specs[:3]:
+        stopped.guesses(spec)
     begun = audit(bundle, defence.name, tiny(), run, tmp_path / "b")
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "b" / "audit").glob("*.npz")}
     assert judged(begun) == whole
     assert len(stamps) == 3
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
 
-    fresh_ones = {a.label for a in attacks(QUICK) if a.target == "attributes"} | {"ensemble"}
+    fresh_ones = {a.label for a in AuditConfig(QUICK).attacks if a.target == "attributes"} | {
+        "ensemble"
+    }
     expected = {"ceiling", "majority", "label-only"} | fresh_ones
     expected |= {"in-game"} if "AC" in bundle.players else set()
     for subject in TASK.private:
@@ -273,7 +285,11 @@ def test_parts_with_the_same_pictures_do_not_share_their_noise(tmp_path: Path) -
     run = a_run(tmp_path)
     same = [part(16, 1) for _ in range(4)]
     noisy = audit(
-        trained(Defence.find("pixel-noise")(), run), "n", Parts(*same, {}, True), run, tmp_path
+        trained(Defence.find("pixel-noise")(), run),
+        "pixel-noise",
+        Parts(*same, {}, True),
+        run,
+        tmp_path,
     )
     rows = np.arange(6)
     own, test = noisy.threat.own.features_of(rows), noisy.test.features_of(rows)
@@ -286,9 +302,10 @@ def test_records_taken_from_the_ceiling_carry_this_trials_name_and_seed(tmp_path
     above = judged(audit(undefended, "undefended", tiny(), run, tmp_path / "u"))
     setting = dataclasses.replace(SETTING, seed=7)
     bundle = trained(Defence.find("narrow-code")(), run)
-    mine = audit(bundle, "narrow-code", tiny(), run, tmp_path / "n", setting)
-    mine.floor_folder = tmp_path / "u" / "audit"
-    records = judged(mine, above)
+    ceiling = tmp_path / "u", above
+    records = judged(
+        audit(bundle, "narrow-code", tiny(), run, tmp_path / "n", setting=setting, ceiling=ceiling)
+    )
     assert {(r.trial, r.defence, r.seed) for r in records} == {("key", "narrow-code", 7)}
     for subject, metric in ((IMAGE, "ssim"), ("P", "excess"), ("U", "auc"), (IDENTITY, "rank1")):
         (here,) = select(records, attack="ceiling", subject=subject, metric=metric)

@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from deepobfuscator.data import batches
-from deepobfuscator.data.batches import Labelled, as_input, augment, augment_there, draw_moves
+from deepobfuscator.data.augment import as_input, augment, augment_there, draw_moves
+from deepobfuscator.data.batches import Labelled
 
 
 def pictures(n: int, height: int = 34, width: int = 37) -> NDArray[np.uint8]:

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from deepobfuscator.attacks.base import BRIEF, QUICK, STANDARD, outputs
 from deepobfuscator.attacks.from_images import FRESH, IN_GAME, FromImages
 from deepobfuscator.attacks.threat import AttackerData, Threat
-from deepobfuscator.auditing.fit import attacks
-from deepobfuscator.auditing.run import AuditConfig, digest, finished
+from deepobfuscator.auditing.config import AuditConfig
+from deepobfuscator.auditing.run import digest, finished
 from deepobfuscator.core.config import key
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import Record, write_jsonl
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Labelled, as_input
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.data.batches import Labelled
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.naive_sequence import ATTRIBUTES, FACES, NaiveSequence
@@ -223,7 +224,7 @@ def test_without_a_reconstructor_it_says_so(tmp_path: Path) -> None:
 
 
 def labels(suite: str, *also: str) -> set[str]:
-    return {a.label for a in attacks(suite, also)}
+    return AuditConfig(suite, also=also).labels
 
 
 def test_an_order_may_add_attacks_of_larger_suites() -> None:
@@ -241,7 +242,7 @@ def audited(folder: Path, order: AuditConfig) -> None:
         "whole": order.whole,
         "also": list(order.also),
         "other": None,
-        "attacks": digest(order.suite, order.also),
+        "attacks": digest(order),
     }
     (folder / "audit").mkdir(parents=True)
     (folder / "audit" / "notes.json").write_text(json.dumps(notes))
@@ -283,7 +284,7 @@ def test_an_audit_is_done_if_it_did_all_that_is_asked(
 def test_an_audit_by_attacks_of_other_hyperparameters_is_not_done(tmp_path: Path) -> None:
     audited(tmp_path, AuditConfig(BRIEF))
     notes = tmp_path / "audit" / "notes.json"
-    notes.write_text(notes.read_text().replace(digest(BRIEF), "another"))
+    notes.write_text(notes.read_text().replace(digest(AuditConfig(BRIEF)), "another"))
     assert finished(tmp_path, AuditConfig(BRIEF), Trial()) is None
 
 

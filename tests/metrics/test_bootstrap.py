@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.metrics import METRICS, Bootstrap, measure, measure_mean
+from deepobfuscator.metrics import METRICS, Bootstrap, measure
 
 NORMAL = NormalDist()
 
@@ -77,8 +77,8 @@ def test_interval_of_a_mean_covers_the_truth_and_pictures_alone_would_not() -> N
     draw = np.random.default_rng(2)
     for _ in range(200):
         luck, _, person = attacker(draw, 100, 5)
-        of_people = measure_mean(luck, person, draws=200)
-        of_pictures = measure_mean(luck, np.arange(len(luck)), draws=200)
+        of_people = Bootstrap(person, draws=200).mean(luck).interval()
+        of_pictures = Bootstrap(np.arange(len(luck)), draws=200).mean(luck).interval()
         assert of_people.value == pytest.approx(luck.mean())
         covered += of_people.low <= 0 <= of_people.high
         naive += of_pictures.low <= 0 <= of_pictures.high
@@ -183,11 +183,11 @@ def test_same_seed_same_interval() -> None:
 
 def test_unusable_values_are_refused() -> None:
     with pytest.raises(InputError, match="no pictures"):
-        measure_mean([], [])
+        Bootstrap([]).mean([])
     with pytest.raises(ValueError, match="not finite"):
-        measure_mean([0.1, float("inf")], [0, 1])
+        Bootstrap([0, 1]).mean([0.1, float("inf")])
     with pytest.raises(ValueError, match="match"):
-        measure_mean([0.1, 0.2, 0.3], [0, 1])
+        Bootstrap([0, 1]).mean([0.1, 0.2, 0.3])
     with pytest.raises(ValueError, match="match"):
         Bootstrap([0, 1, 2]).mean([0.1, 0.2], rows=[0, 1, 2])
     with pytest.raises(ValueError, match="one value per picture"):

@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.metrics import (
+from deepobfuscator.metrics import images
+from deepobfuscator.metrics.images import (
     describe_ms_ssim,
-    images,
     ms_ssim,
     psnr,
     scale_count,

@@ -8,6 +8,7 @@ from deepobfuscator.metrics import (
     holm,
     p_above_zero,
     simultaneous,
+    wilson,
 )
 
 
@@ -133,3 +134,20 @@ def test_holm_rejects_as_its_definition_does() -> None:
             assert {i for i in range(7) if adjusted[i] <= level} == rejected
     assert holm([0.5, 0.9, 0.01]) == pytest.approx([1, 1, 0.03])
     assert holm([]) == []
+
+
+def test_interval_of_few_people_is_students() -> None:
+    for people, quantile in ((2, 12.7062), (3, 4.3027), (10, 2.2622), (1000, 1.9623)):
+        assert Sample(0.0, np.zeros(2), people).critical == pytest.approx(quantile, abs=1e-4)
+
+
+def test_wilson_bounds_are_the_published_ones_and_hold_the_share() -> None:
+    # Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    for right, of, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        assert wilson(right / of, of, 1.959964) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(1.0, 7, 2.5)[1] == 1

@@ -5,11 +5,34 @@ from dataclasses import replace
 
 import pytest
 
-from deepobfuscator.paper.claims import CLAIMS, claims
-from deepobfuscator.paper.judging import Evidence, difference, protected, worst
-from deepobfuscator.paper.published import DEEPOBFUSCATOR, NOISE, UNDEFENDED
-from deepobfuscator.paper.render.exhibit import Claim, Curve, Exhibit, Line
-from deepobfuscator.paper.render.exhibit_page import FAILS, HOLDS, UNKNOWN
+from deepobfuscator.paper.claims import JUDGES, claims
+from deepobfuscator.paper.judging import (
+    FAILS,
+    HOLDS,
+    UNKNOWN,
+    Evidence,
+    difference,
+    protected,
+    worst,
+)
+from deepobfuscator.paper.keys import (
+    ClaimKey,
+    Measured,
+    Name,
+    Panel,
+    Part,
+    Participant,
+    RowKey,
+    Set,
+    Verdict,
+)
+from deepobfuscator.paper.render.exhibit import Claim, Curve, Exhibit, Row
+
+DEEPOBFUSCATOR, UNDEFENDED, NOISE = (
+    Measured.DEEPOBFUSCATOR,
+    Measured.UNDEFENDED,
+    Measured.NOISE,
+)
 
 FLOOR, CEILING = 0.60, 0.95
 SAFE, HALFWAY, OPEN = 0.61, 0.64, 0.94
@@ -18,21 +41,26 @@ SAFE, HALFWAY, OPEN = 0.61, 0.64, 0.94
 VERDICTS = {SAFE: HOLDS, HALFWAY: UNKNOWN, OPEN: FAILS}
 
 
-def attacked(row: str, fresh: float, panel: str = "", /, **more: object) -> Line:
+def attacked(row: Measured, fresh: float, panel: Set | Part = Part.WHOLE, /, **more: object) -> Row:
     """Gender, read with an interval of two points to either side."""
-    found = Line(panel, row, "Male", "accuracy", in_game=0.55, fresh=fresh, attacker="mlp")
+    found = Row(
+        Panel(panel), RowKey(row), "Male", "accuracy", in_game=0.55, fresh=fresh, attacker="mlp"
+    )
     interval = {"low": fresh - 0.02, "high": fresh + 0.02}
     beside = {"majority": 0.58, "label_only": FLOOR, "ceiling": CEILING}
     return replace(found, **interval | beside | more)  # type: ignore[arg-type]
 
 
-def face(row: str, fresh: float, /, **more: object) -> Line:
+def face(row: Measured, fresh: float, /, **more: object) -> Row:
     return attacked(row, fresh, **{"subject": "image", "metric": "ms_ssim"} | more)
 
 
-def service(row: str, fresh: float, panel: str = "(a)", wide: float = 0.004) -> Line:
-    return Line(
-        *(panel, row, "Smiling", "accuracy"),
+def service(row: Measured, fresh: float, panel: Set | Part = Set.A, wide: float = 0.004) -> Row:
+    return Row(
+        Panel(panel),
+        RowKey(row),
+        "Smiling",
+        "accuracy",
         service=True,
         fresh=fresh,
         low=fresh - wide,
@@ -40,19 +68,19 @@ def service(row: str, fresh: float, panel: str = "(a)", wide: float = 0.004) -> 
     )
 
 
-def judged(start: str, *exhibits: Exhibit) -> Claim | None:
-    """The claim that begins with ``start``; None where the exhibits do not bear on it."""
-    found = [claim for claim in claims(exhibits) if claim.claim.startswith(start)]
+def judged(key: ClaimKey, *exhibits: Exhibit) -> Claim | None:
+    """One claim; None where the exhibits do not bear on it."""
+    found = [claim for claim in claims(exhibits) if claim.key is key]
     assert len(found) <= 1
     return found[0] if found else None
 
 
-def exhibit(name: str, *lines: Line, curves: Sequence[Curve] = ()) -> Exhibit:
-    return Exhibit(name, name, "", lines, tuple(curves))
+def exhibit(name: Name, *rows: Row, curves: Sequence[Curve] = ()) -> Exhibit:
+    return Exhibit(name, name, "", rows, tuple(curves))
 
 
-def verdict(start: str, *exhibits: Exhibit) -> str:
-    claim = judged(start, *exhibits)
+def verdict(key: ClaimKey, *exhibits: Exhibit) -> Verdict:
+    claim = judged(key, *exhibits)
     assert claim is not None
     assert claim.why
     assert claim.measured
@@ -76,19 +104,19 @@ def verdict(start: str, *exhibits: Exhibit) -> str:
 def test_protection_is_measured_from_the_floor_to_the_ceiling(
     low: float, high: float, expected: str
 ) -> None:
-    assert protected(attacked("x", 0.5, low=low, high=high)) == expected
+    assert protected(attacked(DEEPOBFUSCATOR, 0.5, low=low, high=high)) == expected
 
 
 @pytest.mark.parametrize(
     "lacking", [{"ceiling": FLOOR}, {"ceiling": 0.5}, {"ceiling": None}, {"label_only": None}]
 )
 def test_without_a_leak_at_the_ceiling_nothing_is_told(lacking: dict[str, float | None]) -> None:
-    assert protected(attacked("x", 0.3, **lacking)) == UNKNOWN
-    assert protected(attacked("x", 0.99, **lacking)) == UNKNOWN
+    assert protected(attacked(DEEPOBFUSCATOR, 0.3, **lacking)) == UNKNOWN
+    assert protected(attacked(DEEPOBFUSCATOR, 0.99, **lacking)) == UNKNOWN
 
 
 def test_nobody_measured_is_not_protected() -> None:
-    assert protected(attacked("x", 0.6, fresh=None, low=None, high=None)) == UNKNOWN
+    assert protected(attacked(DEEPOBFUSCATOR, 0.6, fresh=None, low=None, high=None)) == UNKNOWN
 
 
 def test_the_gravest_verdict_counts() -> None:
@@ -98,8 +126,8 @@ def test_the_gravest_verdict_counts() -> None:
 
 
 def test_a_difference_adds_its_errors_in_squares() -> None:
-    one = attacked("x", 0.80, low=0.77, high=0.82)
-    other = attacked("y", 0.70, low=0.65, high=0.74)
+    one = attacked(DEEPOBFUSCATOR, 0.80, low=0.77, high=0.82)
+    other = attacked(UNDEFENDED, 0.70, low=0.65, high=0.74)
     found = difference(one, other)
     assert found is not None
     assert found[0] == pytest.approx(0.10 - 0.05), "3 down, 4 up: 5"
@@ -115,14 +143,14 @@ def test_a_difference_adds_its_errors_in_squares() -> None:
 
 @pytest.mark.parametrize(("fresh", "expected"), VERDICTS.items())
 def test_random_guessing(fresh: float, expected: str) -> None:
-    lines = attacked(DEEPOBFUSCATOR, fresh, "(a) {Smiling | Male}")
-    assert verdict("The accuracy of inferred", exhibit("figure7", lines)) == expected
+    lines = attacked(DEEPOBFUSCATOR, fresh, Set.A)
+    assert verdict(ClaimKey.RANDOM_GUESSING, exhibit(Name.FIGURE_7, lines)) == expected
 
 
 def test_the_published_figure_in_the_game_is_no_protection() -> None:
     """What the paper measured comes out, and fresh attackers read it all the same."""
-    line = attacked(DEEPOBFUSCATOR, CEILING, "(a)", published=0.5885, in_game=0.5885)
-    claim = judged("The accuracy of inferred", exhibit("figure7", line))
+    line = attacked(DEEPOBFUSCATOR, CEILING, Set.A, published=0.5885, in_game=0.5885)
+    claim = judged(ClaimKey.RANDOM_GUESSING, exhibit(Name.FIGURE_7, line))
     assert claim is not None
     assert claim.verdict == FAILS
     assert "95.0 (93.0–97.0) % by fresh attackers" in claim.measured
@@ -140,11 +168,11 @@ def test_the_published_figure_in_the_game_is_no_protection() -> None:
     ],
 )
 def test_both_attacks_at_once(gender: float, faces: float, expected: str) -> None:
-    read = exhibit("figure7", attacked(DEEPOBFUSCATOR, gender, "(a)"))
-    rebuilt = exhibit("table4", face(DEEPOBFUSCATOR, faces))
-    assert verdict("DeepObfuscator defends", read, rebuilt) == expected
-    assert judged("DeepObfuscator defends", read) is None
-    assert judged("DeepObfuscator defends", rebuilt) is None
+    read = exhibit(Name.FIGURE_7, attacked(DEEPOBFUSCATOR, gender, Set.A))
+    rebuilt = exhibit(Name.TABLE_4, face(DEEPOBFUSCATOR, faces))
+    assert verdict(ClaimKey.BOTH_ATTACKS, read, rebuilt) == expected
+    assert judged(ClaimKey.BOTH_ATTACKS, read) is None
+    assert judged(ClaimKey.BOTH_ATTACKS, rebuilt) is None
 
 
 @pytest.mark.parametrize(
@@ -153,13 +181,13 @@ def test_both_attacks_at_once(gender: float, faces: float, expected: str) -> Non
 )
 def test_one_defence_does_not_include_the_other(gender: float, faces: float, expected: str) -> None:
     lines = [
-        attacked("Attributes alone", 0.7),
-        face("Attributes alone", faces),
-        attacked("Reconstruction alone", gender),
-        face("Reconstruction alone", 0.7),
+        attacked(Measured.ATTRIBUTES_ALONE, 0.7),
+        face(Measured.ATTRIBUTES_ALONE, faces),
+        attacked(Measured.RECONSTRUCTION_ALONE, gender),
+        face(Measured.RECONSTRUCTION_ALONE, 0.7),
     ]
-    assert verdict("Defending against one of the two", exhibit("figure2", *lines)) == expected
-    assert judged("Defending against one of the two", exhibit("figure2", *lines[:2])) is None
+    assert verdict(ClaimKey.NOT_INCLUSIVE, exhibit(Name.FIGURE_2, *lines)) == expected
+    assert judged(ClaimKey.NOT_INCLUSIVE, exhibit(Name.FIGURE_2, *lines[:2])) is None
 
 
 @pytest.mark.parametrize(
@@ -167,10 +195,10 @@ def test_one_defence_does_not_include_the_other(gender: float, faces: float, exp
     [(SAFE, SAFE, HOLDS), (OPEN, SAFE, FAILS), (SAFE, OPEN, FAILS), (SAFE, HALFWAY, UNKNOWN)],
 )
 def test_every_reconstructor_counts(own: float, urec: float, expected: str) -> None:
-    game = face("AR in the game", 0.3, fresh=None, low=None, high=None)
-    table = exhibit("table3", game, face("Mirror", own), face("URec#1", urec))
-    assert verdict("The obfuscator defends", table) == expected
-    assert judged("The obfuscator defends", exhibit("table3", game)) is None
+    game = face(Measured.AR_IN_GAME, 0.3, fresh=None, low=None, high=None)
+    table = exhibit(Name.TABLE_3, game, face(Measured.MIRROR, own), face(Measured.UREC_1, urec))
+    assert verdict(ClaimKey.ALL_RECONSTRUCTORS, table) == expected
+    assert judged(ClaimKey.ALL_RECONSTRUCTORS, exhibit(Name.TABLE_3, game)) is None
 
 
 # -- differences ----------------------------------------------------------------------------------
@@ -188,8 +216,8 @@ def test_every_reconstructor_counts(own: float, urec: float, expected: str) -> N
 )
 def test_the_service_keeps_within_two_points(kept: float, wide: float, expected: str) -> None:
     lines = service(DEEPOBFUSCATOR, kept, wide=wide), service(UNDEFENDED, 0.90, wide=wide)
-    assert verdict("The service loses", exhibit("figure7", *lines)) == expected
-    assert judged("The service loses", exhibit("figure7", lines[0])) is None
+    assert verdict(ClaimKey.SERVICE_KEPT, exhibit(Name.FIGURE_7, *lines)) == expected
+    assert judged(ClaimKey.SERVICE_KEPT, exhibit(Name.FIGURE_7, lines[0])) is None
 
 
 @pytest.mark.parametrize(
@@ -204,15 +232,14 @@ def test_the_service_keeps_within_two_points(kept: float, wide: float, expected:
     ids=["worse in both", "leaks less", "costs less", "leaks alike", "costs alike"],
 )
 def test_noise_against_the_game(leak: float, kept: float, expected: str) -> None:
-    noisy = f"{NOISE}, σ = 0.25"
     lines = [
-        attacked(DEEPOBFUSCATOR, 0.60, "(a)"),
+        attacked(DEEPOBFUSCATOR, 0.60, Set.A),
         service(DEEPOBFUSCATOR, 0.90),
-        attacked(noisy, leak, "(a)"),
-        service(noisy, kept),
+        replace(attacked(NOISE, leak, Set.A), row=RowKey(NOISE, 0.25)),
+        replace(service(NOISE, kept), row=RowKey(NOISE, 0.25)),
     ]
-    assert verdict("Noise on the picture", exhibit("figure7", *lines)) == expected
-    assert judged("Noise on the picture", exhibit("figure7", *lines[:3])) is None
+    assert verdict(ClaimKey.NOISE_IS_WORSE, exhibit(Name.FIGURE_7, *lines)) == expected
+    assert judged(ClaimKey.NOISE_IS_WORSE, exhibit(Name.FIGURE_7, *lines[:3])) is None
 
 
 @pytest.mark.parametrize(
@@ -229,19 +256,27 @@ def test_the_sequence_forgets(
     alone: tuple[float, float], later: tuple[float, float], expected: str
 ) -> None:
     lines = [
-        *(attacked("Attributes alone", alone[0]), face("Attributes alone", 0.9)),
-        *(attacked("Attributes, then faces", later[0]), face("Attributes, then faces", 0.9)),
-        *(attacked("Faces alone", 0.9), face("Faces alone", alone[1])),
-        *(attacked("Faces, then attributes", 0.9), face("Faces, then attributes", later[1])),
+        *(attacked(Measured.ATTRIBUTES_ALONE, alone[0]), face(Measured.ATTRIBUTES_ALONE, 0.9)),
+        *(
+            attacked(Measured.ATTRIBUTES_THEN_FACES, later[0]),
+            face(Measured.ATTRIBUTES_THEN_FACES, 0.9),
+        ),
+        *(attacked(Measured.FACES_ALONE, 0.9), face(Measured.FACES_ALONE, alone[1])),
+        *(
+            attacked(Measured.FACES_THEN_ATTRIBUTES, 0.9),
+            face(Measured.FACES_THEN_ATTRIBUTES, later[1]),
+        ),
     ]
-    assert verdict("Defending against one attack first", exhibit("sequence", *lines)) == expected
-    some = exhibit("sequence", *lines[:6])
-    assert judged("Defending against one attack first", some) is None
+    assert verdict(ClaimKey.FORGETS, exhibit(Name.SEQUENCE, *lines)) == expected
+    some = exhibit(Name.SEQUENCE, *lines[:6])
+    assert judged(ClaimKey.FORGETS, some) is None
 
 
 def on_sets(fresh: dict[str, float], of_service: bool = False) -> Exhibit:
     make = service if of_service else attacked
-    return exhibit("figure7", *(make(DEEPOBFUSCATOR, v, f"({s}) {{…}}") for s, v in fresh.items()))
+    return exhibit(
+        Name.FIGURE_7, *(make(DEEPOBFUSCATOR, v, Set[s.upper()]) for s, v in fresh.items())
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,8 +290,8 @@ def on_sets(fresh: dict[str, float], of_service: bool = False) -> Exhibit:
     ids=["all rise", "all fall", "some", "two sets"],
 )
 def test_more_public_tasks(fresh: dict[str, float], expected: str) -> None:
-    assert verdict("Performing more public tasks", on_sets(fresh)) == expected
-    assert judged("Performing more public tasks", on_sets({"a": 0.6, "d": 0.6})) is None
+    assert verdict(ClaimKey.MORE_TASKS, on_sets(fresh)) == expected
+    assert judged(ClaimKey.MORE_TASKS, on_sets({"a": 0.6, "d": 0.6})) is None
 
 
 @pytest.mark.parametrize(
@@ -270,8 +305,8 @@ def test_more_public_tasks(fresh: dict[str, float], expected: str) -> None:
 )
 def test_more_private_attributes(kept: dict[str, float], expected: str) -> None:
     found = on_sets(dict(sorted(kept.items())), of_service=True)
-    assert verdict("Protecting more private", found) == expected
-    assert judged("Protecting more private", on_sets({"a": 0.9}, of_service=True)) is None
+    assert verdict(ClaimKey.MORE_PRIVATE, found) == expected
+    assert judged(ClaimKey.MORE_PRIVATE, on_sets({"a": 0.9}, of_service=True)) is None
 
 
 @pytest.mark.parametrize(
@@ -287,32 +322,39 @@ def test_other_architectures(
     service_network: float, adversary: float, wide: float, expected: str
 ) -> None:
     rows = {
-        "C and AC as in Table 1": 0.90,
-        "C a residual network": service_network,
-        "AC a residual network": adversary,
+        Measured.PRINTED_CLASSIFIERS: 0.90,
+        Measured.RESIDUAL_C: service_network,
+        Measured.RESIDUAL_AC: adversary,
     }
-    lines = [
-        attacked(row, v, "other games", low=v - wide, high=v + wide) for row, v in rows.items()
-    ]
-    served = [service(row, 0.9, "other games") for row in rows]
-    assert verdict("Other architectures", exhibit("architectures", *lines, *served)) == expected
-    served[1] = service("C a residual network", 0.6, "other games")
-    assert verdict("Other architectures", exhibit("architectures", *lines, *served)) == FAILS
-    assert judged("Other architectures", exhibit("architectures", *lines, *served[:2])) is None
+    lines = [attacked(row, v, Part.GAMES, low=v - wide, high=v + wide) for row, v in rows.items()]
+    served = [service(row, 0.9, Part.GAMES) for row in rows]
+    assert (
+        verdict(ClaimKey.OTHER_ARCHITECTURES, exhibit(Name.ARCHITECTURES, *lines, *served))
+        == expected
+    )
+    served[1] = service(Measured.RESIDUAL_C, 0.6, Part.GAMES)
+    assert (
+        verdict(ClaimKey.OTHER_ARCHITECTURES, exhibit(Name.ARCHITECTURES, *lines, *served)) == FAILS
+    )
+    assert (
+        judged(ClaimKey.OTHER_ARCHITECTURES, exhibit(Name.ARCHITECTURES, *lines, *served[:2]))
+        is None
+    )
 
 
 # -- people and losses ----------------------------------------------------------------------------
 
 
 def test_a_machine_that_knows_the_person_contradicts_the_study() -> None:
-    def study(low: float, row: str = DEEPOBFUSCATOR, mode: str = "random") -> Exhibit:
-        line = Line(f"{mode} options", f"{row}, face embedding", "identity", "four_way")
-        return exhibit("figure5", replace(line, fresh=low + 0.1, low=low, high=low + 0.2))
+    def study(low: float, of: Measured = DEEPOBFUSCATOR, part: Part = Part.RANDOM) -> Exhibit:
+        key = RowKey(of, by=Participant.EMBEDDING)
+        row = Row(Panel(part), key, "identity", "four_way", fresh=low + 0.1, low=low)
+        return exhibit(Name.FIGURE_5, replace(row, high=low + 0.2))
 
-    assert verdict("The person in a rebuilt picture", study(0.26)) == FAILS
-    assert verdict("The person in a rebuilt picture", study(0.24)) == UNKNOWN
-    assert judged("The person in a rebuilt picture", study(0.9, UNDEFENDED)) is None
-    assert judged("The person in a rebuilt picture", study(0.9, mode="matched")) is None
+    assert verdict(ClaimKey.NOBODY_RECOGNISED, study(0.26)) == FAILS
+    assert verdict(ClaimKey.NOBODY_RECOGNISED, study(0.24)) == UNKNOWN
+    assert judged(ClaimKey.NOBODY_RECOGNISED, study(0.9, UNDEFENDED)) is None
+    assert judged(ClaimKey.NOBODY_RECOGNISED, study(0.9, part=Part.MATCHED)) is None
 
 
 def late(end: float) -> tuple[tuple[float, float], ...]:
@@ -331,14 +373,15 @@ def late(end: float) -> tuple[tuple[float, float], ...]:
 )
 def test_the_losses_rise_from_the_start_of_the_game(ends: dict[str, float], expected: str) -> None:
     found = [
-        Curve("(a)", name, ((100, 0.9), (200, 0.02), *late(end)), 200) for name, end in ends.items()
+        Curve(Panel(Set.A), name, ((100, 0.9), (200, 0.02), *late(end)), 200)
+        for name, end in ends.items()
     ]
-    claim = judged("The adversaries' losses rise", exhibit("figure6", curves=found))
+    claim = judged(ClaimKey.LOSSES_RISE, exhibit(Name.FIGURE_6, curves=found))
     assert claim is not None
     assert claim.verdict == expected
     assert "L(AC) .02 → " in claim.measured, "from where pre-training left it"
-    one = exhibit("figure6", curves=found[:1])
-    assert judged("The adversaries' losses rise", one) is None
+    one = exhibit(Name.FIGURE_6, curves=found[:1])
+    assert judged(ClaimKey.LOSSES_RISE, one) is None
 
 
 # -- together -------------------------------------------------------------------------------------
@@ -347,6 +390,10 @@ def test_the_losses_rise_from_the_start_of_the_game(ends: dict[str, float], expe
 def test_without_exhibits_there_are_no_claims() -> None:
     assert claims([]) == []
     held = Evidence({})
-    assert [judge(held) for judge in CLAIMS] == [None] * len(CLAIMS)
-    empty = [exhibit(name) for name in ("table3", "table4", "figure2", "figure5", "figure6")]
-    assert claims([*empty, exhibit("figure7"), exhibit("sequence")]) == []
+    assert list(JUDGES) == list(ClaimKey)
+    assert [judge(held) for judge in JUDGES.values()] == [None] * len(ClaimKey)
+    empty = [
+        exhibit(name)
+        for name in (Name.TABLE_3, Name.TABLE_4, Name.FIGURE_2, Name.FIGURE_5, Name.FIGURE_6)
+    ]
+    assert claims([*empty, exhibit(Name.FIGURE_7), exhibit(Name.SEQUENCE)]) == []

@@ -17,8 +17,9 @@ import torch
 from deepobfuscator.cli import main
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.experiments.runner import Runner
-from deepobfuscator.paper.human_study import EMBEDDING, build, machines, others
+from deepobfuscator.paper.human_study import build, machines, others
 from deepobfuscator.paper.human_study import faces as faces_of
+from deepobfuscator.paper.keys import Measured, Participant, RowKey
 from deepobfuscator.survey.questions import Sheet
 
 SMOKE = ("--preset", "smoke", "--data", "synthetic:440", "--limit", "340")
@@ -54,7 +55,7 @@ def test_a_sheet_asks_about_runs_in_turn_and_machines_answer_it(
     sheet, answers = build(shop, runs, 3, "matched", 5)
     assert sheet.defence == ("undefended", "deepobfuscator", "undefended")
     assert sheet.looks[0] == "Male"
-    assert len(answers[EMBEDDING]) == 3
+    assert len(answers[Participant.EMBEDDING]) == 3
     again, _ = build(shop, runs, 3, "matched", 5)
     assert again.key == sheet.key
     other, _ = build(shop, runs, 3, "matched", 6)
@@ -76,8 +77,10 @@ def test_the_answer_is_the_rebuilt_picture_at_random_and_another_one_when_matche
 
 def test_machines_see_what_was_rebuilt(runs: tuple[Path, Path], shop: Runner) -> None:
     game = faces_of(shop, runs[1], recogniser=False)
-    found = {line.row: line for line in machines([game], "game", "random")}
-    pixels = found["game, pixels"]
+    key = RowKey(Measured.DEEPOBFUSCATOR)
+    found = {row.row.by: row for row in machines([game], key, "random")}
+    pixels = found[Participant.PIXELS]
+    assert str(pixels.row) == "DeepObfuscator, pixels"
     assert pixels.fresh is not None
     assert pixels.in_game is not None
     assert pixels.low is not None
@@ -85,7 +88,7 @@ def test_machines_see_what_was_rebuilt(runs: tuple[Path, Path], shop: Runner) ->
     assert 0 <= pixels.low <= pixels.fresh <= pixels.high <= 1
     assert pixels.majority == 0.25
     plain = faces_of(shop, runs[0], recogniser=False)
-    assert all(x.in_game is None for x in machines([plain], "plain", "random"))
+    assert all(x.in_game is None for x in machines([plain], RowKey(Measured.UNDEFENDED), "random"))
 
 
 def test_what_cannot_be_asked_is_said_in_one_line(

@@ -4,19 +4,32 @@ import csv
 import io
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 
+from deepobfuscator import PRESETS, Runner, TrainConfig
 from deepobfuscator.cli import main
 from deepobfuscator.core.records import Record, read_jsonl
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.paper.sets import ENTRIES
-from deepobfuscator.studies import at_most
+from deepobfuscator.paper.claims import claims, judged
+from deepobfuscator.paper.entries import ENTRIES
+from deepobfuscator.paper.judging import Evidence
+from deepobfuscator.paper.keys import ClaimKey, Measured, Name, Part, Set
+from deepobfuscator.paper.listing import listing
+from deepobfuscator.paper.render.exhibit import Row
+from deepobfuscator.paper.reproduce import Reproduction
+from deepobfuscator.paper.reproduce import reproduce as run
+from deepobfuscator.paper.trials import Trials, fit_limit
 
 SMOKE = ("--preset", "smoke", "--data", "synthetic:520", "--limit", "400")
 UNDRAWN = ("table1", "table2")
@@ -156,6 +169,90 @@ def test_the_list_tells_what_is_done(copy: Path, capsys: pytest.CaptureFixture[s
     assert "2 of 4 done" in out
     assert not game.exists()
     assert set(stamps(copy).items()) <= set(before.items()), "it only looks"
+
+
+# -- claims ---------------------------------------------------------------------------------------
+
+
+class Asked(Evidence):
+    """Evidence that remembers what was looked for in vain."""
+
+    vain: ClassVar[list[tuple[object, ...]]] = []
+
+    def find(
+        self, exhibit: Name, row: Measured, panel: Set | Part, fits: Callable[[Row], bool]
+    ) -> Row | None:
+        found = super().find(exhibit, row, panel, fits)
+        if found is None:
+            self.vain.append((exhibit, row, panel))
+        return found
+
+
+@pytest.fixture(scope="module")
+def made(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
+    """What the finished reproduction holds, as objects."""
+    out = Path(shutil.copytree(whole, tmp_path_factory.mktemp("made") / "copy"))
+    return run(Runner(torch.device("cpu")), trials_of(out))
+
+
+def trials_of(out: Path) -> Trials:
+    preset = PRESETS["smoke"]
+    setting = TrainConfig(**preset.setting)
+    return Trials.of(Trial(Synthetic(520), setting=setting, limit=400), out=out)
+
+
+def test_every_claim_is_judged_and_every_key_that_one_looks_up_is_there(
+    made: Reproduction,
+) -> None:
+    held = Asked({exhibit.name: exhibit for exhibit in made.exhibits})
+    assert [claim.key for claim in judged(held)] == [claim.key for claim in made.claims]
+    assert held.vain == []
+    # A smoke game gives each loss too few points to tell a rise from wavering.
+    assert {claim.key for claim in made.claims} >= set(ClaimKey) - {ClaimKey.LOSSES_RISE}
+    game = [c for c in held.curves(Name.FIGURE_6) if c.name == "L_AC"]
+    late = [[v for batch, v in c.points if batch > c.game] for c in game]
+    short = bool(game) and all(len(values) < 8 for values in late)
+    assert (ClaimKey.LOSSES_RISE in {claim.key for claim in made.claims}) != short
+
+
+def test_other_words_change_no_verdict(made: Reproduction, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = claims(made.exhibits)
+    for i, key in enumerate((*Measured, *Part)):
+        monkeypatch.setattr(key, "_value_", f"other words {i}")
+    monkeypatch.setattr(Set, "__str__", lambda of: f"set number {of.name}")
+    after = claims(made.exhibits)
+    assert [(c.key, c.verdict) for c in after] == [(c.key, c.verdict) for c in before]
+    assert [c.measured for c in after] != [c.measured for c in before]
+
+
+def everything(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in [folder, *folder.rglob("*")]
+    }
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_list_only_reads(copy: Path, broken: bool) -> None:
+    """Neither the folder nor the objects change, whatever is missing."""
+    if broken:
+        (calibrated,) = (copy / "trials").glob("calibration-*")
+        (calibrated / "calibration.json").unlink()
+        shutil.rmtree(next((copy / "trials").glob("naive-sequence-*")))
+    before, trials = everything(copy), trials_of(copy)
+    found = listing(Runner(torch.device("cpu")), trials)
+    assert everything(copy) == before
+    assert trials == trials_of(copy)
+    assert trials.sigma is None
+    # Without its deviation no noisy trial can be named: one a set of public attributes.
+    assert len(found.items) - found.done == (1 + 3 + 1 if broken else 0)
+
+
+def test_a_list_of_nothing_makes_no_folder(tmp_path: Path) -> None:
+    found = listing(Runner(torch.device("cpu")), trials_of(tmp_path / "out"), ["table4"])
+    assert (found.done, len(found.items)) == (0, 4)
+    assert found.left() > 0
+    assert not (tmp_path / "out").exists()
 
 
 # -- what goes wrong ------------------------------------------------------------------------------
@@ -318,9 +415,13 @@ def test_an_exhibit_adds_attackers_to_a_trial_and_loses_none(one_set: Path, tmp_
 
 
 def test_a_presets_limit_gives_way_to_a_smaller_training_pool() -> None:
-    table = Synthetic(400).read()
-    assert at_most(100, table, Trial()) == 100
-    assert at_most(8000, table, Trial()) is None
-    with_parts = replace(table, part=np.repeat(np.array([0, 2], dtype=np.uint8), [40, 360]))
-    assert at_most(100, with_parts, Trial()) is None
-    assert at_most(30, with_parts, Trial()) == 30
+    def limit(limit: int, part: NDArray[np.uint8] | None = None) -> int | None:
+        table = replace(Synthetic(400).read(), part=part)
+        source = SimpleNamespace(read=lambda: table)
+        return fit_limit(replace(Trial(limit=limit), source=source)).limit
+
+    assert limit(100) == 100
+    assert limit(8000) is None
+    with_parts = np.repeat(np.array([0, 2], dtype=np.uint8), [40, 360])
+    assert limit(100, with_parts) is None
+    assert limit(30, with_parts) == 30

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from deepobfuscator.core.records import Record
-from deepobfuscator.paper.render.exhibit import Curve, Line
-from deepobfuscator.paper.render.rows import OWN_AR, curves, line, lines
+from deepobfuscator.paper.keys import Measured, Panel, Reference, RowKey, Set
+from deepobfuscator.paper.render.exhibit import Curve, Row
+from deepobfuscator.paper.render.rows import make_curves, make_rows
 from deepobfuscator.report.runs import RunResult
+
+GAME, SET = RowKey(Measured.DEEPOBFUSCATOR), Panel(Set.A)
 
 
 def record(attack: str, subject: str, metric: str, value: float, **more: Any) -> Record:
@@ -62,16 +65,28 @@ def run(shift: float = 0.0, best: str = "mlp", folder: Path = Path("nowhere")) -
     return RunResult(folder, trial, {"key": "key"}, tuple(records(shift, best)))
 
 
+def make_row(
+    runs: list[RunResult],
+    key: RowKey,
+    figure: tuple[str, str],
+    panel: Panel = Panel(),  # noqa: B008
+    published: float | None = None,
+    attack: str | None = None,
+) -> Row | None:
+    told = None if published is None else {figure: published}
+    return next(iter(make_rows(runs, key, (figure,), panel, published=told, attack=attack)), None)
+
+
 def test_an_attribute_shows_the_attacker_that_validation_chose() -> None:
-    found = line([run()], "DeepObfuscator", "Male", "accuracy", "(a)", 0.5885)
-    assert found == Line(
-        *("(a)", "DeepObfuscator", "Male", "accuracy", 0.5885, False),
+    found = make_row([run()], GAME, ("Male", "accuracy"), SET, 0.5885)
+    assert found == Row(
+        *(SET, GAME, "Male", "accuracy", 0.5885, False),
         *(0.55, 0.80, 0.80 - 0.02, 0.80 + 0.03, "mlp", 0.6, 0.62, 0.95, 1),
     ), "not the highest on test, nor one who was given labels"
 
 
 def test_the_service_is_no_attacker_and_has_no_ceiling() -> None:
-    found = line([run()], "DeepObfuscator", "Smiling", "accuracy")
+    found = make_row([run()], GAME, ("Smiling", "accuracy"))
     assert found is not None
     assert found.service
     assert (found.fresh, found.majority) == (0.9, 0.52)
@@ -84,14 +99,14 @@ def test_the_service_is_no_attacker_and_has_no_ceiling() -> None:
 
 
 def test_faces_stand_beside_the_mean_face() -> None:
-    found = line([run()], "DeepObfuscator", "image", "ms_ssim")
+    found = make_row([run()], GAME, ("image", "ms_ssim"))
     assert found is not None
     assert (found.majority, found.label_only, found.ceiling) == (0.4, 0.45, 0.9)
     assert (found.attacker, found.fresh, found.in_game) == ("mirror", 0.88, 0.2)
 
 
 def test_two_seeds_give_their_mean_and_the_outermost_ends() -> None:
-    found = line([run(), run(0.04, best="ac")], "DeepObfuscator", "Male", "accuracy")
+    found = make_row([run(), run(0.04, best="ac")], GAME, ("Male", "accuracy"))
     assert found is not None
     assert found.fresh == pytest.approx((0.80 + 0.89) / 2)
     assert found.low == pytest.approx(0.80 - 0.02)
@@ -101,24 +116,33 @@ def test_two_seeds_give_their_mean_and_the_outermost_ends() -> None:
 
 
 def test_one_attacker_is_shown_without_the_games_own() -> None:
-    found = line([run()], "URec#1", "image", "ms_ssim", "", 0.3123, "urec1")
+    found = make_row(
+        [run()], RowKey(Measured.UREC_1), ("image", "ms_ssim"), Panel(), 0.3123, attack="urec1"
+    )
     assert found is not None
     assert (found.attacker, found.fresh, found.in_game) == ("urec1", 0.7, None)
-    assert line([run()], "ResRec", "image", "ms_ssim", attack="resrec") is None
+    assert make_row([run()], RowKey(Measured.RESREC), ("image", "ms_ssim"), attack="resrec") is None
 
 
 def test_the_games_own_reconstructor_has_no_fresh_figure() -> None:
-    found = line([run()], "AR in the game", "image", "ms_ssim", "", 0.3175, OWN_AR)
+    found = make_row(
+        [run()],
+        RowKey(Measured.AR_IN_GAME),
+        ("image", "ms_ssim"),
+        Panel(),
+        0.3175,
+        attack=Reference.IN_GAME,
+    )
     assert found is not None
     assert (found.in_game, found.fresh, found.low, found.attacker) == (0.2, None, None, "")
     assert (found.label_only, found.ceiling) == (0.45, 0.9)
 
 
 def test_where_nothing_was_measured_there_is_no_line() -> None:
-    assert line([], "row", "Male", "accuracy") is None
+    assert make_row([], GAME, ("Male", "accuracy")) is None
     wanted = [("Male", "accuracy"), ("Bald", "accuracy"), ("image", "ms_ssim")]
     told = {("image", "ms_ssim"): 0.3175}
-    found = lines([run()], "row", wanted, "(a)", told)
+    found = make_rows([run()], GAME, wanted, SET, published=told)
     assert [(x.subject, x.published) for x in found] == [("Male", None), ("image", 0.3175)]
 
 
@@ -132,9 +156,9 @@ def test_curves_know_where_the_game_begins(tmp_path: Path) -> None:
         {"phase": "algorithm 1", "batch": 50, "losses": {"L_C": 0.8}},
     ]
     (tmp_path / "history.jsonl").write_text("".join(json.dumps(h) + "\n" for h in history))
-    found = curves(run(folder=tmp_path), "(a)", ("L_AC", "L_C", "L_AR1"), "algorithm 1")
+    found = make_curves(run(folder=tmp_path), SET, ("L_AC", "L_C", "L_AR1"), "algorithm 1")
     assert found == [
-        Curve("(a)", "L_AC", ((30, 0.4), (40, 0.9)), 30),
-        Curve("(a)", "L_C", ((10, 0.6), (20, 0.5), (40, 0.7), (50, 0.8)), 30),
+        Curve(SET, "L_AC", ((30, 0.4), (40, 0.9)), 30),
+        Curve(SET, "L_C", ((10, 0.6), (20, 0.5), (40, 0.7), (50, 0.8)), 30),
     ]
-    assert curves(run(), "(a)", ("L_C",), "algorithm 1") == [], "no history was kept"
+    assert make_curves(run(), SET, ("L_C",), "algorithm 1") == [], "no history was kept"

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,34 +26,6 @@ from deepobfuscator.core.records import (
 )
 
 Plant = Callable[..., Path]
-
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Checked(HTMLParser):
-    """Every tag with its attributes, and whether tags close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.words = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[Any]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[Any]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
 
 DEFENCES: dict[str, dict[str, Any]] = {
     "undefended": {"read": 0.961, "rebuilt": 0.93, "kept": 0.903, "bits": 1_048_576},
@@ -86,12 +57,6 @@ def plant(tmp_path: Path) -> Plant:
 def pieces() -> SimpleNamespace:
     """Builders of single files of a run."""
     return SimpleNamespace(trial=_trial, card=_card, faces=_plant_faces)
-
-
-@pytest.fixture
-def checked() -> type[HTMLParser]:
-    """A parser of a page; see `Checked`."""
-    return Checked
 
 
 @pytest.fixture

@@ -2,34 +2,24 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.attacks.threat import AttackerData, Guess, Rows, Threat
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import Family, suggest
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import as_input
-from deepobfuscator.metrics import ms_ssim
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.training.bundle import apply
 from deepobfuscator.training.loop import derive_seed, play
-from deepobfuscator.training.objectives import (
-    INFER,
-    Phase,
-    Players,
-    Round,
-    cross_entropy,
-    stage,
-    update,
-)
+from deepobfuscator.training.objectives import Loss, Phase, Round, cross_entropy, stage, update
 
 BRIEF, QUICK, STANDARD, EXHAUSTIVE = SUITES = ("brief", "quick", "standard", "exhaustive")
 """Sets of attackers, each within the next."""
@@ -37,14 +27,18 @@ BRIEF, QUICK, STANDARD, EXHAUSTIVE = SUITES = ("brief", "quick", "standard", "ex
 
 @dataclass(frozen=True)
 class Fitted:
-    """A frozen attacker; called with features (n, *shape)."""
+    """A frozen attacker; called with float32 features (n, *shape), on any device.
+
+    A guess depends on the features alone and leaves them as they were: two calls agree.
+    """
 
     guess: Guess
-    """What it makes of features: logits, pictures in [0, 1], or embeddings."""
+    """What it makes of features: logits (n, K), images (n, 3, H, W) in [0, 1], or embeddings
+    (n, d)."""
     curve: tuple[float, ...] = ()
-    """How good it was on its own validation pictures after each epoch; higher is better."""
+    """How good it was on its own validation inputs after each epoch; higher is better."""
     gallery: Guess | None = None
-    """Of an identity attack: embeds raw pictures (n, 3, H, W) of known people; None where it
+    """Of an identity attack: embeds raw images (n, 3, H, W) of known people; None where it
     queries the encoder with them."""
     network: nn.Module | None = None
     """The network behind ``guess``, where there is one."""
@@ -56,17 +50,22 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Attack(Family):
-    """A frozen dataclass whose fields are the attack's hyperparameters.
+    """A frozen dataclass whose fields, with defaults, are the attack's hyperparameters.
 
-    `fit` gives a frozen attacker, which the audit scores: an attack cannot grade itself.
+    A subclass sets ``name`` and ``target`` and defines `fit`, which gives a frozen attacker. The
+    audit scores that: an attack cannot grade itself. It trains on ``threat.own`` and makes every
+    choice on ``threat.validation``; the test part is not in the threat, and to look for it
+    elsewhere is forbidden. Whatever it draws comes from ``threat.setting.seed`` and its own
+    ``seed`` (`derive_seed`), so that it gives the same guesses when it is fitted again.
     """
 
     target: ClassVar[str]
-    """``attributes``, ``image`` or ``identity``."""
+    """What it guesses: ``attributes`` (logits), ``image`` or ``identity`` (embeddings, compared by
+    their cosine)."""
     suite: ClassVar[str] = STANDARD
     """The smallest suite it belongs to."""
     most: ClassVar[int | None] = None
-    """Pictures it is scored on, where more would take too long."""
+    """Inputs it is scored on, where more would take too long."""
 
     seed: int = 0
     """Draws its initial weights and batches, beside the trial's seed."""
@@ -75,13 +74,19 @@ class Attack(Family):
 
     @abstractmethod
     def fit(
-        self,
-        threat: Threat,
-        context: Context,
-        checkpoint: Path | None = None,
-        title: str = "attack by ",
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """A fresh attacker, chosen on the attacker's own validation pictures."""
+        """A fresh attacker, chosen on the attacker's own validation inputs.
+
+        Args:
+            threat: all that it may use.
+            context: device, precision, progress.
+            checkpoint: file to go on from where it exists; removed at the end by the caller.
+            title: shown before the attack's label while it runs.
+
+        Raises:
+            InputError: training diverged, or the checkpoint is of another attack.
+        """
 
     def lacks(self, threat: Threat) -> str:
         """Why this attack cannot be tried under ``threat``; empty where it can."""
@@ -93,10 +98,10 @@ class Attack(Family):
         return (cls(),) if SUITES.index(cls.suite) <= SUITES.index(suite) else ()
 
     @property
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Its fields and the constants of its class, as JSON: what its results depend on."""
         constants = {n: getattr(self, n, None) for n in ("rate", "share", "most", "target")}
-        described: dict[str, Any] = to_json(self) | constants
+        described: dict[str, object] = to_json(self) | constants
         return described
 
     @property
@@ -108,22 +113,31 @@ class Attack(Family):
 
 @dataclass(frozen=True)
 class TrainedAttack(Attack):
-    """A network, trained in one phase and kept at the epoch that was best on validation."""
+    """A network, trained in one phase and kept at the epoch that was best on validation.
+
+    A subclass defines `network`, and `objective` and `score` where no base does.
+    """
 
     rate: ClassVar[float] = 1.0
     """Learning rate relative to the setting's."""
     share: ClassVar[float] = 1.0
     """Passes relative to the setting's."""
-    role: ClassVar[str]
+    role: ClassVar[str] = "AC"
     """The player of the game whose place it takes."""
+    length: ClassVar[str] = "infer_epochs"
+    """The field of the setting that holds its passes."""
 
     @abstractmethod
     def network(self, threat: Threat) -> nn.Module:
-        """A network for these features, at any weights."""
+        """A network for features (n, *threat.features), at any weights."""
 
     @abstractmethod
-    def phase(self, threat: Threat, context: Context) -> Phase:
-        """How it trains and on what it chooses its best epoch."""
+    def objective(self, r: Round) -> Tensor:
+        """The loss of one batch, a scalar; the network is ``r.players[role]``."""
+
+    @abstractmethod
+    def score(self, guess: Guess, threat: Threat, context: Context) -> float:
+        """How good ``guess`` is on the attacker's validation inputs; higher is better."""
 
     def start(self, network: nn.Module, threat: Threat) -> None:
         """Give ``network`` its initial weights."""
@@ -134,23 +148,24 @@ class TrainedAttack(Attack):
         return network
 
     def fit(
-        self,
-        threat: Threat,
-        context: Context,
-        checkpoint: Path | None = None,
-        title: str = "attack by ",
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Train on the attacker's own pictures, from initial weights that the seeds draw."""
+        """Train on the attacker's own inputs, from initial weights that the seeds draw."""
         network = self.network(threat)
         self.start(network, threat)
         context.place(network)
         setting = replace(threat.setting, learning_rate=self.rate * threat.setting.learning_rate)
         if self.seed:
             setting = replace(setting, seed=derive_seed(setting.seed, self.seed) % 2**31)
+        phase = Phase(
+            self.label,
+            epochs=self.passes * self.share * getattr(setting, self.length),
+            stages=(stage("attack", update(self.role, loss=self.objective)),),
+            score=lambda players: self.score(self.guess(players[self.role]), threat, context),
+        )
+        players = {self.role: network}
         history = play(
-            {self.role: network},
-            [replace(self.phase(threat, context), name=self.label)],
-            *(threat.own, setting, context, checkpoint, title),
+            players, [phase], threat.own, setting, context, checkpoint=checkpoint, title=title
         )
         curve = tuple(float(h["score"]) for h in history if "score" in h)
         return Fitted(self.guess(network), curve, network=network)
@@ -158,11 +173,10 @@ class TrainedAttack(Attack):
 
 @dataclass(frozen=True)
 class InferenceAttack(TrainedAttack):
-    """Trains as AC does (equation 4)."""
+    """Attribute inference: trains as AC does (equation 4); the network gives logits (n, K)."""
 
     target: ClassVar[str] = "attributes"
     suite: ClassVar[str] = QUICK
-    role: ClassVar[str] = "AC"
     seeds: ClassVar[tuple[int, ...]] = (1, 1, 3, 5)
     """Seeds in each suite."""
 
@@ -173,20 +187,17 @@ class InferenceAttack(TrainedAttack):
         found = tuple(cls(seed=s) for s in seeds) if super().variants(suite) else ()
         return (*found, cls(passes=2.0)) if found and suite not in (BRIEF, QUICK) else found
 
-    def phase(self, threat: Threat, context: Context) -> Phase:
-        """L(AC) on the attacker's pictures; the epoch of least L(AC) on validation is kept."""
-        validation = threat.validation
-        labels = torch.from_numpy(validation.labelled.private).float()
+    def objective(self, r: Round) -> Tensor:
+        """L(AC), equation 3."""
+        return r.L_AC
 
-        def score(players: Players) -> float:
-            logits = outputs(players["AC"], validation, context)
-            return -float(cross_entropy(logits, labels))
-
-        epochs = self.passes * self.share * threat.setting.infer_epochs
-        return Phase(self.name, epochs, (stage("attack", INFER),), score=score)
+    def score(self, guess: Guess, threat: Threat, context: Context) -> float:
+        """L(AC) on validation, negated."""
+        labels = torch.from_numpy(threat.validation.labelled.private).float()
+        return -float(cross_entropy(outputs(guess, threat.validation, context), labels))
 
 
-LOSSES: dict[str, Callable[[Round], Tensor]] = {
+LOSSES: dict[str, Loss] = {
     "ms_ssim": lambda r: r.L_AR1,
     "l1": lambda r: distance(r),
     "mixed": lambda r: 0.84 * r.L_AR1 + 0.16 * distance(r),
@@ -195,7 +206,7 @@ LOSSES: dict[str, Callable[[Round], Tensor]] = {
 
 
 def distance(r: Round) -> Tensor:
-    """Mean absolute difference of picture and reconstruction."""
+    """Mean absolute difference of image and reconstruction."""
     assert r.batch.pictures is not None
     loss = (r.reconstruction.float() - r.batch.pictures).abs().mean()
     r.noted["L_1"] = loss
@@ -204,11 +215,12 @@ def distance(r: Round) -> Tensor:
 
 @dataclass(frozen=True)
 class ReconstructionAttack(TrainedAttack):
-    """Trains as AR does (equation 7)."""
+    """Trains as AR does (equation 7); the network gives images (n, 3, H, W) in [0, 1]."""
 
     target: ClassVar[str] = "image"
     rate: ClassVar[float] = 8.0
     role: ClassVar[str] = "AR"
+    length: ClassVar[str] = "reconstruct_epochs"
 
     loss: str = "ms_ssim"
     """ms_ssim, l1 or mixed."""
@@ -223,28 +235,23 @@ class ReconstructionAttack(TrainedAttack):
         found = super().variants(suite)
         return tuple(cls(loss=loss) for loss in LOSSES) if found and suite == EXHAUSTIVE else found
 
-    def phase(self, threat: Threat, context: Context) -> Phase:
-        """The loss on the attacker's pictures; the epoch of highest MS-SSIM on validation is
-        kept.
-        """
-        validation = threat.validation
+    def objective(self, r: Round) -> Tensor:
+        """The loss that the field names."""
+        return LOSSES[self.loss](r)
 
-        def score(players: Players) -> float:
-            total = 0.0
-            for rows in validation.chunks():
-                guess = apply(players["AR"], validation.features_of(rows), context)
-                truth = as_input(validation.pictures(rows), context.device)
-                total += float(ms_ssim(guess, truth).sum())
-            return total / len(validation)
-
-        epochs = self.passes * self.share * threat.setting.reconstruct_epochs
-        step = stage("attack", update("AR", loss=LOSSES[self.loss]))
-        return Phase(self.name, epochs, (step,), score=score)
+    def score(self, guess: Guess, threat: Threat, context: Context) -> float:
+        """Mean MS-SSIM on validation."""
+        validation, total = threat.validation, 0.0
+        for rows in validation.chunks():
+            truth = as_input(validation.pictures(rows), context.device)
+            total += float(
+                ms_ssim(apply(guess, validation.features_of(rows), context), truth).sum()
+            )
+        return total / len(validation)
 
 
-def outputs(
-    guess: Guess, own: AttackerData, context: Context, rows: np.ndarray | None = None
-) -> Tensor:
-    """What an attacker makes of pictures (all, or the given rows), on the CPU."""
-    chunks = own.chunks() if rows is None else np.array_split(rows, -(-len(rows) // 256))
-    return torch.cat([apply(guess, own.features_of(c), context).cpu() for c in chunks])
+def outputs(guess: Guess, own: AttackerData, context: Context, rows: Rows | None = None) -> Tensor:
+    """What an attacker makes of inputs (all, or the given rows), on the CPU."""
+    return torch.cat(
+        [apply(guess, own.features_of(some), context).cpu() for some in own.chunks(rows)]
+    )

@@ -64,12 +64,10 @@ class MLP(InferenceAttack):
     def network(self, threat: Threat) -> nn.Module:
         """A multilayer perceptron."""
         values, h = prod(threat.features), self.hidden
-        head = nn.Sequential(
-            *(nn.Linear(values, h), nn.ReLU(), nn.Dropout(self.dropout)),
-            *(nn.Linear(h, h), nn.ReLU(), nn.Dropout(self.dropout)),
-            nn.Linear(h, threat.labels),
-        )
-        return Standardised(values, head)
+        layers: list[nn.Module] = []
+        for width in (values, h):
+            layers += [nn.Linear(width, h), nn.ReLU(), nn.Dropout(self.dropout)]
+        return Standardised(values, nn.Sequential(*layers, nn.Linear(h, threat.labels)))
 
 
 @dataclass(frozen=True)

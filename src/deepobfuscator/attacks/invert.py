@@ -1,7 +1,7 @@
-"""White-box inversion: look for the picture whose features are the ones seen.
+"""White-box inversion: look for the image whose features are the ones seen.
 
-No training but gradient descent through the encoder, anew for every picture, so that few pictures
-are scored.
+No training but gradient descent through the encoder, anew for every image, so that few are
+scored.
 """
 
 from abc import abstractmethod
@@ -16,12 +16,12 @@ from torch import Tensor
 from deepobfuscator.attacks.base import EXHAUSTIVE, Attack, Fitted
 from deepobfuscator.attacks.threat import Guess, Threat
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import as_input
-from deepobfuscator.metrics import ms_ssim
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.training.loop import derive_seed
 
 TUNED_ON = 32
-"""Pictures of the attacker's own on which the smoothness is chosen."""
+"""Inputs of the attacker's own on which the smoothness is chosen."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class WhiteBox(Attack):
     most: ClassVar[int | None] = 64
 
     steps: int = 200
-    """Steps of Adam for each picture."""
+    """Steps of Adam for each image."""
     rate: float = 0.05
     """Adam's rate, relative to the deviation of what is looked for."""
     smoothness: tuple[float, ...] = (0.03, 0.3, 3.0)
@@ -44,14 +44,10 @@ class WhiteBox(Attack):
 
     @abstractmethod
     def paint(self, threat: Threat, context: Context) -> tuple[Guess, Guess]:
-        """Where the search starts for given features, and how its place becomes a picture."""
+        """Where the search starts for given features, and how its place becomes an image."""
 
     def fit(
-        self,
-        threat: Threat,
-        context: Context,
-        checkpoint: Path | None = None,
-        title: str = "attack by ",
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
         """Choose the smoothness; the guess itself is a search."""
         assert threat.encoder is not None
@@ -69,9 +65,9 @@ class WhiteBox(Attack):
                 place.requires_grad_(True)
                 optimiser = torch.optim.Adam([place], lr=step)
                 for _ in range(round(self.passes * self.steps)):
-                    picture = draw(place)
-                    off = (encoder(picture) - features).square().flatten(1).mean(1) / spread
-                    loss = (off + smoothness * total_variation(picture)).sum()
+                    image = draw(place)
+                    off = (encoder(image) - features).square().flatten(1).mean(1) / spread
+                    loss = (off + smoothness * total_variation(image)).sum()
                     (place.grad,) = torch.autograd.grad(loss, (place,))
                     optimiser.step()
                 return draw(place).detach()
@@ -90,12 +86,12 @@ class WhiteBox(Attack):
 
 @dataclass(frozen=True)
 class Inversion(WhiteBox):
-    """Searches among all pictures, from the attacker's mean picture."""
+    """Searches among all images, from the attacker's mean image."""
 
     name: ClassVar[str] = "inversion"
 
     steps: int = 400
-    """Steps of Adam for each picture."""
+    """Steps of Adam for each image."""
     rate: float = 0.2
     """Adam's rate, relative to the deviation of what is looked for."""
     smoothness: tuple[float, ...] = (0.3, 1.0, 3.0)
@@ -131,8 +127,8 @@ class LatentInversion(WhiteBox):
         return torch.Tensor.float, threat.decoder()
 
 
-def total_variation(pictures: Tensor) -> Tensor:
+def total_variation(images: Tensor) -> Tensor:
     """(n, 3, H, W) to (n,): mean absolute difference of neighbouring pixels."""
-    down = (pictures[:, :, 1:] - pictures[:, :, :-1]).abs().flatten(1).mean(1)
-    right = (pictures[:, :, :, 1:] - pictures[:, :, :, :-1]).abs().flatten(1).mean(1)
+    down = (images[:, :, 1:] - images[:, :, :-1]).abs().flatten(1).mean(1)
+    right = (images[:, :, :, 1:] - images[:, :, :, :-1]).abs().flatten(1).mean(1)
     return down + right

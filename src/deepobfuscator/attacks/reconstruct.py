@@ -1,7 +1,7 @@
 """Reconstruction: the mirror of the encoder (Table 1) and the decoders of Table 2.
 
-URec#1 and URec#2 cost four to six times the mirror's time a picture, so that they get a quarter
-of its passes.
+URec#1 and URec#2 cost four to six times the mirror's time an image, so that they get a quarter of
+its passes.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from deepobfuscator.attacks.threat import AttackerData, Threat
 from deepobfuscator.core.runtime import Context
 
 COLUMNS = 256
-"""About so many values of a picture the trees see: they are slow on more."""
+"""About so many values of an input the trees see: they are slow on more."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,7 @@ class Trees(Attack):
     """Leaves of a tree."""
 
     def fit(
-        self,
-        threat: Threat,
-        context: Context,
-        checkpoint: Path | None = None,
-        title: str = "attack by ",
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
         """One ensemble for each label, cut where its validation loss is least."""
         columns, own = table(threat.own), threat.own.labelled.private
@@ -81,7 +77,7 @@ def at(
 
 
 def table(own: AttackerData) -> NDArray[np.float32]:
-    """Pooled features of all pictures."""
+    """Pooled features of all inputs."""
     return np.concatenate([pooled(own.features_of(rows)) for rows in own.chunks()])
 
 

@@ -1,7 +1,8 @@
-"""What an audit keeps: arrays, a reconstructor's weights, pictures that were rebuilt."""
+"""What an audit keeps: arrays, a reconstructor's weights, images that were reconstructed."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,16 +13,19 @@ from torch import Tensor
 
 from deepobfuscator.attacks.base import Fitted
 from deepobfuscator.attacks.reconstruct import Mirror
-from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.training.bundle import apply
 
-FACES = 8
-"""Test pictures shown in the report, each of another person."""
+SHOWN = 8
+"""Test images shown in the report, each of another person."""
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+"""Arrays of any kind by name, as an .npz file holds them."""
 
 
-def kept_network(
+def kept_reconstructor(
     attack: Mirror, threat: Threat, context: Context, path: Path, title: str = "attack by "
 ) -> Fitted:
     """A reconstructor whose weights are kept in ``path``; fitted now unless they are there."""
@@ -39,30 +43,40 @@ def kept_network(
     return fitted
 
 
-def paint(fitted: Any, own: AttackerData, context: Context, rows: NDArray[np.int64]) -> Tensor:
-    """Reconstructions (n, 3, H, W) of the given rows."""
-    return apply(fitted, own.features_of(rows), context)
+def reconstruct(
+    guess: Guess, data: AttackerData, context: Context, rows: NDArray[np.int64]
+) -> Tensor:
+    """Reconstructions (n, 3, H, W) in [0, 1] of the given rows."""
+    return apply(guess, data.features_of(rows), context)
 
 
-def as_pixels(pictures: Tensor) -> NDArray[np.uint8]:
+def as_pixels(images: Tensor) -> NDArray[np.uint8]:
     """(n, 3, H, W) in [0, 1] to (n, H, W, 3) in 0..255."""
     pixels: NDArray[np.uint8] = (
-        (pictures.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
+        (images.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
     )
     return pixels
+
+
+def shown_rows(people: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the images that the report shows: of `SHOWN` people from all over the part."""
+    _, first = np.unique(people, return_index=True)
+    chosen = np.linspace(0, len(first) - 1, min(SHOWN, len(first))).round().astype(int)
+    shown: NDArray[np.int64] = np.sort(first)[chosen]
+    return shown
 
 
 def most_exposed(
     quality: NDArray[np.float64], rows: NDArray[np.int64], person: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The rows that were rebuilt best, best first, each of another person."""
+    """The rows that were reconstructed best, best first, each of another person."""
     order = np.argsort(-quality, kind="stable")
     _, first = np.unique(person[rows[order]], return_index=True)
-    exposed: NDArray[np.int64] = rows[order[np.sort(first)[:FACES]]]
+    exposed: NDArray[np.int64] = rows[order[np.sort(first)[:SHOWN]]]
     return exposed
 
 
-def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays as .npz, whole or not at all."""
 
     def write(temporary: Path) -> None:
@@ -70,3 +84,9 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     write_atomic(path, write)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """What `write_arrays` wrote."""
+    with np.load(path, allow_pickle=False) as held:
+        return {name: held[name] for name in held.files}

@@ -1,298 +1,257 @@
 """The audit: every attacker is fitted afresh on the frozen encoder, and its guesses are kept.
 
 Each attacker leaves its guesses in a file of its own, so that an audit that was stopped goes on at
-the attacker it was stopped in, and a larger suite does none of a smaller one twice. `judge` makes
-records of them.
+the attacker it was stopped in, and a larger suite does none of a smaller one twice. `evaluation`
+makes records of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from deepobfuscator.attacks.base import QUICK, SUITES, Attack, Fitted, outputs
+from deepobfuscator.attacks.base import Attack, Fitted, outputs
 from deepobfuscator.attacks.identify import NO_PEOPLE, can_tell_people, trial_rows
 from deepobfuscator.attacks.reconstruct import Mirror
-from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.auditing.artifacts import (
-    FACES,
+    Arrays,
     as_pixels,
-    kept_network,
+    kept_reconstructor,
     most_exposed,
-    paint,
+    read_arrays,
+    reconstruct,
+    shown_rows,
     write_arrays,
 )
 from deepobfuscator.auditing.baselines import labels_only, mean_face
-from deepobfuscator.auditing.scoring import Scorer
+from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.scoring import image_quality
 from deepobfuscator.auditing.threat_models import STEPS, AttackSpec, ThreatModel, plan
 from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE
-from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Labelled, Parts
-from deepobfuscator.data.table import Task
+from deepobfuscator.data.batches import Labelled
 from deepobfuscator.nn.vgg import differentiable
-from deepobfuscator.training.bundle import Bundle, apply
-from deepobfuscator.training.objectives import TrainConfig
+from deepobfuscator.training.bundle import CHUNK, apply
 
 DECODER = f"{Path(AttackSpec(Mirror()).file).stem}.safetensors"
 """Weights of the reconstructor that other attacks build on."""
-
-Guesses: TypeAlias = dict[str, NDArray[Any]]
-"""What one attacker guessed: ``validation`` and ``test`` logits or embeddings, or the quality of
-its reconstructions picture by picture."""
-
-
-def attacks(suite: str, also: Sequence[str] = ()) -> list[Attack]:
-    """The attacks of a suite, and those ``also`` names; those that others build on come first."""
-    found = list[Attack]()
-    for name, kind in Attack.members().items():
-        larger = kind.suite if name in also else suite
-        found += kind.variants(max(suite, larger, key=SUITES.index))
-    first = ("attributes", "image", "identity")
-    return sorted(found, key=lambda a: (first.index(a.target), a.label != Mirror.name, a.label))
 
 
 @dataclass
 class Audit:
     """One encoder under attack."""
 
-    bundle: Bundle
-    """What is attacked."""
-    task: Task
-    """Public and private attributes."""
-    data: Parts
-    """The attacker's pictures and the test pictures."""
-    setting: TrainConfig
-    """The attackers' budget."""
-    folder: Path
-    """Where the guesses are kept."""
-    context: Context
-    """Device and progress."""
-    scorer: Scorer
-    """Compares pictures."""
-    suite: str = QUICK
-    """Which attackers: one of `SUITES`."""
-    whole: bool = True
-    """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
-    other: tuple[str, Labelled] | None = None
-    """Another source's name and its pictures, for an attacker who has no others."""
-    games: Any = None
-    """(number, labelled pictures) to the players of a game of the known defence; or None."""
-    also: tuple[str, ...] = ()
-    """Attacks of larger suites that have their turn too."""
-    floor_folder: Path | None = None
-    """Where the ceiling's audit keeps the label-only decoder: floors do not depend on a defence."""
+    target: Target
+    """What is attacked, and what may be used."""
+    config: AuditConfig
+    """Which attackers."""
 
     @cached_property
-    def parts(self) -> list[AttackSpec]:
+    def specs(self) -> list[AttackSpec]:
         """Every attacker, in order."""
-        service = self.bundle.players.get("C")
-        ask = None if service is None else partial(apply, service, context=self.context)
-        found = plan(
-            *(
-                attacks(self.suite, self.also),
-                self.suite,
-                self.data,
-                self.bundle.encoder.stochastic,
-            ),
-            *(ask, self.other),
-        )
-        return [p for p in found if self.whole or not p.knowledge.given]
+        return plan(self.config, self.target)
 
     @cached_property
     def own(self) -> AttackerData:
-        """The attacker's pictures as the wire shows them."""
-        return self.seen(self.data.attacker)
+        """The attacker's samples as the wire shows them."""
+        return self.seen(self.target.data.attacker, 2)
 
     @cached_property
     def validation(self) -> AttackerData:
-        """The attacker's pictures to choose on."""
-        return self.seen(self.data.validation)
+        """The attacker's samples to choose on."""
+        return self.seen(self.target.data.validation, 3)
 
     @cached_property
     def test(self) -> AttackerData:
         """The test part as the wire shows it; for scoring alone."""
-        return self.seen(self.data.test)
+        return self.seen(self.target.data.test, 4)
 
-    def seen(self, part: Labelled) -> AttackerData:
-        """Pictures with what the frozen encoder makes of them."""
-        bundle, context = self.bundle, self.context
-        query = lambda pictures, seed: bundle.encode(pictures, context, seed)  # noqa: E731
+    def seen(self, part: Labelled, number: int) -> AttackerData:
+        """Samples with what the frozen encoder makes of them.
+
+        ``number`` is the part's place among the four (defender, attacker, validation, test, from
+        1): it sets apart what a noisy encoder draws for each.
+        """
+        # The function holds no more than it needs: the test part stays out of an attacker's reach.
+        bundle, context = self.target.bundle, self.target.context
+
+        def query(inputs: NDArray[np.uint8], seed: int) -> Tensor:
+            return bundle.encode(inputs, context, seed)
+
         encoder = bundle.encoder
-        data = self.data
-        parts = (data.defender, data.attacker, data.validation, data.test)
-        salt = 1 + [id(p) for p in parts].index(id(part))
-        return AttackerData(part, query, encoder.features, salt, encoder.stochastic)
+        return AttackerData(part, query, encoder.features, number, encoder.stochastic)
 
     @cached_property
     def threat(self) -> Threat:
         """The common attacker, who knows the architecture, and the weights where that helps."""
-        setting, encoder = self.setting, self.bundle.encoder
-        games = self.games
+        target = self.target
+        setting, encoder = target.setting, target.bundle.encoder
+        white_box = differentiable(encoder, setting.size, target.context.device)
         threat = Threat(
-            *(self.own, self.validation, setting.size, setting),
-            lambda: encoder.mirror(setting.size, setting.width),
-            encoder if differentiable(encoder, setting.size, self.context.device) else None,
-            cache(partial(games, labelled=self.data.attacker)) if games else None,
+            own=self.own,
+            validation=self.validation,
+            size=setting.size,
+            setting=setting,
+            mirror=partial(encoder.mirror, setting.size, setting.width),
+            encoder=encoder if white_box else None,
+            games=cache(target.games) if target.games else None,
         )
-        path = self.folder / DECODER
-        threat.decoder = partial(kept_network, Mirror(), threat, self.context, path)
+        path = target.folder / DECODER
+        threat.decoder = partial(kept_reconstructor, Mirror(), threat, target.context, path)
         return threat
 
-    def threat_of(self, knowledge: ThreatModel) -> Threat:
+    def threat_of(self, model: ThreatModel) -> Threat:
         """What an attacker of this kind is handed."""
         common = self.threat
-        own, validation = (
-            knowledge.learn(knowledge.see(seen), choosing)
-            for seen, choosing in ((common.own, False), (common.validation, True))
-        )
+        own = model.learn(model.see(common.own), False)
+        validation = model.learn(model.see(common.validation), True)
         setting = common.setting
-        if knowledge.pictures is not None:
+        if model.key.count:
             passes = STEPS * min(setting.batch_size, len(own)) / len(own)
-            longer = {
-                name: max(getattr(setting, name), passes)
-                for name in ("infer_epochs", "reconstruct_epochs")
-            }
-            setting = replace(setting, **longer)
-        if own.features != common.own.features:
+            setting = replace(
+                setting,
+                infer_epochs=max(setting.infer_epochs, passes),
+                reconstruct_epochs=max(setting.reconstruct_epochs, passes),
+            )
+        if own.features != common.own.features:  # no declared knowledge is about these features
             return Threat(own, validation, setting.size, setting)
-        return Threat(
-            *(own, validation, setting.size, setting),
-            *(common.mirror, common.encoder, common.games, common.decoder),
-        )
+        return replace(common, own=own, validation=validation, setting=setting)
 
-    def lacks(self, part: AttackSpec) -> str:
+    def lacks(self, spec: AttackSpec) -> str:
         """Why an attacker cannot be tried here; empty where it can."""
-        if part.attack.target == "identity" and not can_tell_people(self.test):
+        if spec.attack.target == "identity" and not can_tell_people(self.test):
             return NO_PEOPLE
-        return part.knowledge.why_not or part.attack.lacks(self.threat_of(part.knowledge))
+        return spec.threat_model.why_not or spec.attack.lacks(self.threat_of(spec.threat_model))
 
-    def guesses(self, part: AttackSpec) -> Guesses:
-        """The guesses of one attacker, fitted now unless its file is there already."""
-        path = self.folder / part.file
+    def guesses(self, spec: AttackSpec) -> Arrays:
+        """What one attacker guesses, fitted now unless its file is there already: ``validation``
+        and ``test`` logits or embeddings, or the quality of each of its reconstructions.
+        """
+        path = self.target.folder / spec.file
         checkpoint = path.with_suffix(".ckpt")
         if not path.exists():
-            threat = self.threat_of(part.knowledge)
-            given = f"{part.knowledge.given}: " if part.knowledge.given else ""
-            undeclared = "undeclared: " if part.knowledge.subjects == "undeclared" else ""
-            if part.attack == Mirror() and not given:
-                fitted = kept_network(
-                    part.attack, threat, self.context, self.folder / DECODER, "attack by "
-                )
-            else:
-                fitted = part.attack.fit(
-                    threat, self.context, checkpoint, f"{given}{undeclared}attack by "
-                )
-            found = self.asked(part.attack, fitted, part.knowledge)
-            write_arrays(path, **found, curve=np.array(fitted.curve))
+            fitted = self.fit(spec, checkpoint)
+            found = self.asked(spec.attack, fitted, spec.threat_model)
+            write_arrays(path, found | {"curve": np.array(fitted.curve)})
         checkpoint.unlink(missing_ok=True)
-        with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
+        return read_arrays(path)
 
-    def asked(self, attack: Attack, fitted: Fitted, knowledge: ThreatModel) -> Guesses:
-        """What a fitted attacker guesses of its own validation pictures and of test."""
-        validation, test = knowledge.see(self.validation), knowledge.see(self.test)
+    def fit(self, spec: AttackSpec, checkpoint: Path) -> Fitted:
+        """The frozen attacker."""
+        model, context = spec.threat_model, self.target.context
+        threat = self.threat_of(model)
+        if spec == AttackSpec(Mirror()):
+            return kept_reconstructor(Mirror(), threat, context, self.target.folder / DECODER)
+        title = f"{model.words}: attack by " if model.words else "attack by "
+        return spec.attack.fit(threat, context, checkpoint, title)
+
+    def asked(self, attack: Attack, fitted: Fitted, model: ThreatModel) -> Arrays:
+        """What a fitted attacker guesses of its own validation samples and of test."""
+        validation, test = model.see(self.validation), model.see(self.test)
         if attack.target == "image":
-            return self.painted(fitted, validation, test, attack.most)
-        found = {}
-        for split, own in (("validation", validation), ("test", test)):
-            found[split] = outputs(fitted, own, self.context).numpy()
+            return self.reconstructed(fitted, validation, test, attack.most)
+        context, found = self.target.context, Arrays()
+        for split, data in (("validation", validation), ("test", test)):
+            found[split] = outputs(fitted, data, context).numpy()
             if fitted.gallery is not None:
-                known = trial_rows(own.person)[0]
-                raw = [own.pictures(rows) for rows in np.array_split(known, -(-len(known) // 256))]
-                look = [apply(fitted.gallery, torch.from_numpy(p), self.context) for p in raw]
+                known = trial_rows(data.person)[0]
+                raw = [data.pictures(r) for r in np.array_split(known, -(-len(known) // CHUNK))]
+                look = [apply(fitted.gallery, torch.from_numpy(p), context) for p in raw]
                 found[f"{split}_gallery"] = torch.cat(look).cpu().numpy()
         return found
 
-    def painted(
-        self, fitted: Any, validation: AttackerData, test: AttackerData, most: int | None = None
-    ) -> Guesses:
-        """Quality of every reconstruction, and pictures of the faces the report shows."""
-        found: Guesses = {}
-        for split, own in (("validation", validation), ("test", test)):
-            few = len(own) if most is None else min(most, len(own))
-            rows = np.linspace(0, len(own) - 1, few).round().astype(np.int64)
-            guess = partial(paint, fitted, own, self.context)
-            found |= {
-                f"{split}_{metric}": values
-                for metric, values in self.scorer.compare(own.labelled, rows, guess).items()
-            }
+    def reconstructed(
+        self, guess: Guess, validation: AttackerData, test: AttackerData, most: int | None = None
+    ) -> Arrays:
+        """Quality of every reconstruction (of ``most`` a split), and those the report shows."""
+        context, found = self.target.context, Arrays()
+        for split, data in (("validation", validation), ("test", test)):
+            few = len(data) if most is None else min(most, len(data))
+            rows = np.linspace(0, len(data) - 1, few).round().astype(np.int64)
+            rebuild = partial(reconstruct, guess, data, context)
+            quality = image_quality(data.labelled, rows, rebuild, context.device)
+            found |= {f"{split}_{metric}": values for metric, values in quality.items()}
             found[f"{split}_rows"] = rows
         exposed = most_exposed(found["test_ms_ssim"], found["test_rows"], test.person)
+        shown = shown_rows(self.target.data.test.people)
         found["exposed_rows"] = exposed
-        found["exposed"] = as_pixels(paint(fitted, test, self.context, exposed))
-        found["faces"] = as_pixels(paint(fitted, test, self.context, self.faces()))
+        found["exposed"] = as_pixels(reconstruct(guess, test, context, exposed))
+        found["faces"] = as_pixels(reconstruct(guess, test, context, shown))
         return found
 
     def players(self) -> dict[str, NDArray[np.float64]]:
         """Probabilities on test by C and by the game's own AC, as the game left them."""
-        found: dict[str, NDArray[np.float64]] = {}
+        players, found = self.target.bundle.players, dict[str, NDArray[np.float64]]()
         for name in ("C", "AC"):
-            if name in self.bundle.players:
-                logits = outputs(self.bundle.players[name], self.test, self.context)
+            if name in players:
+                logits = outputs(players[name], self.test, self.target.context)
                 found[name] = torch.sigmoid(logits.double()).numpy()
         return found
 
-    def reconstructions(self) -> dict[str, Guesses]:
-        """The floors' and the game's own reconstructions, in the form of an attacker's."""
-        path = self.folder / "floors.npz"
-        if path.exists():
-            with np.load(path) as held:
-                flat = {name: held[name] for name in held.files}
-        else:
-            mean = mean_face(self.data.attacker).to(self.context.device)
-            own, test = labels_only(self.data.validation), labels_only(self.data.test)
-            all_found = {
-                LABEL_ONLY: self.painted(self.label_decoder(), own, test),
-                MEAN_FACE: self.painted(lambda f: mean.expand(len(f), -1, -1, -1), own, test),
+    def reference_images(self) -> dict[str, Arrays]:
+        """The baselines' and the game's own reconstructions, in the form of an attacker's."""
+        path = self.target.folder / "floors.npz"
+        if not path.exists():
+            data, players = self.target.data, self.target.bundle.players
+            mean = mean_face(data.attacker).to(self.target.context.device)
+            validation, test = labels_only(data.validation), labels_only(data.test)
+            found = {
+                LABEL_ONLY: self.reconstructed(self.label_decoder(), validation, test),
+                MEAN_FACE: self.reconstructed(
+                    lambda features: mean.expand(len(features), -1, -1, -1), validation, test
+                ),
             }
-            if "AR" in self.bundle.players:
-                all_found[IN_GAME] = self.painted(
-                    self.bundle.players["AR"], self.validation, self.test
-                )
-            flat = {f"{who}/{k}": v for who, found in all_found.items() for k, v in found.items()}
-            write_arrays(path, **flat)
-        grouped: dict[str, Guesses] = {}
-        for name, values in flat.items():
+            if "AR" in players:
+                found[IN_GAME] = self.reconstructed(players["AR"], self.validation, self.test)
+            write_arrays(
+                path, {f"{who}/{k}": v for who, arrays in found.items() for k, v in arrays.items()}
+            )
+        grouped: dict[str, Arrays] = {}
+        for name, values in read_arrays(path).items():
             who, _, what = name.partition("/")
             grouped.setdefault(who, {})[what] = values
         return grouped
 
     def label_decoder(self) -> Fitted:
-        """A mirror that sees the public labels alone."""
-        own, validation = labels_only(self.data.attacker), labels_only(self.data.validation)
-        path = (self.floor_folder or self.folder) / f"{LABEL_ONLY}-{DECODER}"
-        threat = Threat(own, validation, self.setting.size, self.setting)
-        return kept_network(Mirror(), threat, self.context, path, "floor: labels to pictures, ")
+        """A mirror that sees the public labels alone; kept with the ceiling's audit, since
+        baselines do not depend on a defence.
+        """
+        target = self.target
+        own, validation = labels_only(target.data.attacker), labels_only(target.data.validation)
+        folder = target.ceiling[0] / "audit" if target.ceiling else target.folder
+        threat = Threat(own, validation, target.setting.size, target.setting)
+        path = folder / f"{LABEL_ONLY}-{DECODER}"
+        title = "floor: labels to pictures, "
+        return kept_reconstructor(Mirror(), threat, target.context, path, title)
 
-    def faces(self) -> NDArray[np.int64]:
-        """Rows of the test pictures that the report shows."""
-        _, first = np.unique(self.data.test.people, return_index=True)
-        chosen = np.linspace(0, len(first) - 1, min(FACES, len(first))).round().astype(int)
-        shown: NDArray[np.int64] = np.sort(first)[chosen]
-        return shown
-
-    def show_faces(self, strongest: str, guesses: Mapping[str, Guesses]) -> None:
-        """The report's pictures: some people, and those whom ``strongest`` exposes most."""
-        pictures, best, floor = self.data.test.pictures, guesses[strongest], guesses[LABEL_ONLY]
+    def show_images(self, strongest: str, guesses: Mapping[str, Arrays]) -> None:
+        """The report's images: some people, and those whom ``strongest`` exposes most."""
+        context, part = self.target.context, self.target.data.test
+        best, floor = guesses[strongest], guesses[LABEL_ONLY]
         write_arrays(
-            self.folder.parent / "faces.npz",
-            raw=pictures[self.faces()],
-            reconstructed=best["faces"],
-            label_only=floor["faces"],
-            attack=np.array(strongest),
+            context.folder / "faces.npz",
+            {
+                "raw": part.pictures[shown_rows(part.people)],
+                "reconstructed": best["faces"],
+                "label_only": floor["faces"],
+                "attack": np.array(strongest),
+            },
         )
-        exposed, test = best["exposed_rows"], labels_only(self.data.test)
+        exposed = best["exposed_rows"]
+        by_labels = reconstruct(self.label_decoder(), labels_only(part), context, exposed)
         place = {int(row): i for i, row in enumerate(best["test_rows"])}
         write_arrays(
-            self.folder / "faces.npz",
-            worst_raw=pictures[exposed],
-            worst_rebuilt=best["exposed"],
-            worst_label_only=as_pixels(paint(self.label_decoder(), test, self.context, exposed)),
-            worst_ms_ssim=best["test_ms_ssim"][[place[int(row)] for row in exposed]],
-            attack=np.array(strongest),
+            self.target.folder / "faces.npz",
+            {
+                "worst_raw": part.pictures[exposed],
+                "worst_rebuilt": best["exposed"],
+                "worst_label_only": as_pixels(by_labels),
+                "worst_ms_ssim": best["test_ms_ssim"][[place[int(row)] for row in exposed]],
+                "attack": np.array(strongest),
+            },
         )

@@ -11,9 +11,7 @@ from deepobfuscator.core.records import (
     EXCESS,
     IDENTITY,
     IMAGE,
-    LABEL_ONLY,
     MAXIMUM,
-    REFERENCES,
     Record,
     ThreatKind,
     fresh,
@@ -84,12 +82,6 @@ class Gate:
         if metric == EXCESS and (given := best(records, subject, EXCESS, ThreatKind.LABELS)):
             reached.append(given)
         return max((r.high for r in reached), default=None)
-
-
-def audited(records: Sequence[Record]) -> list[str]:
-    """Every subject that an attacker was set on or that has a floor to attack."""
-    found = (r for r in records if r.attack == LABEL_ONLY or r.attack not in REFERENCES)
-    return list(dict.fromkeys(r.subject for r in found))
 
 
 def parse_gate(text: str) -> Gate:

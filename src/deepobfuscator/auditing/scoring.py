@@ -1,9 +1,9 @@
-"""Scores: what attackers guessed against the truth, as records. Every figure of one subject comes
+"""Scores: one attacker's guesses against the truth, as records. Every figure of one subject comes
 from the same resampled people, so that differences are paired.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -12,222 +12,234 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepobfuscator.attacks.identify import trial_rows
+from deepobfuscator.auditing.config import Target
+from deepobfuscator.auditing.threat_models import COMMON_KEY, order_of
 from deepobfuscator.core.records import (
     EXCESS,
-    IMAGE,
     LABEL_ONLY,
     MAXIMUM,
     Record,
+    ThreatKey,
+    ThreatKind,
     headline_metric,
 )
-from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Labelled, Parts, as_input
-from deepobfuscator.data.table import Task
-from deepobfuscator.metrics import (
-    METRICS,
-    Bootstrap,
-    Measured,
-    Sample,
-    best_threshold,
-    describe_ms_ssim,
-    ms_ssim,
-    psnr,
-    simultaneous,
-    ssim,
-)
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.data.batches import Labelled
+from deepobfuscator.metrics.attributes import METRICS, best_threshold
+from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.metrics.identity import verification
+from deepobfuscator.metrics.images import describe_ms_ssim, ms_ssim, psnr, ssim
+from deepobfuscator.metrics.sample import Measured, Sample, simultaneous
 from deepobfuscator.training.bundle import CHUNK
+
+SPLITS = ("validation", "test")
+"""The attacker's own samples, on which all is chosen, and those it is scored on once."""
 
 IMAGE_METRICS = {"ms_ssim": ms_ssim, "ssim": ssim, "psnr": psnr}
 """Metrics of a reconstruction, each (n, 3, H, W) twice to (n,)."""
-
-Painter: TypeAlias = Callable[[NDArray[np.int64]], Tensor]
-"""Rows of a part to guessed pictures (n, 3, H, W) in [0, 1]."""
 
 Scores: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
 """One attribute's scores on validation (n,) and on test (m,)."""
 
 Samples: TypeAlias = dict[str, Sample]
-"""Test figures of one attacker by metric."""
+"""Figures of one attacker on one split by metric."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attacker at one subject, as records name it."""
+
+    attack: str
+    """Its label, or one of `REFERENCES`."""
+    subject: str
+    """An attribute's name, ``image`` or ``identity``."""
+    split: str = "test"
+    """One of `SPLITS`."""
+    threat: ThreatKey = COMMON_KEY
+    """Its threat model."""
+    rows: NDArray[np.int64] | None = None
+    """Rows of the split that were scored; None for all."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a common attacker reached on test."""
+
+    attempt: Attempt
+    """Who it was."""
+    samples: Samples
+    """Its figures."""
+    excess: Sample
+    """The headline metric above the label-only baseline."""
 
 
 @dataclass
 class Scorer:
     """Makes the records of one trial; floors are set when all parts of an audit are there."""
 
-    trial: str
-    """Key of the trial."""
-    defence: str
-    """Name of its defence."""
-    seed: int
-    """Seed of the trial."""
-    task: Task
-    """Public and private attributes."""
-    data: Parts
-    """Validation and test labels."""
-    context: Context
-    """Where pictures are compared."""
+    target: Target
+    """What was attacked."""
 
     @cached_property
     def boot(self) -> dict[str, Bootstrap]:
-        """Resampled people of validation and of test."""
-        return {
-            split: Bootstrap(part.people)
-            for split, part in (("validation", self.data.validation), ("test", self.data.test))
-        }
+        """Resampled people of each split."""
+        return {split: Bootstrap(self.part(split).people) for split in SPLITS}
 
     def part(self, split: str) -> Labelled:
-        """The pictures of a split."""
-        return self.data.validation if split == "validation" else self.data.test
+        """The samples of a split."""
+        data = self.target.data
+        return data.validation if split == "validation" else data.test
 
     def labels(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
         """(n,) values of an attribute."""
-        if subject in self.task.public:
-            return part.public[:, self.task.public.index(subject)]
-        if subject in self.task.private:
-            return part.private[:, self.task.private.index(subject)]
+        task, undeclared = self.target.task, self.target.data.undeclared
+        if subject in task.public:
+            return part.public[:, task.public.index(subject)]
+        if subject in task.private:
+            return part.private[:, task.private.index(subject)]
         assert part.undeclared is not None
-        return part.undeclared[:, self.data.undeclared.index(subject)]
+        return part.undeclared[:, undeclared.index(subject)]
 
     def attribute(
-        self,
-        attack: str,
-        subject: str,
-        scores: Scores,
-        given: str = "",
-        metrics: Sequence[str] = METRICS,
-        order: Callable[[int], NDArray[np.int64]] = np.arange,
+        self, attempt: Attempt, scores: Scores, metrics: Sequence[str] = METRICS
     ) -> tuple[list[Record], Samples]:
         """Records on validation and on test, and the test figures for comparisons.
 
-        Thresholds are chosen on validation, one for each metric that has one. ``order`` gives
-        the row whose label is held against each score.
+        Thresholds are chosen on validation, one for each metric that has one. The negative
+        control is held against the labels in its own order.
         """
-        own, test = scores
         records, samples = list[Record](), Samples()
-        truth = self.labels(self.data.validation, subject)[order(len(own))]
+        truth = {s: self.labels(self.part(s), attempt.subject) for s in SPLITS}
+        if attempt.threat.kind is ThreatKind.SHUFFLED:
+            truth = {split: labels[order_of(len(labels))] for split, labels in truth.items()}
         for metric in metrics:
             threshold, detail = 0.0, ""
             if metric != "auc":
-                threshold = best_threshold(own, truth, metric)
+                threshold = best_threshold(scores[0], truth["validation"], metric)
                 detail = "threshold chosen on validation"
-            for split, guess in (("validation", own), ("test", test)):
-                labels = self.labels(self.part(split), subject)[order(len(guess))]
-                sample = self.boot[split].attribute(metric, guess, labels, threshold)
-                records.append(
-                    self.record(
-                        attack, subject, metric, sample.interval(), split, detail, given=given
-                    )
-                )
-                if split == "test":
-                    samples[metric] = sample
+            for split, guess in zip(SPLITS, scores, strict=True):
+                samples[metric] = self.boot[split].attribute(metric, guess, truth[split], threshold)
+                at = replace(attempt, split=split)
+                records.append(self.record(at, metric, samples[metric].interval(), detail))
         return records, samples
 
-    def naive(self, attack: str, subject: str, chances: NDArray[np.floating]) -> list[Record]:
-        """Records of probabilities on test, with the threshold 1/2 that nobody tuned."""
-        labels = self.labels(self.data.test, subject)
-        return [
-            self.record(
-                *(attack, subject, metric),
-                self.boot["test"].attribute(metric, chances, labels, 0.5).interval(),
-                *("test", "" if metric == "auc" else "threshold 1/2"),
-            )
-            for metric in METRICS
-        ]
-
-    def compare(
-        self, part: Labelled, rows: NDArray[np.int64], guess: Painter
-    ) -> dict[str, NDArray[np.float64]]:
-        """Each of `IMAGE_METRICS` of guessed pictures against the true ones, (len(rows),)."""
-        values: dict[str, list[Tensor]] = {m: [] for m in IMAGE_METRICS}
-        with torch.no_grad():
-            for some in np.array_split(rows, -(-len(rows) // CHUNK)):
-                truth, guessed = as_input(part.pictures[some], self.context.device), guess(some)
-                for metric, function in IMAGE_METRICS.items():
-                    values[metric].append(function(guessed, truth).cpu())
-        return {m: torch.cat(v).numpy().astype(np.float64) for m, v in values.items()}
+    def untuned(self, attempt: Attempt, chances: NDArray[np.floating]) -> list[Record]:
+        """Records of probabilities on test, with the threshold 1/2 that nobody chose."""
+        truth = self.labels(self.target.data.test, attempt.subject)
+        records = []
+        for metric in METRICS:
+            sample = self.boot["test"].attribute(metric, chances, truth, 0.5)
+            detail = "" if metric == "auc" else "threshold 1/2"
+            records.append(self.record(attempt, metric, sample.interval(), detail))
+        return records
 
     def images(
-        self,
-        attack: str,
-        split: str,
-        values: Mapping[str, NDArray[np.float64]],
-        rows: NDArray[np.int64],
-        given: str = "",
+        self, attempt: Attempt, quality: Mapping[str, NDArray[np.float64]]
     ) -> tuple[list[Record], Samples]:
-        """Records of what `compare` gave for ``rows`` of a split."""
-        boot, samples = self.boot[split], Samples()
+        """Records of what `image_quality` gave for the attempt's rows."""
+        boot, samples = self.boot[attempt.split], Samples()
         for metric in IMAGE_METRICS:
-            samples[metric] = boot.mean(values[metric], rows)
-        samples["ms_ssim_worst"] = boot.worst(values["ms_ssim"], rows=rows)
-        scales = describe_ms_ssim(min(self.data.test.pictures.shape[1:3]))
+            samples[metric] = boot.mean(quality[metric], attempt.rows)
+        samples["ms_ssim_worst"] = boot.worst(quality["ms_ssim"], rows=attempt.rows)
+        scales = describe_ms_ssim(min(self.target.data.test.pictures.shape[1:3]))
         return [
             self.record(
-                *(attack, IMAGE, metric, sample.interval(), split),
-                scales if metric.startswith("ms_ssim") else "",
-                given=given,
-                rows=rows,
+                attempt, metric, sample.interval(), scales if metric.startswith("ms_ssim") else ""
             )
             for metric, sample in samples.items()
         ], samples
 
-    def compared(
+    def identity(
         self,
-        subject: str,
-        attackers: Mapping[str, Samples],
-        excesses: Mapping[str, Sample],
-        rows: Mapping[str, NDArray[np.int64]] | None = None,
-    ) -> list[Record]:
-        """Each attacker's excess over the label-only floor, and the highest of all attackers.
+        attempt: Attempt,
+        embedded: NDArray[np.floating],
+        gallery: NDArray[np.floating] | None = None,
+    ) -> tuple[Attempt, list[Record], Samples]:
+        """Re-identification among a split's people, by cosine similarity of embeddings.
 
-        ``rows`` are the test pictures that an attacker was scored on, where these are not all.
+        Args:
+            attempt: who guessed, on which split.
+            embedded: (n, d) of all samples of the split.
+            gallery: (people, d) of each person's first sample, where it is embedded differently.
+
+        Returns:
+            The attempt with the rows that were looked for; its records; its figures.
         """
-        asked = rows or {}
-        over = f"over {LABEL_ONLY}"
-        records = [
-            self.record(
-                attack, subject, EXCESS, sample.interval(), "test", over, "", asked.get(attack)
-            )
-            for attack, sample in excesses.items()
-        ]
-        metric = headline_metric(subject)
-        figures = {attack: samples[metric] for attack, samples in attackers.items()}
-        for name, samples in ((metric, figures), (EXCESS, dict(excesses))):
-            if samples:
-                best = max(samples, key=lambda a: samples[a].value)
-                highest = simultaneous(list(samples.values()))
-                records.append(
-                    self.record(MAXIMUM, subject, name, highest, "test", best, "", asked.get(best))
-                )
+        people = self.part(attempt.split).people
+        first, rest = trial_rows(people)
+        samples = verification(
+            Bootstrap(people[rest]),
+            embedded[rest],
+            embedded[first] if gallery is None else gallery,
+            probe_people=people[rest],
+            gallery_people=people[first],
+        )
+        attempt, detail = replace(attempt, rows=rest), f"{len(first)} people in the gallery"
+        records = [self.record(attempt, m, s.interval(), detail) for m, s in samples.items()]
+        return attempt, records, samples
+
+    def compared(self, results: Sequence[Result]) -> list[Record]:
+        """Each common attacker's excess over the label-only baseline, and the highest of all."""
+        if not results:
+            return []
+        records = [self.excess(result.attempt, result.excess) for result in results]
+        metric = headline_metric(results[0].attempt.subject)
+        for name, samples in (
+            (metric, [result.samples[metric] for result in results]),
+            (EXCESS, [result.excess for result in results]),
+        ):
+            best = results[int(np.argmax([sample.value for sample in samples]))].attempt
+            highest = replace(best, attack=MAXIMUM)
+            records.append(self.record(highest, name, simultaneous(samples), best.attack))
         return records
 
-    def record(
-        self,
-        attack: str,
-        subject: str,
-        metric: str,
-        measured: Measured,
-        split: str,
-        detail: str = "",
-        given: str = "",
-        rows: NDArray[np.int64] | None = None,
-    ) -> Record:
+    def excess(self, attempt: Attempt, sample: Sample, over: str = LABEL_ONLY) -> Record:
+        """The record of what an attacker reached above ``over``."""
+        return self.record(attempt, EXCESS, sample.interval(), f"over {over}")
+
+    def record(self, attempt: Attempt, metric: str, measured: Measured, detail: str = "") -> Record:
         """A record of this trial; its floor is set when all parts are there."""
-        who = self.part(split).people
-        who = who if rows is None else who[rows]
+        people = self.part(attempt.split).people
+        if attempt.rows is not None:
+            people = people[attempt.rows]
         return Record(
-            trial=self.trial,
-            defence=self.defence,
-            attack=attack,
-            subject=subject,
+            trial=self.target.key,
+            defence=self.target.defence.name,
+            attack=attempt.attack,
+            subject=attempt.subject,
             metric=metric,
             value=measured.value,
             low=measured.low,
             high=measured.high,
             floor=None,
-            n=len(who),
-            n_people=len(np.unique(who)) if self.data.known_people else None,
-            split=split,
-            seed=self.seed,
+            n=len(people),
+            n_people=len(np.unique(people)) if self.target.data.known_people else None,
+            split=attempt.split,
+            seed=self.target.setting.seed,
             detail=detail,
-            given=given,
+            given=str(attempt.threat),
         )
+
+
+def image_quality(
+    part: Labelled,
+    rows: NDArray[np.int64],
+    guess: Callable[[NDArray[np.int64]], Tensor],
+    device: torch.device,
+) -> dict[str, NDArray[np.float64]]:
+    """Each of `IMAGE_METRICS` of reconstructions against the true images, (len(rows),).
+
+    Args:
+        part: the true images.
+        rows: which of them.
+        guess: rows of the part to reconstructions (n, 3, H, W) in [0, 1].
+        device: where they are compared.
+    """
+    values: dict[str, list[Tensor]] = {m: [] for m in IMAGE_METRICS}
+    with torch.no_grad():
+        for some in np.array_split(rows, -(-len(rows) // CHUNK)):
+            truth, guessed = as_input(part.pictures[some], device), guess(some)
+            for metric, function in IMAGE_METRICS.items():
+                values[metric].append(function(guessed, truth).cpu())
+    return {m: torch.cat(v).numpy().astype(np.float64) for m, v in values.items()}

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,17 +12,16 @@ from rich.table import Table as RichTable
 from deepobfuscator.cli.options import Parser, config_of, data_of, listed_names, trial_options
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
-from deepobfuscator.core.runtime import locked, resolve_device
-from deepobfuscator.data.table import PAPER_TRAIN_SHARE, TRAIN, AttributeTable
+from deepobfuscator.core.runtime import Context, locked, resolve_device
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.experiments.launch import KINDS, Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.paper.entries import ENTRIES
 from deepobfuscator.paper.human_study import build
-from deepobfuscator.paper.reproduce import Reproduction, chosen
-from deepobfuscator.paper.schedule import clock, items, listed, speed
-from deepobfuscator.paper.sets import ENTRIES
-from deepobfuscator.paper.trials import PRIVATE, PUBLIC, Book, cast, nobody
+from deepobfuscator.paper.listing import listing
+from deepobfuscator.paper.reproduce import reproduce as run_reproduction
+from deepobfuscator.paper.trials import Trials, fit_limit
 from deepobfuscator.report.tables import Table
 from deepobfuscator.survey.questions import Sheet
 
@@ -110,55 +108,35 @@ def cluster_of(options: argparse.Namespace) -> Cluster | None:
 
 def reproduce(options: argparse.Namespace, command: str) -> int:
     """Run what the exhibits need, then write them; gives 2 where something failed."""
-    entries = chosen(listed_names(options.exhibits))
-    if options.seeds < 1:
-        raise InputError("--seeds must be at least 1")
-    if options.sigma is not None and options.sigma < 0:
-        raise InputError("--sigma must not be negative")
     data, config = data_of(options, many=True), config_of(options, many=True)
     trial = Trial.make(Undefended(), data, config, precision=options.precision or "auto")
-    table, first = trial.source.read(), trial.setting.seed
-    if options.limit is None and trial.limit is not None:
-        trial = replace(trial, limit=at_most(trial.limit, table, trial))
-    public = cast(table, listed_names(options.public), PUBLIC)
-    private = cast(table, listed_names(options.private), PRIVATE)
-    for side, roles, paper in (("public", public, PUBLIC), ("private", private, PRIVATE)):
-        if not any(roles) and any(entry.needs or entry.noise for entry in entries):
-            raise nobody(table, side, paper[0])
-    seeds = tuple(range(first, first + options.seeds))
-    labels = table.fingerprint()
-    book = Book(trial, public, private, seeds, Path("."), options.sigma, labels)
-    book = replace(book, out=options.out or Path("runs") / f"reproduce-{book.key}")
-    shop = Runner(resolve_device(options.device), command)
-    work = Reproduction(shop, book, entries)
+    trials = Trials.of(
+        fit_limit(trial) if options.limit is None else trial,
+        public=listed_names(options.public),
+        private=listed_names(options.private),
+        seeds=options.seeds,
+        sigma=options.sigma,
+        out=options.out,
+    )
+    runner, names = Runner(resolve_device(options.device), command), listed_names(options.exhibits)
     if options.list:
-        found = items(work)
-        shown, left = listed(found, speed(found, shop, trial.setting))
-        say(shown)
-        done = sum(item.state == "done" for item in found)
-        print(f"{done} of {len(found)} done; left: about {clock(left)} on this machine")
+        found = listing(runner, trials, names)
+        say(found.table)
+        print(found.summary)
         return 0
     cluster = cluster_of(options)
-    with locked(book.out):
-        work.run(partial(cluster.run, shop, out=book.out) if cluster else None)
-        made, judged = work.write(not options.no_faces, command)
-    if judged:
-        rows = tuple((c.verdict, c.claim) for c in judged)
+    ahead = partial(cluster.run, runner, out=trials.out) if cluster else None
+    done = run_reproduction(
+        runner, trials, names, faces=not options.no_faces, command=command, ahead=ahead
+    )
+    if done.claims:
+        rows = tuple((c.verdict, c.claim) for c in done.claims)
         say(Table(("Verdict", "Claim of the paper"), rows))
-    for exhibit in made:
+    for exhibit in done.exhibits:
         for sentence in exhibit.missing:
-            work.say(escape(f"{exhibit.name} is not complete: {sentence}"))
-    print(f"exhibits: {book.out}\nreport: {book.out / 'report.html'}")
-    return 2 if work.failed else 0
-
-
-def at_most(limit: int, table: AttributeTable, trial: Trial) -> int | None:
-    """A preset's limit, where the training pool of ``table`` is larger; else None: all of it."""
-    if table.part is not None and trial.protocol == "own":
-        pool = int((table.part == TRAIN).sum())
-    else:
-        pool = round(PAPER_TRAIN_SHARE * len(table))
-    return limit if limit < pool else None
+            Context(trials.out).say(escape(f"{exhibit.name} is not complete: {sentence}"))
+    print(f"exhibits: {trials.out}\nreport: {trials.out / 'report.html'}")
+    return 2 if done.failed else 0
 
 
 def say(table: Table) -> None:

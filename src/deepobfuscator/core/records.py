@@ -127,6 +127,10 @@ class Record:
     """What this attacker had that others had not, or had less of, as `ThreatKey` writes it; empty
     for the common threat."""
 
+    def __str__(self) -> str:
+        interval = f"{self.low:+.3f} to {self.high:+.3f}"
+        return f"{self.subject}: {self.metric} {self.value:+.3f} ({interval}), {self.attack}"
+
     @cached_property
     def threat(self) -> ThreatKey:
         """The threat model under which the attacker was measured."""

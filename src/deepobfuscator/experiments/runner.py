@@ -12,7 +12,6 @@ RUN/records.jsonl   all records, written last
 
 import json
 import platform
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,16 +23,15 @@ import torch
 from rich.console import Console
 
 import deepobfuscator
-from deepobfuscator.auditing.run import AuditConfig, Target, attack, finished, named, noted
+from deepobfuscator.auditing.config import AuditConfig, Target
+from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.run import attack, finished, named, noted
 from deepobfuscator.core.config import to_json
-from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import Record
 from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
-from deepobfuscator.defences.base import Defence
-from deepobfuscator.defences.undefended import Undefended, undefended
 from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_trial
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
@@ -198,14 +196,13 @@ class Runner:
             players = trial.defence.players(trial.task, trial.setting, context)
             bundle = bundles.load(folder / "bundle", players, context)
             if isinstance(bundle.encoder, ExternalEncoder):
-                check_memory(
-                    *(bundle.encoder, trial.setting.batch_size, trial.setting.width, context)
-                )
+                setting = trial.setting
+                check_memory(bundle.encoder, setting.batch_size, setting.width, context)
                 examine(bundle.encoder, data.attacker.pictures, context)
             context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
             other = self.other(order, trial, data, context)
             known = {"AC", "AR"} & bundle.players.keys()
-            games = partial(play_anew, trial, bundle, context) if known else None
+            play = partial(play_anew, trial, bundle, context, labelled=data.attacker)
             target = Target(
                 key=trial.key,
                 defence=trial.defence,
@@ -218,7 +215,7 @@ class Runner:
                 ceiling=above,
                 ceiling_name=None if above is None else trial.undefended().defence.name,
                 other=other,
-                games=games,
+                games=play if known else None,
             )
             return attack(order, target)
 
@@ -230,6 +227,39 @@ class Runner:
         """
         self.train(work.trial, work.folder)
         return self.audit(work.folder, work.ceiling, work.order)
+
+    def done(self, spec: RunSpec) -> bool:
+        """Whether nothing is left to do for a run. Nothing is written.
+
+        Raises:
+            InputError: its folder holds something that cannot be read, or that was altered.
+        """
+        if finished(spec.folder, spec.order, spec.trial.source) is None:
+            return False
+        bundles.check(spec.folder / "bundle")
+        return True
+
+    def opened(self, folder: Path) -> Audit:
+        """The trained run in ``folder`` under attack; attackers are fitted as they are asked for.
+
+        Raises:
+            InputError: nothing trained there, or a bundle that was altered.
+        """
+        trial = Trial.of(folder)
+        bundles.check(folder / "bundle")
+        context = self.on(trial, folder)
+        data = self.data(trial, context)
+        players = trial.defence.players(trial.task, trial.setting, context)
+        target = Target(
+            key=trial.key,
+            defence=trial.defence,
+            task=trial.task,
+            setting=trial.setting,
+            bundle=bundles.load(folder / "bundle", players, context),
+            data=data,
+            context=context,
+        )
+        return Audit(target, AuditConfig())
 
     def other(
         self, order: AuditConfig, trial: Trial, data: Parts, context: Context
@@ -264,54 +294,3 @@ def play_anew(
     setting = replace(trial.setting, seed=derive_seed(trial.setting.seed, number) % 2**31)
     checkpoint = context.folder / "audit" / f"game-{number}.ckpt"
     return trial.defence.fit(trial.task, labelled, setting, context, checkpoint)[0]
-
-
-def comparison(
-    trial: Trial, defences: Sequence[Defence], out: Path, seeds: int | None, order: AuditConfig
-) -> list[RunSpec]:
-    """The trials of a comparison, the undefended one first: it is the ceiling of all.
-
-    Args:
-        trial: what all share; its defence is replaced.
-        defences: methods to compare.
-        out: folder of the run folders.
-        seeds: seeds for each defence; None takes each defence's own default.
-        order: which attackers.
-
-    Raises:
-        InputError: a defence that cannot be trained, or a number of seeds below 1.
-    """
-    if seeds is not None and seeds < 1:
-        raise InputError("--seeds must be at least 1")
-    first = trial.setting.seed
-    runs: list[tuple[Defence, int]] = []
-    for defence in defences:
-        if not defence.trains:
-            raise InputError(f"{defence.name} is not trained: it cannot be compared")
-        runs.append((undefended(defence), first))
-    for defence in defences:
-        last = first + (seeds or defence.default_seeds)
-        runs += [(defence, seed) for seed in range(first, last)]
-    runs = list(dict.fromkeys(runs or [(Undefended(), first)]))
-    folders = {run: out / f"{folder_name(run[0])}-s{run[1]}" for run in runs}
-    return [
-        RunSpec(
-            trial=replace(trial, defence=defence, setting=replace(trial.setting, seed=seed)),
-            folder=folder,
-            ceiling=None if above == folder else above,
-            order=order,
-        )
-        for (defence, seed), folder in folders.items()
-        for above in (folders[undefended(defence), first],)
-    ]
-
-
-def folder_name(defence: Defence) -> str:
-    """A defence's name, and every hyperparameter that is not at its default."""
-    changed = [
-        f"{name}={value['import'].rpartition(':')[2] if isinstance(value, dict) else value}"
-        for name, value in to_json(defence).items()
-        if name != "name" and value != to_json(type(defence)()).get(name)
-    ]
-    words = "".join(c if c.isalnum() or c in "-=._" else "_" for c in "-".join(changed))
-    return "-".join(filter(None, [defence.name, words]))

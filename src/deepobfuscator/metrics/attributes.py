@@ -5,21 +5,45 @@ is a function of weights, one for each person.
 """
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepobfuscator.core.errors import InputError
 
-METRICS = ("accuracy", "balanced_accuracy", "auc", "mcc")
-"""Figures for a binary attribute: three fractions and Matthews' correlation, -1 to 1."""
-
-Floats = NDArray[np.floating[Any]]
-Bools = NDArray[np.bool_]
-People = NDArray[np.int64]
-Statistic = Callable[[Floats], Floats]
+Floats: TypeAlias = NDArray[np.floating]
+Bools: TypeAlias = NDArray[np.bool_]
+Guesses: TypeAlias = Floats | Bools
+"""Scores, or truth values where a threshold has split them."""
+Ints: TypeAlias = NDArray[np.int64]
+People: TypeAlias = NDArray[np.int64]
+Statistic: TypeAlias = Callable[[Floats], Floats]
 """From weights (draws, people) to figures (draws,); NaN where a draw lacks a class."""
+
+
+@dataclass(frozen=True)
+class AttributeMetric:
+    """A figure for a binary attribute, at most 1; a new one is a line of `ATTRIBUTE_METRICS`."""
+
+    name: str
+    """In records and gates."""
+    title: str
+    """On pages."""
+    statistic: Callable[[Guesses, Bools, People], Statistic]
+    """Of (n,) guesses, labels and people."""
+    gain: Callable[[Ints, Ints, Ints, Ints], Ints | Floats] | None = None
+    """Rises with the figure; of numbers of hits, misses, false alarms and rejections at each
+    threshold. Exact, so that ties are ties. None where the metric has no threshold."""
+    percent: bool = False
+    """Whether pages show it in per cent."""
+    least: float = 0.0
+    """The smallest value there is."""
+    one_class: bool = False
+    """Whether it makes sense where all inputs have the same label."""
+    higher_leaks: bool = True
+    """Whether a higher figure of an attacker is a leak."""
 
 
 def best_threshold(scores: ArrayLike, labels: ArrayLike, metric: str) -> float:
@@ -33,9 +57,10 @@ def best_threshold(scores: ArrayLike, labels: ArrayLike, metric: str) -> float:
         InputError: no pictures; one class only, for balanced accuracy and mcc.
         ValueError: a metric without a threshold, a score that is NaN, arrays that do not match.
     """
-    if metric == "auc":
-        raise ValueError("auc has no threshold")
     score, present = checked(metric, scores, labels)
+    gain = ATTRIBUTE_METRICS[metric].gain
+    if gain is None:
+        raise ValueError(f"{metric} has no threshold")
     if not len(score):
         raise InputError("no pictures to choose a threshold on; give some")
     order = np.argsort(score)
@@ -44,16 +69,8 @@ def best_threshold(scores: ArrayLike, labels: ArrayLike, metric: str) -> float:
     cuts = np.flatnonzero(np.r_[True, score[1:] != score[:-1], True])
     missed = np.r_[0, np.cumsum(present)][cuts]
     hits, rejections = missed[-1] - missed, cuts - missed
-    positives = missed[-1]
-    negatives = len(score) - positives
-    # In whole numbers, so that ties are ties.
-    gain = hits + rejections
-    if metric != "accuracy":
-        gain = hits * negatives + rejections * positives
-    if metric == "mcc":
-        guesses = np.sqrt(np.maximum(1, cuts * (len(score) - cuts)))
-        gain = np.round((gain - positives * negatives) / guesses, 9)
-    best = cuts[gain == gain.max()]
+    gains = gain(hits, missed, len(score) - cuts - hits, rejections)
+    best = cuts[gains == gains.max()]
     cut = best[np.argmin(np.abs(2 * best - len(score)))]
     if cut == 0:
         return float("-inf")
@@ -73,7 +90,7 @@ def checked(metric: str, scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, 
         InputError: one class only, where the metric needs two.
         ValueError: an unknown metric, a score that is NaN, arrays that do not match.
     """
-    if metric not in METRICS:
+    if metric not in ATTRIBUTE_METRICS:
         raise ValueError(f"unknown metric {metric!r}; one of {', '.join(METRICS)}")
     score, label = np.asarray(scores), np.asarray(labels)
     if score.ndim != 1 or score.shape != label.shape:
@@ -83,7 +100,11 @@ def checked(metric: str, scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, 
     if np.isnan(score).any():
         raise ValueError("a score is NaN")
     present = label.astype(bool)
-    if metric != "accuracy" and len(score) and (present.all() or not present.any()):
+    if (
+        not ATTRIBUTE_METRICS[metric].one_class
+        and len(score)
+        and (present.all() or not present.any())
+    ):
         raise InputError(
             f"{metric} needs pictures with and without the attribute, and all "
             f"{len(score)} are {'with' if present[0] else 'without'}; give more pictures"
@@ -91,30 +112,40 @@ def checked(metric: str, scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, 
     return score, present
 
 
-def confusion(metric: str, guess: Bools, present: Bools, person: People) -> Statistic:
-    """Accuracy, balanced accuracy or mcc of ``guess``, all (n,).
+def counted(
+    figure: Callable[[Floats, Floats, Floats, Floats], Floats],
+) -> Callable[[Guesses, Bools, People], Statistic]:
+    """The metric that is a figure of the weights of hits, misses, false alarms and rejections."""
 
-    mcc is 0, no better than chance, where every guess is the same.
-    """
-    sides = (guess & present, ~guess & present, guess & ~present, ~guess & ~present)
-    counts = np.stack([np.bincount(person, side) for side in sides], axis=1)
+    def metric(guess: Guesses, present: Bools, person: People) -> Statistic:
+        called = guess.astype(bool)
+        sides = (called & present, ~called & present, called & ~present, ~called & ~present)
+        counts = np.stack([np.bincount(person, side) for side in sides], axis=1)
+        return lambda weights: np.asarray(figure(*(weights @ counts).T))
 
-    def statistic(weights: Floats) -> Floats:
-        hits, misses, alarms, rejections = (weights @ counts).T
-        if metric == "accuracy":
-            return np.asarray((hits + rejections) / (hits + misses + alarms + rejections))
-        positives, negatives = hits + misses, alarms + rejections
-        if metric == "balanced_accuracy":
-            return np.asarray((hits / positives + rejections / negatives) / 2)
-        called, dismissed = hits + alarms, misses + rejections
-        # A class that is missing gives NaN; a guess that is never made gives 0.
-        square = (positives * negatives) * np.maximum(1, called * dismissed)
-        return np.asarray((hits * rejections - alarms * misses) / np.sqrt(square))
-
-    return statistic
+    return metric
 
 
-def auc(score: Floats, present: Bools, person: People) -> Statistic:
+def accuracy(hits: Floats, misses: Floats, alarms: Floats, rejections: Floats) -> Floats:
+    """The share of right guesses."""
+    return (hits + rejections) / (hits + misses + alarms + rejections)
+
+
+def balanced_accuracy(hits: Floats, misses: Floats, alarms: Floats, rejections: Floats) -> Floats:
+    """The mean of both classes' shares of right guesses."""
+    return (hits / (hits + misses) + rejections / (alarms + rejections)) / 2
+
+
+def mcc(hits: Floats, misses: Floats, alarms: Floats, rejections: Floats) -> Floats:
+    """Matthews' correlation; 0, no better than chance, where every guess is the same."""
+    positives, negatives = hits + misses, alarms + rejections
+    called, dismissed = hits + alarms, misses + rejections
+    # A class that is missing gives NaN; a guess that is never made gives 0.
+    square = (positives * negatives) * np.maximum(1, called * dismissed)
+    return (hits * rejections - alarms * misses) / np.sqrt(square)
+
+
+def auc(score: Guesses, present: Bools, person: People) -> Statistic:
     """The weighted share of pairs (present, absent) in the right order, ties for one half."""
     order = np.argsort(score)
     score, present, person = score[order], present[order], person[order]
@@ -129,3 +160,42 @@ def auc(score: Floats, present: Bools, person: People) -> Statistic:
         return np.asarray((positive * below).sum(1) / pairs)
 
     return statistic
+
+
+def balanced_gain(hits: Ints, misses: Ints, alarms: Ints, rejections: Ints) -> Ints:
+    """Balanced accuracy, times twice the inputs of both classes."""
+    return hits * (alarms + rejections) + rejections * (hits + misses)
+
+
+def mcc_gain(hits: Ints, misses: Ints, alarms: Ints, rejections: Ints) -> Floats:
+    """Matthews' correlation, times the root of the inputs of both classes."""
+    guesses = np.sqrt(np.maximum(1, (misses + rejections) * (hits + alarms)))
+    return np.round((hits * rejections - alarms * misses) / guesses, 9)
+
+
+ATTRIBUTE_METRICS = {
+    metric.name: metric
+    for metric in (
+        AttributeMetric(
+            "accuracy",
+            "accuracy",
+            counted(accuracy),
+            gain=lambda hits, misses, alarms, rejections: hits + rejections,
+            percent=True,
+            one_class=True,
+        ),
+        AttributeMetric(
+            "balanced_accuracy",
+            "balanced accuracy",
+            counted(balanced_accuracy),
+            gain=balanced_gain,
+            percent=True,
+        ),
+        AttributeMetric("auc", "AUC", auc),
+        AttributeMetric("mcc", "MCC", counted(mcc), gain=mcc_gain, least=-1),
+    )
+}
+"""Every figure for a binary attribute, in the order of records and tables."""
+
+METRICS = tuple(ATTRIBUTE_METRICS)
+"""Their names."""

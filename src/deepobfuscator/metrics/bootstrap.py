@@ -11,12 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.metrics.attributes import (
+    ATTRIBUTE_METRICS,
     Floats,
     People,
     Statistic,
-    auc,
     checked,
-    confusion,
 )
 from deepobfuscator.metrics.sample import Measured, Sample, Share
 
@@ -57,10 +56,10 @@ class Bootstrap:
     def attribute(
         self, metric: str, scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5
     ) -> Sample:
-        """One of `METRICS` of (n,) scores against (n,) labels.
+        """One of `ATTRIBUTE_METRICS` of (n,) scores against (n,) labels.
 
-        ``threshold`` splits the scores (present where score >= threshold); auc has none. A draw
-        that lacks a class is NaN, save for accuracy.
+        ``threshold`` splits the scores (present where score >= threshold) where the metric has one.
+        A draw that lacks a class is NaN, save for accuracy.
 
         Raises:
             InputError: one class only, save for accuracy.
@@ -68,22 +67,21 @@ class Bootstrap:
         """
         score, present = checked(metric, scores, labels)
         person = self._of(score, None)
-        if metric == "auc":
-            statistic = auc(score, present, person)
-        else:
-            statistic = confusion(metric, score >= threshold, present, person)
-        value, draws = self.replicates(statistic)
-        if metric == "accuracy":
+        kind = ATTRIBUTE_METRICS[metric]
+        guess = score if kind.gain is None else score >= threshold
+        value, draws = self.replicates(kind.statistic(guess, present, person))
+        if kind.one_class:
             return Share(value, draws, self.count)
         classes = [person[rows] for rows in (present, ~present)]
         unseen = sum((UNSEEN / (len(rows) + 2)) ** 2 for rows in classes)
         rarer = min(len(np.unique(rows)) for rows in classes)
-        if metric == "mcc":
-            return Share(value, draws, rarer, 4 * unseen, least=-1)
-        return Share(value, draws, rarer, unseen)
+        return Share(value, draws, rarer, (1 - kind.least) ** 2 * unseen, least=kind.least)
 
     def mean(self, values: ArrayLike, rows: ArrayLike | None = None) -> Sample:
         """Mean of values of any unit, one a picture.
+
+        Values that are all equal, or of a single person, give an interval of no width: nothing
+        bounds a value in general.
 
         Args:
             values: (m,) finite floats.
@@ -180,14 +178,3 @@ def measure(
 ) -> Measured:
     """`Bootstrap.attribute`, with its interval."""
     return Bootstrap(people, seed, draws).attribute(metric, scores, labels, threshold).interval()
-
-
-def measure_mean(
-    values: ArrayLike, people: ArrayLike, seed: int = 0, draws: int = 1000
-) -> Measured:
-    """`Bootstrap.mean`, with its interval.
-
-    Values that are all equal, or of a single person, give an interval of no width: nothing bounds
-    a value in general.
-    """
-    return Bootstrap(people, seed, draws).mean(values).interval()

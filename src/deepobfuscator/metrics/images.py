@@ -235,7 +235,14 @@ def _halve_adjoint(slope: Tensor, planes: Tensor) -> Tensor:
     """The slope along ``planes``, given that along their halves."""
     padding = [side % 2 for side in planes.shape[-2:]]
     return torch.ops.aten.avg_pool2d_backward(  # type: ignore[no-any-return]
-        slope, planes, [2, 2], [2, 2], padding, False, True, None
+        slope,
+        planes,
+        kernel_size=[2, 2],
+        stride=[2, 2],
+        padding=padding,
+        ceil_mode=False,
+        count_include_pad=True,
+        divisor_override=None,
     )
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 Z = 1.959964
 """Quantile of the normal distribution that leaves 2.5 % above it."""
@@ -29,6 +30,21 @@ class Measured:
     value: float
     low: float
     high: float
+
+
+def wilson(share: float, trials: float, errors: float) -> tuple[float, float]:
+    """Wilson's bounds of a share in [0, 1]; low <= share <= high.
+
+    Args:
+        share: the figure.
+        trials: independent trials behind it, or as many as would give its standard error.
+        errors: standard errors to a side: a quantile of the normal distribution or of Student's t.
+    """
+    prior = errors**2 / trials
+    half = math.sqrt(prior * (share * (1 - share) + prior / 4))
+    low, high = ((share + prior / 2 + way * half) / (1 + prior) for way in (-1, 1))
+    # Rounding may carry a bound past the share or the end.
+    return max(0.0, min(share, low)), min(1.0, max(share, high))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +85,7 @@ class Sample:
     @property
     def critical(self) -> float:
         """Standard errors to a side of a 95 % interval: Student's t for as many people."""
-        v = max(1, self.people - 1)
-        return Z + (Z**3 + Z) / (4 * v) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * v**2)
+        return float(stdtrit(max(1, self.people - 1), 0.975))
 
     def bounds(self, errors: float) -> tuple[float, float]:
         """Lower and upper bound, ``errors`` standard errors away."""
@@ -94,10 +109,10 @@ class Sample:
         return Sample(
             self.value - other.value,
             self.draws - other.draws,
-            min(self.people, other.people),
-            self.doubt + other.doubt,
-            self.least - other.most,
-            self.most - other.least,
+            people=min(self.people, other.people),
+            unseen=self.doubt + other.doubt,
+            least=self.least - other.most,
+            most=self.most - other.least,
         )
 
 
@@ -128,10 +143,8 @@ class Share(Sample):
     def bounds(self, errors: float) -> tuple[float, float]:
         """Wilson's bounds, with ``errors`` in place of the normal quantile."""
         span = self.most - self.least
-        share, prior = (self.value - self.least) / span, errors**2 / self.trials
-        centre = share + prior / 2
-        half = math.sqrt(prior * (share * (1 - share) + prior / 4))
-        low, high = ((centre + way * half) / (1 + prior) for way in (-1, 1))
+        share = (self.value - self.least) / span
+        low, high = wilson(share, self.trials, errors)
         # Rounding may carry a bound past the figure or the end.
         return (
             max(self.least, min(self.value, self.least + span * low)),

@@ -5,10 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from deepobfuscator.nn.decoders import Residual, mirror, resrec, urec1, urec2
-from deepobfuscator.nn.fit import Normed, Resize
-from deepobfuscator.nn.vgg import Classifier, Obfuscator, parameter_count
-from deepobfuscator.report.tables import Table
+import deepobfuscator as do
 
 SIZE = (216, 176)
 """Height and width of the paper's pictures."""
@@ -21,6 +18,9 @@ C_LAYERS = (
     *(*["conv3-256"] * 3, "maxpool", *["conv3-512"] * 3, "maxpool", *["conv3-512"] * 3, "maxpool"),
     *("FC-4096", "FC-4096", "FC-label length"),
 )
+PRINTED = {"FC-1": "FC-label length"}
+"""What the paper prints for a layer that has one label here."""
+
 UREC_END = ("conv3-3", "conv1-3", "sigmoid")
 RES_1 = "residual [transconv3-64, conv3-64, conv3-64]"
 RES_2 = "residual [conv3-64, conv3-64]"
@@ -35,12 +35,12 @@ def urec_layers(repeats: int) -> tuple[str, ...]:
 RESREC = (RES_1, RES_1, "upsample", RES_2, RES_2, "upsample", "conv1-3", "sigmoid")
 
 
-def table_1() -> list[tuple[str, Table]]:
+def table_1() -> list[tuple[str, do.Table]]:
     """O, AR, C and AC at the paper's size; C and AC have one label here."""
     with torch.device("meta"):
-        encoder = Obfuscator(SIZE)
-        reconstructor = mirror(encoder.features, SIZE)
-        classifier = Classifier(encoder.features, 1, SIZE)
+        encoder = do.Obfuscator(SIZE)
+        reconstructor = do.mirror(encoder.features, SIZE)
+        classifier = do.Classifier(encoder.features, 1, SIZE)
     return [
         described("Obfuscator O", encoder, (3, *SIZE), O_LAYERS),
         described("Adversary reconstructor AR", reconstructor, encoder.features, AR_LAYERS),
@@ -50,11 +50,11 @@ def table_1() -> list[tuple[str, Table]]:
     ]
 
 
-def table_2() -> list[tuple[str, Table]]:
+def table_2() -> list[tuple[str, do.Table]]:
     """URec#1, URec#2 and ResRec at the paper's size."""
     with torch.device("meta"):
-        features = Obfuscator(SIZE).features
-        networks = [build(features, SIZE) for build in (urec1, urec2, resrec)]
+        features = do.Obfuscator(SIZE).features
+        networks = [build(features, SIZE) for build in (do.urec1, do.urec2, do.resrec)]
     names, papers = ("URec#1", "URec#2", "ResRec"), (urec_layers(3), urec_layers(2), RESREC)
     return [
         described(name, network, features, paper)
@@ -64,7 +64,7 @@ def table_2() -> list[tuple[str, Table]]:
 
 def described(
     name: str, network: nn.Module, inputs: Sequence[int], paper: Sequence[str]
-) -> tuple[str, Table]:
+) -> tuple[str, do.Table]:
     """A heading, and one row a layer with what the paper prints for it.
 
     Args:
@@ -76,7 +76,7 @@ def described(
     found: list[tuple[str, tuple[int, ...], int]] = []
 
     def note(layer: nn.Module, _: object, output: torch.Tensor) -> None:
-        found.append((label(layer), tuple(output.shape[1:]), parameter_count(layer)))
+        found.append((label(layer), tuple(output.shape[1:]), count(layer)))
 
     for layer in layers(network):
         layer.register_forward_hook(note)
@@ -85,23 +85,32 @@ def described(
     left, rows = list(paper), []
     for what, shape, parameters in found:
         printed = "–"
-        if left and (what == left[0] or (what.startswith("FC") and left[0].startswith("FC-label"))):
+        if left and left[0] in (what, PRINTED.get(what)):
             printed = left.pop(0)
         rows.append(
             (what, " × ".join(map(str, (*shape[1:], shape[0]))), f"{parameters:,}", printed)
         )
     if left:
         raise AssertionError(f"{name} lacks the paper's {left}")
-    rows.append(("all", "", f"{parameter_count(network):,}", ""))
-    return name, Table(HEADERS, tuple(rows))
+    rows.append(("all", "", f"{count(network):,}", ""))
+    return name, do.Table(HEADERS, tuple(rows))
+
+
+def count(network: nn.Module) -> int:
+    """Trainable numbers of a network."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def kind(layer: nn.Module) -> str:
+    """The name of a layer's class."""
+    return type(layer).__name__
 
 
 def layers(network: nn.Module) -> list[nn.Module]:
     """The parts that the tables count, in order."""
-    whole = (Normed, Residual, Resize)
     found: list[nn.Module] = []
     for child in network.children():
-        if isinstance(child, whole) or not list(child.children()):
+        if kind(child) in ("Normed", "Residual", "Resize") or not list(child.children()):
             found += [] if isinstance(child, nn.Flatten | nn.ReLU) else [child]
         else:
             found += layers(child)
@@ -110,15 +119,16 @@ def layers(network: nn.Module) -> list[nn.Module]:
 
 def label(layer: nn.Module) -> str:
     """A layer in the paper's words."""
-    if isinstance(layer, Normed):
-        return label(layer.convolution)
     if isinstance(layer, nn.Linear):
         return f"FC-{layer.out_features}"
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        kind = "conv" if isinstance(layer, nn.Conv2d) else "deconv"
-        return f"{kind}{layer.kernel_size[0]}-{layer.out_channels}"
-    if isinstance(layer, Residual):
-        inner = [label(x).replace("deconv", "transconv") for x in layers(layer.layers)]
+        name = "conv" if isinstance(layer, nn.Conv2d) else "deconv"
+        return f"{name}{layer.kernel_size[0]}-{layer.out_channels}"
+    if kind(layer) == "Normed":
+        return label(layer.get_submodule("convolution"))
+    if kind(layer) == "Residual":
+        inner = [
+            label(x).replace("deconv", "transconv") for x in layers(layer.get_submodule("layers"))
+        ]
         return f"residual [{', '.join(inner)}]"
-    names = {"MaxPool2d": "maxpool", "Resize": "upsample", "Sigmoid": "sigmoid"}
-    return names[type(layer).__name__]
+    return {"MaxPool2d": "maxpool", "Resize": "upsample", "Sigmoid": "sigmoid"}[kind(layer)]

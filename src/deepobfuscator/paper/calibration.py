@@ -10,7 +10,8 @@ validation pictures. What a reconstructor that removes the noise gives back is m
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,28 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks.identify import Identify, can_tell_people, trial_rows
-from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
-from deepobfuscator.core.config import from_json, to_json
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
-from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Parts, as_input
-from deepobfuscator.defences.pixel_noise import NoisyObfuscator
-from deepobfuscator.experiments.run_folder import same_data
-from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.metrics import Bootstrap, ms_ssim
-from deepobfuscator.nn.decoders import mirror
-from deepobfuscator.nn.vgg import initialise
-from deepobfuscator.training.bundle import Bundle, apply
-from deepobfuscator.training.loop import derive_seed, play
-from deepobfuscator.training.objectives import Phase, stage, update
+import deepobfuscator as do
+from deepobfuscator.survey.questions import OPTIONS
 
 GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0)
 """Standard deviations of the noise, for pictures in [0, 1]."""
-
-OPTIONS = 4
-"""People to choose from, as in the paper's study with people."""
 
 TIE = 1e-6
 """Cosines this near each other are equal: float32 has no more digits."""
@@ -48,9 +32,10 @@ RATE = 0.28
 """Share of right choices at which a picture counts as unrecognisable: the paper's own study."""
 
 
-class SweptNoise(NoisyObfuscator):
+class SweptNoise(do.Obfuscator):
     """O on pictures whose noise is drawn from the grid, or stays at ``fixed`` where that is set."""
 
+    stochastic = True
     fixed: float | None = None
     """The deviation for every picture; None draws one for each."""
 
@@ -61,7 +46,7 @@ class SweptNoise(NoisyObfuscator):
             deviation = torch.tensor(GRID)[drawn].to(pictures.device)
         else:
             deviation = torch.tensor(self.fixed, device=pictures.device)
-        return self.layers(pictures + deviation * torch.randn_like(pictures))  # type: ignore[no-any-return]
+        return super().forward(pictures + deviation * torch.randn_like(pictures))
 
 
 @dataclass(frozen=True)
@@ -101,7 +86,7 @@ class Calibration:
         return next(under, self.points[-1].sigma)
 
 
-def named(trial: Trial, labels: str) -> str:
+def named(trial: do.Trial, labels: str) -> str:
     """The folder of a calibration: the same labels, setting and rule, the same name."""
     told = json.dumps([trial.key, labels, GRID, RATE])
     return f"calibration-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
@@ -116,91 +101,108 @@ def read(path: Path) -> Calibration | None:
     if not path.exists():
         return None
     try:
-        found = from_json(Calibration, json.loads(path.read_text()), str(path))
-        if not found.points or not np.isfinite([p.rate for p in found.points]).all():
+        points = [Point(**held) for held in json.loads(path.read_text())["points"]]
+        if not points or not np.isfinite([list(vars(p).values()) for p in points]).all():
             raise ValueError
-        return found
-    except (ValueError, InputError):
-        raise InputError(f"{path}: not readable; delete it to calibrate again") from None
+        return Calibration(tuple(points))
+    except (ValueError, TypeError, KeyError):
+        raise do.InputError(f"{path}: not readable; delete it to calibrate again") from None
 
 
-def calibrate(trial: Trial, data: Parts, run: Context) -> Calibration:
-    """Calibrate the noise on ``data`` at the trial's setting; kept in ``run.folder``.
+def calibrate(runner: do.Runner, trial: do.Trial, folder: Path) -> Calibration:
+    """Calibrate the noise on the data of ``trial``, at its setting; kept in ``folder``.
 
     Raises:
         InputError: nobody is on two pictures, so that there is no recogniser.
     """
-    path = run.folder / "calibration.json"
-    if (found := read(path)) is not None:
-        return found
-    same_data(data, run.folder)
-    setting = trial.setting
+    with do.locked(folder):
+        path, context = folder / "calibration.json", runner.on(trial, folder)
+        data, setting = runner.data(trial, context), trial.setting
+        if (kept := read(path)) is not None:
+            return kept
+        do.same_data(data, folder)
 
-    def raw(pictures: NDArray[np.uint8], seed: int) -> Tensor:
-        return as_input(pictures, run.device)
+        def raw(pictures: NDArray[np.uint8], seed: int) -> Tensor:
+            return do.as_input(pictures, context.device)
 
-    shape = (3, *setting.size)
-    attacker, validation = (
-        AttackerData(data.attacker, raw, shape, 1),
-        AttackerData(data.validation, raw, shape, 2),
-    )
-    people = len(np.unique(data.validation.people))
-    if not (can_tell_people(attacker) and can_tell_people(validation)) or people < OPTIONS:
-        raise InputError(
-            "the noise cannot be calibrated, for the data does not say who is on two pictures, or "
-            f"has fewer than {OPTIONS} people to choose on: name its deviation with --sigma"
+        shape = (3, *setting.size)
+        attacker = do.AttackerData(data.attacker, raw, shape, 1)
+        validation = do.AttackerData(data.validation, raw, shape, 2)
+        threat, recognise = (
+            do.Threat(attacker, validation, setting.size, setting),
+            do.Identify(passes=0.5),
         )
-    threat = Threat(attacker, validation, setting.size, setting)
-    recogniser = run.folder / "recogniser.ckpt"
-    embed = Identify(passes=0.5).fit(threat, run, recogniser, "noise: recogniser, ").guess
-    encoder = SweptNoise(setting.size, setting.width)
-    rebuild = mirror(encoder.features, setting.size, setting.width)
-    players = {"O": encoder, "AR": rebuild}
-    for name, player in players.items():
-        initialise(player, derive_seed(setting.seed, *name.encode()))
-        run.place(player)
-    learn = stage("denoise", update("O", "AR", loss=lambda r: r.L_AR1))
-    phase = Phase("noise: reconstructor", setting.reconstruct_epochs, (learn,))
-    play(players, [phase], data.attacker, setting, run, run.folder / "denoiser.ckpt")
-    bundle = Bundle({"O": encoder}, {})
-    found = Calibration(
-        tuple(measure(sigma, bundle, rebuild, embed, validation, run) for sigma in GRID)
-    )
-    write_atomic(path, f"{json.dumps(to_json(found), indent=1)}\n".encode())
-    for checkpoint in run.folder.glob("*.ckpt"):
-        checkpoint.unlink()
-    return found
+        if recognise.lacks(threat) or len(np.unique(data.validation.people)) < OPTIONS:
+            raise do.InputError(
+                "the noise cannot be calibrated, for the data does not say who is on two pictures, "
+                f"or has fewer than {OPTIONS} people to choose on: name its deviation with --sigma"
+            )
+        checkpoint = folder / "recogniser.ckpt"
+        embed = recognise.fit(threat, context, checkpoint, "noise: recogniser, ").guess
+        encoder = SweptNoise(setting.size, setting.width)
+        rebuild = do.mirror(encoder.features, setting.size, setting.width)
+        players = {"O": encoder, "AR": rebuild}
+        for name, player in players.items():
+            do.initialise(player, do.derive_seed(setting.seed, *name.encode()))
+            context.place(player)
+        learn = do.stage("denoise", do.update("O", "AR", loss=lambda r: r.L_AR1))
+        phase = do.Phase("noise: reconstructor", setting.reconstruct_epochs, (learn,))
+        do.play(
+            players, [phase], data.attacker, setting, context, checkpoint=folder / "denoiser.ckpt"
+        )
+        people = _People(encoder, rebuild, embed, validation, context)
+        found = Calibration(tuple(people.under(sigma) for sigma in GRID))
+        do.write_atomic(path, f"{json.dumps(asdict(found), indent=1)}\n".encode())
+        for kept_state in folder.glob("*.ckpt"):
+            kept_state.unlink()
+        return found
 
 
-def measure(
-    sigma: float, bundle: Bundle, rebuild: Guess, embed: Guess, own: AttackerData, run: Context
-) -> Point:
-    """What noise of deviation ``sigma`` does to the pictures of ``own``."""
-    encoder = bundle.encoder
-    assert isinstance(encoder, SweptNoise)
-    encoder.fixed = sigma
-    draw = torch.Generator().manual_seed(derive_seed(round(1000 * sigma), 0))
-    seen: dict[str, list[Tensor]] = {n: [] for n in ("noisy", "raw", "rebuilt", "truth", "quality")}
-    for number, rows in enumerate(own.chunks()):
-        pictures = own.pictures(rows)
-        truth = as_input(pictures, run.device)
-        noisy = truth + sigma * torch.randn(truth.shape, generator=draw).to(run.device)
-        guess = apply(rebuild, bundle.encode(pictures, run, derive_seed(303, number)), run)
-        seen["noisy"].append(apply(embed, noisy, run))
-        seen["raw"].append(apply(embed, truth, run))
-        seen["rebuilt"].append(guess.flatten(1))
-        seen["truth"].append(truth.flatten(1))
-        seen["quality"].append(ms_ssim(guess, truth))
-    encoder.fixed = None
-    found = {name: torch.cat(parts).float().cpu().numpy() for name, parts in seen.items()}
-    boot = Bootstrap(own.person)
-    rate = boot.mean(forced_choice(found["noisy"], found["raw"], own.person)).interval()
-    pixels = [v - v.mean(1, keepdims=True) for v in (found["rebuilt"], found["truth"])]
-    rebuilt = forced_choice(pixels[0], pixels[1], own.person)
-    return Point(
-        *(sigma, rate.value, rate.low, rate.high),
-        *(float(rebuilt.mean()), float(found["quality"].mean())),
-    )
+@dataclass(frozen=True)
+class _People:
+    """Whoever looks at noisy pictures, and the pictures."""
+
+    encoder: SweptNoise
+    rebuild: Callable[[Tensor], Tensor]
+    """Features to pictures."""
+    embed: Callable[[Tensor], Tensor]
+    """Pictures to embeddings."""
+    own: do.AttackerData
+    """The raw pictures."""
+    context: do.Context
+
+    def under(self, sigma: float) -> Point:
+        """What noise of deviation ``sigma`` does."""
+        own, context, bundle = self.own, self.context, do.Bundle({"O": self.encoder}, {})
+        self.encoder.fixed = sigma
+        draw = torch.Generator().manual_seed(do.derive_seed(round(1000 * sigma), 0))
+        names = ("noisy", "raw", "rebuilt", "truth", "quality")
+        seen: dict[str, list[Tensor]] = {name: [] for name in names}
+        for number, rows in enumerate(own.chunks()):
+            pictures = own.pictures(rows)
+            truth = do.as_input(pictures, context.device)
+            noisy = truth + sigma * torch.randn(truth.shape, generator=draw).to(context.device)
+            features = bundle.encode(pictures, context, do.derive_seed(303, number))
+            guess = do.apply(self.rebuild, features, context)
+            seen["noisy"].append(do.apply(self.embed, noisy, context))
+            seen["raw"].append(do.apply(self.embed, truth, context))
+            seen["rebuilt"].append(guess.flatten(1))
+            seen["truth"].append(truth.flatten(1))
+            seen["quality"].append(do.ms_ssim(guess, truth))
+        self.encoder.fixed = None
+        found = {name: torch.cat(parts).float().cpu().numpy() for name, parts in seen.items()}
+        chosen = forced_choice(found["noisy"], found["raw"], own.person)
+        rate = do.Bootstrap(own.person).mean(chosen).interval()
+        pixels = [v - v.mean(1, keepdims=True) for v in (found["rebuilt"], found["truth"])]
+        rebuilt = forced_choice(pixels[0], pixels[1], own.person)
+        return Point(
+            sigma=sigma,
+            rate=rate.value,
+            low=rate.low,
+            high=rate.high,
+            rebuilt_rate=float(rebuilt.mean()),
+            ms_ssim=float(found["quality"].mean()),
+        )
 
 
 def forced_choice(
@@ -219,7 +221,7 @@ def forced_choice(
     one, other = (
         v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (probes, raw)
     )
-    first = trial_rows(person)[0]
+    first = np.unique(person, return_index=True)[1]
     beyond = one @ other[first].T - (one * other).sum(1)[:, None]
     others = person[first][None, :] != person[:, None]
     tied = ((np.abs(beyond) <= TIE) & others).sum(1)

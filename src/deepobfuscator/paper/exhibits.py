@@ -3,103 +3,102 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.records import IMAGE
+import deepobfuscator as do
 from deepobfuscator.paper.calibration import Calibration
-from deepobfuscator.paper.published import DEEPOBFUSCATOR, NOISE, UNDEFENDED
-from deepobfuscator.paper.render.exhibit import Column, Line
-from deepobfuscator.paper.render.rows import OWN_AR, line
-from deepobfuscator.paper.trials import Book, Need
-from deepobfuscator.report.runs import RunResult
+from deepobfuscator.paper.keys import IMAGE, MS_SSIM, Measured, Panel, Reference, RowKey, Set
+from deepobfuscator.paper.render.exhibit import Column, Row
+from deepobfuscator.paper.render.rows import make_rows
+from deepobfuscator.paper.trials import Trials
 from deepobfuscator.survey.questions import Mode
 
-MS_SSIM, PSNR, ACCURACY = "ms_ssim", "psnr", "accuracy"
+Machines = Callable[[Sequence[do.RunSpec], RowKey, Mode], tuple[list[Row], list[Column]]]
+"""What machine participants answer about the runs of a row, and an example question."""
 
 
 @dataclass
 class Show:
-    """What an exhibit is made from."""
+    """What an exhibit is made from; whatever it asks for is noted."""
 
-    book: Book
-    """The trials."""
-    read: Callable[[Need], RunResult | None]
-    """A finished run; None, with a word in `missing`, where there is none."""
+    trials: Trials
+    """What may be run."""
+    read: Callable[[do.RunSpec], do.RunResult | None]
+    """A finished run; None where there is none."""
     calibration: Calibration | None
     """Of the noise."""
     faces: bool
     """Whether pictures of people may be shown."""
-    machine: Callable[[Sequence[Need], str, Mode], tuple[list[Line], list[Column]]]
-    """The machine participants' answers on a row's runs, for a mode, and an example question."""
+    machine: Machines
+    """The perceptual study's machines."""
+    wanted: list[do.RunSpec] = field(default_factory=list)
+    """Every run that was asked for, as far as the data allows."""
     missing: list[str] = field(default_factory=list)
     """What could not be had, and why."""
 
-    def runs(self, ask: Callable[[], list[Need]]) -> list[RunResult]:
-        """The finished runs of one trial, one a seed."""
-        return [run for need in self.needs(ask) if (run := self.read(need)) is not None]
-
-    def needs(self, ask: Callable[[], list[Need]]) -> list[Need]:
-        """The trials that ``ask`` gives, as far as the data allows."""
+    def specs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunSpec]:
+        """The runs of a defence on a set, one a seed; None is the noise baseline."""
         try:
-            return ask()
-        except InputError as error:
+            found = self.trials.specs(of, self.trials.noise if defence is None else defence, *also)
+        except do.InputError as error:
             if str(error) not in self.missing:
                 self.missing.append(str(error))
             return []
+        self.wanted += found
+        return found
+
+    def finished(self, specs: Sequence[do.RunSpec]) -> list[do.RunResult]:
+        """Those of ``specs`` that are finished."""
+        return [run for spec in specs if (run := self.read(spec)) is not None]
+
+    def runs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunResult]:
+        """The finished runs of a defence on a set; see `specs`."""
+        return self.finished(self.specs(of, defence, *also))
 
     @property
-    def noise_row(self) -> str:
-        """The noise baseline with its deviation."""
-        return NOISE if self.book.sigma is None else f"{NOISE}, σ = {self.book.sigma:g}"
-
-    def rows(self, letter: str) -> dict[str, tuple[str, list[RunResult]]]:
-        """DeepObfuscator and the two baselines on one set: by published name, row and runs."""
-        book = self.book
+    def defences(self) -> dict[RowKey, do.Defence | None]:
+        """DeepObfuscator and the two baselines; None is the one with noise."""
         return {
-            DEEPOBFUSCATOR: (DEEPOBFUSCATOR, self.runs(lambda: book.game(letter))),
-            UNDEFENDED: (UNDEFENDED, self.runs(lambda: book.undefended(letter))),
-            NOISE: (self.noise_row, self.runs(lambda: book.noise(letter))),
+            RowKey(Measured.DEEPOBFUSCATOR): do.DeepObfuscator(),
+            RowKey(Measured.UNDEFENDED): do.Undefended(),
+            RowKey(Measured.NOISE, self.trials.sigma): None,
         }
 
+    def panel(self, of: Set) -> Panel:
+        """A set as the paper writes it."""
+        try:
+            task = self.trials.task(of)
+        except do.InputError:
+            return Panel(of)
+        return Panel(of, task.public, task.private)
 
-def title_of(show: Show, letter: str) -> str:
-    """A set as the paper writes it."""
-    try:
-        task = show.book.task(letter)
-    except InputError:
-        return f"({letter})"
-    return f"({letter}) {{{', '.join(task.public)} | {', '.join(task.private)}}}"
+    def noise_note(self) -> tuple[str, ...]:
+        """Where the noise's deviation comes from."""
+        held, sigma = self.calibration, self.trials.sigma
+        if sigma is None:
+            return ()
+        if held is None or held.sigma != sigma:
+            return (f"The noise's deviation, {sigma:g}, was named by --sigma.",)
+        return (f"The noise's deviation, {sigma:g}, was calibrated (exhibit noise).",)
 
+    def raw_column(self, runs: Sequence[do.RunResult]) -> list[Column]:
+        """The raw pictures of the people whom a run shows."""
+        if not (self.faces and runs and (held := runs[0].faces)):
+            return []
+        return [Column("raw", "the picture", held["raw"])]
 
-def noise_note(show: Show) -> tuple[str, ...]:
-    """Where the noise's deviation comes from."""
-    held, sigma = show.calibration, show.book.sigma
-    if sigma is None:
-        return ()
-    if held is None or held.sigma != sigma:
-        return (f"The noise's deviation, {sigma:g}, was named by --sigma.",)
-    return (f"The noise's deviation, {sigma:g}, was calibrated (exhibit noise).",)
-
-
-def raw_column(show: Show, runs: Sequence[RunResult]) -> list[Column]:
-    """The raw pictures of the people whom a run shows."""
-    if not (show.faces and runs and (held := runs[0].faces)):
-        return []
-    return [Column("raw", "the picture", held["raw"])]
-
-
-def rebuilt_columns(show: Show, name: str, runs: Sequence[RunResult]) -> list[Column]:
-    """What the game's own AR, where one played, and the strongest fresh attacker rebuilt."""
-    if not (show.faces and runs and (held := runs[0].faces)):
-        return []
-    columns = []
-    if (own := runs[0].faces_in_game) is not None:
-        columns.append(Column(name, f"by AR in the game{quality(runs, OWN_AR)}", own))
-    by = f"by a fresh {held['attack'].item()}{quality(runs, None)}"
-    return [*columns, Column(name, by, held["reconstructed"])]
+    def rebuilt_columns(self, heading: str, runs: Sequence[do.RunResult]) -> list[Column]:
+        """What the game's own AR, where one played, and the strongest fresh attacker rebuilt."""
+        if not (self.faces and runs and (held := runs[0].faces)):
+            return []
+        columns = []
+        if (own := runs[0].faces_in_game) is not None:
+            note = f"by AR in the game{quality(runs, Reference.IN_GAME)}"
+            columns.append(Column(heading, note, own))
+        by = f"by a fresh {held['attack'].item()}{quality(runs, None)}"
+        return [*columns, Column(heading, by, held["reconstructed"])]
 
 
-def quality(runs: Sequence[RunResult], attack: str | None) -> str:
+def quality(runs: Sequence[do.RunResult], attack: str | None) -> str:
     """The mean MS-SSIM on all test pictures, in a few words."""
-    found = line(runs[:1], "", IMAGE, MS_SSIM, attack=attack)
-    value = None if found is None else found.in_game if attack else found.fresh
+    rows = make_rows(runs[:1], RowKey(Measured.MIRROR), ((IMAGE, MS_SSIM),), attack=attack)
+    value = None if not rows else rows[0].in_game if attack else rows[0].fresh
     return "" if value is None else f", MS-SSIM {value:.3f}".replace("0.", ".")

@@ -2,24 +2,29 @@
 
 from dataclasses import replace
 
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.records import IMAGE
+from deepobfuscator import DeepObfuscator, InputError, Undefended
 from deepobfuscator.paper import published
-from deepobfuscator.paper.exhibits import (
+from deepobfuscator.paper.exhibits import Show
+from deepobfuscator.paper.keys import (
     ACCURACY,
+    FOUR_WAY,
+    IDENTITY,
+    IMAGE,
     MS_SSIM,
-    Show,
-    noise_note,
-    raw_column,
-    rebuilt_columns,
-    title_of,
+    Measured,
+    Name,
+    Panel,
+    Part,
+    Participant,
+    RowKey,
+    Set,
 )
-from deepobfuscator.paper.published import DEEPOBFUSCATOR, UNDEFENDED
-from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Line
-from deepobfuscator.paper.render.rows import curves, line, lines
-from deepobfuscator.paper.trials import PRIVATE, PUBLIC, SETS, plain
+from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
+from deepobfuscator.paper.render.rows import make_curves, make_rows
+from deepobfuscator.paper.trials import PRIVATE, plain
 from deepobfuscator.survey.questions import OPTIONS, Mode
 
+FACES = (IMAGE, MS_SSIM)
 IN_GAME_READER = "from-images reconstructor=in-game"
 GAME = "algorithm 1"
 LOSSES = ("L_C", "L_AC", "L_AR1", "L_AR2")
@@ -27,36 +32,32 @@ LOSSES = ("L_C", "L_AC", "L_AR1", "L_AR2")
 
 def figure2(show: Show) -> Exhibit:
     """One-sided defences."""
-    book = show.book
-    one_sided = {
-        "Neither": lambda: book.undefended("a"),
-        "Attributes alone": lambda: book.game("a", lambda2=0.0),
-        "Reconstruction alone": lambda: book.game("a", lambda1=0.0),
-        "Both at once": lambda: book.game("a"),
+    found: list[Row] = []
+    runs = {
+        Measured.NEITHER: show.runs(Set.A, Undefended()),
+        Measured.ATTRIBUTES_ALONE: show.runs(Set.A, DeepObfuscator(lambda2=0.0)),
+        Measured.RECONSTRUCTION_ALONE: show.runs(Set.A, DeepObfuscator(lambda1=0.0), "from-images"),
+        Measured.BOTH: show.runs(Set.A, DeepObfuscator()),
     }
-    found: list[Line] = []
-    runs = {row: show.runs(ask) for row, ask in one_sided.items()}
-    gender = book.private[0] or ""
-    for row, held in runs.items():
-        found += lines(held, row, ((gender, ACCURACY), (IMAGE, MS_SSIM)))
-    alone = runs["Reconstruction alone"]
-    told = published.FIGURE_2 if plain(gender) == plain(PRIVATE[0]) else None
-    for row, attack, figure in (
-        ("… read from AR's pictures", IN_GAME_READER, told),
-        ("… read from a fresh mirror's pictures", "from-images", None),
-    ):
-        more = line(alone, row, gender, ACCURACY, "", figure, attack)
-        found += [more] if more else []
+    gender = show.trials.private[0] or ""
+    read = (gender, ACCURACY)
+    for of, held in runs.items():
+        found += make_rows(held, RowKey(of), (read, FACES))
+    alone = runs[Measured.RECONSTRUCTION_ALONE]
+    told = {read: published.FIGURE_2} if plain(gender) == plain(PRIVATE[0]) else None
+    key = RowKey(Measured.READ_FROM_AR)
+    found += make_rows(alone, key, (read,), published=told, attack=IN_GAME_READER)
+    found += make_rows(alone, RowKey(Measured.READ_FROM_MIRROR), (read,), attack="from-images")
     columns = [
-        *raw_column(show, runs["Neither"]),
-        *rebuilt_columns(show, "attributes alone", runs["Attributes alone"]),
-        *rebuilt_columns(show, "reconstruction alone", alone),
+        *show.raw_column(runs[Measured.NEITHER]),
+        *show.rebuilt_columns("attributes alone", runs[Measured.ATTRIBUTES_ALONE]),
+        *show.rebuilt_columns("reconstruction alone", alone),
     ]
     return Exhibit(
-        "figure2",
+        Name.FIGURE_2,
         "Figure 2: defending against one attack alone",
         f"What is read and rebuilt when the game is played against AC alone (λ2 = 0), against AR "
-        f"alone (λ1 = 0), or against both; set {title_of(show, 'a')}. The paper reads {gender} at "
+        f"alone (λ1 = 0), or against both; set {show.panel(Set.A)}. The paper reads {gender} at "
         "93.7 % from the pictures that AR rebuilds under the reconstruction-only defence: the "
         "same is measured here by a network trained on AR's pictures, on a fresh mirror's, and on "
         "the features.",
@@ -67,39 +68,36 @@ def figure2(show: Show) -> Exhibit:
 
 def figure4(show: Show) -> Exhibit:
     """Rebuilt faces."""
-    rows = show.rows("a")
-    columns = raw_column(show, rows[UNDEFENDED][1])
-    found: list[Line] = []
-    for row, runs in rows.values():
-        columns += rebuilt_columns(show, row, runs)
-        found += lines(runs, row, ((IMAGE, MS_SSIM),))
+    runs = {key: show.runs(Set.A, defence) for key, defence in show.defences.items()}
+    columns = show.raw_column(runs[RowKey(Measured.UNDEFENDED)])
+    found: list[Row] = []
+    for key, held in runs.items():
+        columns += show.rebuilt_columns(str(key), held)
+        found += make_rows(held, key, (FACES,))
     return Exhibit(
-        "figure4",
+        Name.FIGURE_4,
         "Figure 4: rebuilt faces",
         "Test pictures of people whom no training saw, and what reconstructors make of their "
-        f"features, set {title_of(show, 'a')}. DeepObfuscator is shown twice: as its game's own AR "
+        f"features, set {show.panel(Set.A)}. DeepObfuscator is shown twice: as its game's own AR "
         "sees it, which is the paper's column, and as a fresh reconstructor does.",
         tuple(found),
         faces=tuple(columns),
-        notes=noise_note(show),
+        notes=show.noise_note(),
     )
 
 
 def figure5(show: Show) -> Exhibit:
     """The perceptual study, answered by machines."""
-    people = Line("random options", f"{DEEPOBFUSCATOR}, people", "identity", "four_way")
-    people = replace(people, published=published.FIGURE_5, majority=1 / OPTIONS)
-    book, found = show.book, [people]
+    key = RowKey(Measured.DEEPOBFUSCATOR, by=Participant.PEOPLE)
+    people = Row(Panel(Part.RANDOM), key, IDENTITY, FOUR_WAY, majority=1 / OPTIONS)
+    found = [replace(people, published=published.FIGURE_5)]
     columns: list[Column] = []
-    for name, ask in {
-        DEEPOBFUSCATOR: lambda: book.game("a"),
-        UNDEFENDED: lambda: book.undefended("a"),
-        show.noise_row: lambda: book.noise("a"),
-    }.items():
-        needs = [need for need in show.needs(ask) if show.read(need) is not None]
-        modes: tuple[Mode, ...] = ("random", "matched") if needs else ()
+    for key, defence in show.defences.items():
+        specs = show.specs(Set.A, defence, "reidentify")
+        specs = [spec for spec in specs if show.read(spec) is not None]
+        modes: tuple[Mode, ...] = ("random", "matched") if specs else ()
         for mode in modes:
-            more, example = show.machine(needs, name, mode)
+            more, example = show.machine(specs, key, mode)
             found += more
             if not more:
                 show.missing.append(
@@ -107,7 +105,7 @@ def figure5(show: Show) -> Exhibit:
                 )
             columns = columns or example
     return Exhibit(
-        "figure5",
+        Name.FIGURE_5,
         "Figure 5: who is it? The perceptual study",
         "Each question shows a face as a fresh mirror rebuilds it, and four raw pictures of "
         "different people, one of them the person. People answered in the paper (28 %, 40 "
@@ -130,12 +128,11 @@ def figure5(show: Show) -> Exhibit:
 def figure6(show: Show) -> Exhibit:
     """Losses through the game."""
     found: list[Curve] = []
-    for letter in SETS:
-        runs = show.runs(lambda letter=letter: show.book.game(letter))  # type: ignore[misc]
-        if runs:
-            found += curves(runs[0], title_of(show, letter), LOSSES, GAME)
+    for of in Set:
+        for run in show.runs(of, DeepObfuscator())[:1]:
+            found += make_curves(run, show.panel(of), LOSSES, GAME)
     return Exhibit(
-        "figure6",
+        Name.FIGURE_6,
         "Figure 6: losses in the game",
         "L(C), L(AC) and L(AR1), the paper's L(AR), each the mean over the batches since the last "
         "point: every 100 batches as in the paper, or 20 points a phase where a phase is shorter "
@@ -144,7 +141,7 @@ def figure6(show: Show) -> Exhibit:
         notes=(
             "The paper reports L(AC) and L(AR) rising from about .02 to .6 and L(C) rising "
             "slightly.",
-            *(("The first seed's games are shown.",) if len(show.book.seeds) > 1 else ()),
+            *(("The first seed's games are shown.",) if len(show.trials.seeds) > 1 else ()),
             "A rising adversary's loss says that this adversary was beaten, not that nobody can "
             "read the features.",
         ),
@@ -153,23 +150,22 @@ def figure6(show: Show) -> Exhibit:
 
 def figure7(show: Show) -> Exhibit:
     """Accuracy of every attribute on the six sets."""
-    book, found = show.book, list[Line]()
-    for letter in SETS:
+    found = list[Row]()
+    for of in Set:
         try:
-            task = book.task(letter)
+            task = show.trials.task(of)
         except InputError as error:
             show.missing.append(str(error))
             continue
-        roles = {PRIVATE[0]: "gender", PUBLIC[0]: "smile"}
-        known = {plain(name): role for name, role in roles.items()}
-        for name, (row, runs) in show.rows(letter).items():
-            paper = published.FIGURE_7.get((letter, name), {})
-            names = (*task.public, *task.private)
-            told = {(s, ACCURACY): paper[r] for s in names if (r := known.get(plain(s))) in paper}
-            wanted = [(s, ACCURACY) for s in names]
-            found += lines(runs, row, wanted, title_of(show, letter), told)
+        names = (*task.public, *task.private)
+        for key, defence in show.defences.items():
+            paper = published.FIGURE_7.get((of, key.of), {})
+            known = {plain(name): value for (name, _), value in paper.items()}
+            told = {(n, ACCURACY): known[plain(n)] for n in names if plain(n) in known}
+            wanted = [(name, ACCURACY) for name in names]
+            found += make_rows(show.runs(of, defence), key, wanted, show.panel(of), published=told)
     return Exhibit(
-        "figure7",
+        Name.FIGURE_7,
         "Figure 7: accuracy of every attribute",
         "The service on public attributes; on private ones the game's own adversary classifier "
         "and the strongest attacker trained from scratch on the frozen encoder. Accuracy, as in "
@@ -179,6 +175,6 @@ def figure7(show: Show) -> Exhibit:
         notes=(
             "The baselines do not depend on what is private: one trial serves both sets with the "
             "same public attributes, and its attackers read all private attributes at once.",
-            *noise_note(show),
+            *show.noise_note(),
         ),
     )

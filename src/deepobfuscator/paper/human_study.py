@@ -4,28 +4,25 @@ In the random mode, the paper's, the answer is the very picture that was rebuilt
 alone gives it away. In the matched mode it is another picture of the person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from deepobfuscator.attacks.identify import Reidentify, can_tell_people, trial_rows
-from deepobfuscator.auditing.artifacts import as_pixels, paint
-from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.scoring import Scorer
-from deepobfuscator.auditing.threat_models import AttackSpec
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.runtime import locked
-from deepobfuscator.data.batches import Parts
-from deepobfuscator.experiments.runner import Runner
-from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.paper.render.exhibit import Column, Line
+import deepobfuscator as do
+from deepobfuscator.paper.keys import FOUR_WAY, IDENTITY, Panel, Part, Participant, RowKey
+from deepobfuscator.paper.render.exhibit import Column, Row
 from deepobfuscator.paper.trials import plain
 from deepobfuscator.survey import machine
 from deepobfuscator.survey.questions import MOST_QUESTIONS, OPTIONS, Drawn, Mode, Sheet, draw
-from deepobfuscator.training import bundle as bundles
+
+Pixels = NDArray[np.uint8]
+"""(n, H, W, 3) in 0..255."""
+
+MODES: dict[Mode, Part] = {"random": Part.RANDOM, "matched": Part.MATCHED}
 
 LOOKS = (
     *("male", "blackhair", "blondhair", "brownhair", "grayhair", "bald", "wearinghat", "bangs"),
@@ -33,8 +30,8 @@ LOOKS = (
 )
 """What options of the matched mode share, the most important first, by plain names."""
 
-EMBEDDING, PIXELS, BACKGROUND = MACHINES = ("face embedding", "pixels", "background alone")
-"""Machine participants."""
+SEEING = {Participant.PIXELS: machine.pixels, Participant.BACKGROUND: machine.background}
+"""Machine participants that see no more than the sheet."""
 
 DRAWS = 12
 """Sheets that machines answer for a figure: each asks about other people."""
@@ -46,11 +43,11 @@ class Faces:
 
     name: str
     """The run's defence."""
-    raw: NDArray[np.uint8]
+    raw: Pixels
     """(N, H, W, 3) in 0..255."""
-    rebuilt: dict[Mode, NDArray[np.uint8]]
+    rebuilt: dict[Mode, Pixels]
     """(N, H, W, 3) by the fresh mirror: of the same picture, and of another one of the person."""
-    in_game: dict[Mode, NDArray[np.uint8]]
+    in_game: dict[Mode, Pixels]
     """The same by the game's own AR; empty where none played."""
     pairs: NDArray[np.int64]
     """Rows of people with another picture."""
@@ -81,7 +78,8 @@ class Faces:
     def draw(self, count: int, mode: Mode, seed: int) -> Drawn:
         """Questions about people drawn at random."""
         among = self.pairs if mode == "matched" else np.arange(len(self.raw))
-        drawn = draw(self.raw[among], among, self.looks[among], count, mode, seed)
+        raw, looks = self.raw[among], self.looks[among]
+        drawn = draw(raw, among, looks, count=count, mode=mode, seed=seed)
         return replace(drawn, rows=among[drawn.rows])
 
     def embedding(self, drawn: Drawn, mode: Mode) -> NDArray[np.int64] | None:
@@ -96,46 +94,52 @@ def asked_of(drawn: Drawn) -> NDArray[np.int64]:
     return drawn.rows[np.arange(len(drawn.rows)), drawn.answer]
 
 
-def faces(shop: Runner, folder: Path, recogniser: bool) -> Faces:
+def faces(runner: do.Runner, folder: Path, recogniser: bool) -> Faces:
     """Rebuild a face of everybody on the test part from a trained run's features.
 
     Args:
-        shop: where networks compute.
+        runner: where networks compute.
         folder: a run; a mirror is fitted to it first where its audit left none.
         recogniser: whether to train one where the audit left none.
 
     Raises:
         InputError: nothing trained there.
     """
-    trial = Trial.of(folder)
-    bundles.check(folder / "bundle")
-    run = shop.on(trial, folder)
-    data = shop.data(trial, run)
-    with locked(folder):
-        players = trial.defence.players(trial.task, trial.setting, run)
-        bundle = bundles.load(folder / "bundle", players, run)
-        seed, task = trial.setting.seed, trial.task
-        scorer = Scorer(trial.key, trial.defence.name, seed, task, data, run)
-        audit = Audit(bundle, task, data, trial.setting, folder / "audit", run, scorer)
-        decoder = audit.threat.decoder
+    trial = do.Trial.of(folder)
+    with do.locked(folder):
+        audit = runner.opened(folder)
+        test, decoder = audit.test, audit.threat.decoder
         assert decoder is not None
-        known = trial_rows(audit.test.person)[0]
-        other, pairs = others(audit.test.person, known)
+
+        def paint(network: Callable[[Tensor], Tensor], rows: NDArray[np.int64]) -> Pixels:
+            pictures = do.apply(network, test.features_of(rows), audit.target.context)
+            pixels: Pixels = (pictures.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype("u1")
+            return pixels
+
+        known = np.unique(test.person, return_index=True)[1].astype(np.int64)
+        other, pairs = others(test.person, known)
         rows: dict[Mode, NDArray[np.int64]] = {"random": known, "matched": other}
-        mirror, own = decoder(), bundle.players.get("AR")
-        rebuilt = {m: as_pixels(paint(mirror, audit.test, run, r)) for m, r in rows.items()}
-        in_game = {m: as_pixels(paint(own, audit.test, run, r)) for m, r in rows.items() if own}
+        mirror, own = decoder(), audit.target.bundle.players.get("AR")
+        rebuilt = {mode: paint(mirror, r) for mode, r in rows.items()}
+        in_game = {mode: paint(own, r) for mode, r in rows.items() if own}
         embedded, gallery = dict[Mode, NDArray[np.float32]](), None
-        part = AttackSpec(Reidentify())
-        if can_tell_people(audit.test) and (recogniser or (audit.folder / part.file).exists()):
-            guessed = audit.guesses(part)
-            embedded = {m: guessed["test"][r] for m, r in rows.items()}
+        spec = do.AttackSpec(do.Reidentify())
+        told_apart = 2 <= len(known) < len(test)
+        if told_apart and (recogniser or (audit.target.folder / spec.file).exists()):
+            guessed = audit.guesses(spec)
+            embedded = {mode: guessed["test"][r] for mode, r in rows.items()}
             gallery = guessed["test_gallery"]
-    names, values = looks(trial, data)
-    raw = np.ascontiguousarray(data.test.pictures[known])
+    names, values = looks(trial, audit.target.data)
     return Faces(
-        *(trial.defence.name, raw, rebuilt, in_game, pairs, values[known], names),
-        *(embedded, gallery),
+        name=trial.defence.name,
+        raw=np.ascontiguousarray(audit.target.data.test.pictures[known]),
+        rebuilt=rebuilt,
+        in_game=in_game,
+        pairs=pairs,
+        looks=values[known],
+        look_names=names,
+        embedded=embedded,
+        gallery=gallery,
     )
 
 
@@ -156,7 +160,7 @@ def others(
     return other, pairs
 
 
-def looks(trial: Trial, data: Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+def looks(trial: do.Trial, data: do.Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
     """Names and values (n, k) of the test part's attributes that options may share."""
     test = data.test
     names = [*trial.task.public, *trial.task.private, *data.undeclared]
@@ -169,14 +173,14 @@ def looks(trial: Trial, data: Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]
 
 
 def build(
-    shop: Runner, folders: Sequence[Path], count: int, mode: Mode, seed: int
+    runner: do.Runner, folders: Sequence[Path], count: int, mode: Mode, seed: int
 ) -> tuple[Sheet, dict[str, list[int]]]:
     """A sheet about one run or several, and what the machines answer that need more than it.
 
     Questions about several runs take turns; everybody is on one question alone.
 
     Args:
-        shop: where networks compute.
+        runner: where networks compute.
         folders: runs on the same test pictures.
         count: questions.
         mode: how options are drawn.
@@ -186,16 +190,16 @@ def build(
         InputError: a folder holds no trained run, runs of different test pictures, or too few
             people.
     """
-    shown = [faces(shop, folder, recogniser=True) for folder in folders]
+    shown = [faces(runner, folder, recogniser=True) for folder in folders]
     first = shown[0]
     if mode == "matched" and not len(first.pairs):
-        raise InputError(
+        raise do.InputError(
             f"{folders[0]}: nobody is on two test pictures, so that no other picture of the person "
             "can be the answer: take --mode random"
         )
     for other, folder in zip(shown, folders, strict=True):
         if other.raw.shape != first.raw.shape or not np.array_equal(other.raw, first.raw):
-            raise InputError(
+            raise do.InputError(
                 f"{folder} has other test pictures than {folders[0]}: ask about runs of the same "
                 "data, size and split"
             )
@@ -215,20 +219,21 @@ def build(
     )
     told = [one.embedding(drawn, mode) for one in shown]
     answers: dict[str, list[int]] = {}
-    if all(choices is not None for choices in told):
-        answers[EMBEDDING] = [int(told[t][q]) for q, t in enumerate(turn)]  # type: ignore[index]
+    known = [choices for choices in told if choices is not None]
+    if len(known) == len(told):
+        answers[Participant.EMBEDDING] = [int(known[t][q]) for q, t in enumerate(turn)]
     return picked, answers
 
 
-def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
+def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
     """How often the machine participants are right about one defence, under several seeds.
 
     Each of `DRAWS` sheets asks about a quarter of the people, 200 at most; people are the clusters
     of the interval.
     """
-    right: dict[str, list[NDArray[np.bool_]]] = {}
-    fooled: dict[str, list[NDArray[np.bool_]]] = {}
-    people: dict[str, list[NDArray[np.int64]]] = {}
+    right: dict[Participant, list[NDArray[np.bool_]]] = {}
+    fooled: dict[Participant, list[NDArray[np.bool_]]] = {}
+    people: dict[Participant, list[NDArray[np.int64]]] = {}
     for one in shown:
         among = len(one.pairs) if mode == "matched" else len(one.raw)
         count = min(MOST_QUESTIONS, among // OPTIONS)
@@ -237,29 +242,26 @@ def machines(shown: Sequence[Faces], row: str, mode: Mode) -> list[Line]:
         for seed in range(DRAWS):
             drawn = one.draw(count, mode, seed)
             sheet = one.sheet(drawn, mode, seed)
-            answers = {
-                EMBEDDING: one.embedding(drawn, mode),
-                PIXELS: machine.pixels(sheet),
-                BACKGROUND: machine.background(sheet),
-            }
+            answers = {who: choose(sheet) for who, choose in SEEING.items()}
+            if (embedded := one.embedding(drawn, mode)) is not None:
+                answers[Participant.EMBEDDING] = embedded
             for who, choices in answers.items():
-                if choices is not None:
-                    right.setdefault(who, []).append(choices == drawn.answer)
-                    people.setdefault(who, []).append(asked_of(drawn))
+                right.setdefault(who, []).append(choices == drawn.answer)
+                people.setdefault(who, []).append(asked_of(drawn))
             if one.in_game:
                 sheet = one.sheet(drawn, mode, seed, in_game=True)
-                for who, choose in ((PIXELS, machine.pixels), (BACKGROUND, machine.background)):
+                for who, choose in SEEING.items():
                     fooled.setdefault(who, []).append(choose(sheet) == drawn.answer)
     found = []
-    for who in MACHINES:
+    for who in Participant:
         if who in right:
             share = machine.share_right(np.concatenate(right[who]), np.concatenate(people[who]))
             found.append(
-                Line(
-                    panel=f"{mode} options",
-                    row=f"{row}, {who}",
-                    subject="identity",
-                    metric="four_way",
+                Row(
+                    panel=Panel(MODES[mode]),
+                    row=replace(key, by=who),
+                    subject=IDENTITY,
+                    metric=FOUR_WAY,
                     in_game=float(np.mean(fooled[who])) if who in fooled else None,
                     fresh=share.share,
                     low=share.low,

@@ -1,16 +1,19 @@
 """The paper's figures, by exhibit; every one of an adversary that its authors trained."""
 
-from deepobfuscator.core.records import IMAGE
+from deepobfuscator.paper.keys import ACCURACY, IMAGE, MS_SSIM, PSNR, Measured, Set
 
-DEEPOBFUSCATOR, UNDEFENDED, NOISE = "DeepObfuscator", "No adversarial training", "Noise"
-
-TABLE_3 = {"AR in the game": 0.3175, "URec#1": 0.3123, "URec#2": 0.3095, "ResRec": 0.3169}
+TABLE_3 = {
+    Measured.AR_IN_GAME: 0.3175,
+    Measured.UREC_1: 0.3123,
+    Measured.UREC_2: 0.3095,
+    Measured.RESREC: 0.3169,
+}
 """MS-SSIM."""
 
 TABLE_4 = {
-    DEEPOBFUSCATOR: {(IMAGE, "ms_ssim"): 0.3175, (IMAGE, "psnr"): 6.32},
-    UNDEFENDED: {(IMAGE, "ms_ssim"): 0.9458, (IMAGE, "psnr"): 27.81},
-    NOISE: {(IMAGE, "ms_ssim"): 0.7263, (IMAGE, "psnr"): 16.97},
+    Measured.DEEPOBFUSCATOR: {(IMAGE, MS_SSIM): 0.3175, (IMAGE, PSNR): 6.32},
+    Measured.UNDEFENDED: {(IMAGE, MS_SSIM): 0.9458, (IMAGE, PSNR): 27.81},
+    Measured.NOISE: {(IMAGE, MS_SSIM): 0.7263, (IMAGE, PSNR): 16.97},
 }
 
 FIGURE_2 = 0.937
@@ -19,13 +22,16 @@ FIGURE_2 = 0.937
 FIGURE_5 = 0.28
 """Share of right answers of 40 people to 10 questions with four options."""
 
-FIGURE_7: dict[tuple[str, str], dict[str, float]] = {
-    ("a", DEEPOBFUSCATOR): {"gender": 0.5885, "smile": 0.9153},
-    ("a", UNDEFENDED): {"gender": 0.9736, "smile": 0.9268},
-    ("a", NOISE): {"gender": 0.9015, "smile": 0.8732},
-    ("b", DEEPOBFUSCATOR): {"gender": 0.5979},
-    ("c", DEEPOBFUSCATOR): {"gender": 0.6396},
-    ("d", DEEPOBFUSCATOR): {"smile": 0.9085},
+SMILE, GENDER = ("Smiling", ACCURACY), ("Male", ACCURACY)
+
+FIGURE_7 = {
+    (Set.A, Measured.DEEPOBFUSCATOR): {GENDER: 0.5885, SMILE: 0.9153},
+    (Set.A, Measured.UNDEFENDED): {GENDER: 0.9736, SMILE: 0.9268},
+    (Set.A, Measured.NOISE): {GENDER: 0.9015, SMILE: 0.8732},
+    (Set.B, Measured.DEEPOBFUSCATOR): {GENDER: 0.5979},
+    (Set.C, Measured.DEEPOBFUSCATOR): {GENDER: 0.6396},
+    (Set.D, Measured.DEEPOBFUSCATOR): {SMILE: 0.9085},
 }
-"""Accuracies that section 4.5 gives in words, by set, row and role. Smiling without adversarial
-training and with noise follow from 91.53 % and the drops of 1.15 and 5.36 points."""
+"""Accuracies that section 4.5 gives in words, by set and row, then by CelebA's attribute. Smiling
+without adversarial training and with noise follow from 91.53 % and the drops of 1.15 and 5.36
+points."""

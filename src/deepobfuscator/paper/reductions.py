@@ -1,8 +1,6 @@
 """How a reproduction is smaller than the paper's, in words."""
 
-from deepobfuscator.experiments.presets import PRESETS
-from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.training.objectives import TrainConfig
+from deepobfuscator import PRESETS, TrainConfig, Trial
 
 CELEBA = 202_599
 """Pictures of CelebA, the paper's."""
@@ -10,8 +8,7 @@ CELEBA = 202_599
 
 def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
     """How a run is smaller than the paper's, one sentence each."""
-    paper, mine, found = PRESETS["paper"], trial.setting, list[str]()
-    theirs = TrainConfig(**paper.setting)
+    mine, theirs, found = trial.setting, TrainConfig(**PRESETS["paper"].setting), list[str]()
     if mine.size != theirs.size:
         found.append(
             f"Pictures of {mine.size[0]} × {mine.size[1]} pixels instead of {theirs.size[0]} × "
@@ -56,6 +53,6 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
             f"{seeds} seeds: a figure is their mean, its interval reaches from the lowest to the "
             "highest end of theirs."
         )
-    if seeds == 1:
+    else:
         found.append("One seed: intervals are over test people and leave out training again.")
     return found

@@ -1,74 +1,35 @@
 """The trials behind the paper's exhibits, each named by its content: exhibits share them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-from deepobfuscator.attacks.base import BRIEF
-from deepobfuscator.auditing.run import AuditConfig
-from deepobfuscator.core.config import key
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.registry import suggest
-from deepobfuscator.data.table import AttributeTable, Task
-from deepobfuscator.defences.base import Defence
-from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.defences.naive_sequence import NaiveSequence
-from deepobfuscator.defences.pixel_noise import PixelNoise
-from deepobfuscator.defences.undefended import Undefended
-from deepobfuscator.experiments.runner import RunSpec
-from deepobfuscator.experiments.trial import Trial
-
-SETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "a": ((0,), (0,)),
-    "b": ((1,), (0,)),
-    "c": ((0, 1), (0,)),
-    "d": ((0,), (0, 1)),
-    "e": ((1,), (0, 1)),
-    "f": ((0, 1), (0, 1)),
-}
-"""The paper's six sets (section 4.5): which of the public and which of the private roles."""
+import deepobfuscator as do
+from deepobfuscator.paper.keys import Set
 
 PUBLIC = ("Smiling", "High_Cheekbones")
 PRIVATE = ("Male", "Heavy_Makeup")
-"""Who plays those roles in the paper, by CelebA's names."""
+"""Who plays the roles in the paper, by CelebA's names."""
+
+TRAIN_SHARE = 160_000 / 202_599
+"""Section 4.1: of CelebA's pictures 160K are for training."""
+
+Roles = tuple[str | None, ...]
+"""Attributes of the data in the roles of `PUBLIC` or of `PRIVATE`; None where it has none."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """A trial that an exhibit shows, and which attackers it needs there."""
-
-    trial: Trial
-    """What is run."""
-    also: tuple[str, ...] = ()
-    """Attacks beyond the brief suite."""
-    ceiling: Trial | None = None
-    """The undefended trial it stands beside; None where it is that one."""
-    labels: str = ""
-    """`AttributeTable.fingerprint` of the data."""
-
-    @property
-    def folder(self) -> str:
-        """Name of its run folder: the same trial on the same labels, the same name."""
-        told = f"{self.trial.key} {self.labels}"
-        return f"{self.trial.defence.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-
-    def beside(self) -> "Need | None":
-        """Its ceiling, with no attacks beyond the brief suite."""
-        return Need(self.ceiling, labels=self.labels) if self.ceiling else None
-
-
-@dataclass(frozen=True)
-class Book:
+class Trials:
     """Everything that determines the trials of one reproduction."""
 
-    base: Trial
+    base: do.Trial
     """Source, size, lengths; its task and defence are replaced."""
-    public: tuple[str | None, ...]
-    """Attributes in the roles of smiling and of high cheekbones; None where the data has none."""
-    private: tuple[str | None, ...]
-    """Attributes in the roles of gender and of heavy make-up; None likewise."""
+    public: Roles
+    """In the roles of smiling and of high cheekbones."""
+    private: Roles
+    """In the roles of gender and of heavy make-up."""
     seeds: tuple[int, ...]
     """Every trial is run with each."""
     out: Path
@@ -78,13 +39,59 @@ class Book:
     labels: str = ""
     """`AttributeTable.fingerprint` of the data: a source's path is not in a trial's key."""
 
+    @classmethod
+    def of(
+        cls,
+        trial: do.Trial,
+        *,
+        public: Sequence[str] = (),
+        private: Sequence[str] = (),
+        seeds: int = 1,
+        sigma: float | None = None,
+        out: Path | None = None,
+    ) -> Self:
+        """The trials of a reproduction on the data of ``trial``.
+
+        Args:
+            trial: source, size and lengths; its task and defence do not matter.
+            public: who plays `PUBLIC`; by default found by name.
+            private: who plays `PRIVATE`; likewise.
+            seeds: for each trial, counted from that of ``trial``.
+            sigma: deviation of the noise baseline; by default it is calibrated.
+            out: folder; by default ``runs/reproduce-KEY``.
+
+        Raises:
+            InputError: a number out of range, or an attribute that is not there.
+        """
+        if seeds < 1:
+            raise do.InputError("--seeds must be at least 1")
+        if sigma is not None and sigma < 0:
+            raise do.InputError("--sigma must not be negative")
+        table, first = trial.source.read(), trial.setting.seed
+        found = cls(
+            base=trial,
+            public=cast(table, tuple(public), PUBLIC),
+            private=cast(table, tuple(private), PRIVATE),
+            seeds=tuple(range(first, first + seeds)),
+            out=Path("."),
+            sigma=sigma,
+            labels=table.fingerprint(),
+        )
+        return replace(found, out=out or Path("runs") / f"reproduce-{found.key}")
+
     @property
     def key(self) -> str:
         """Names the reproduction by its content."""
-        told = key(replace(self.base, task=Task(("public",), ("private",)))) + self.labels
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
+        return self._hashed(replace(self.base, task=do.Task(("public",), ("private",))).key)
 
-    def task(self, letter: str) -> Task:
+    def _hashed(self, *told: str) -> str:
+        return hashlib.sha256("".join((*told, self.labels)).encode()).hexdigest()[:12]
+
+    def folder(self, trial: do.Trial) -> Path:
+        """Run folder of a trial: the same trial on the same labels, the same name."""
+        return self.out / "trials" / f"{trial.defence.name}-{self._hashed(trial.key, ' ')}"
+
+    def task(self, of: Set) -> do.Task:
         """The task of one of the six sets.
 
         Raises:
@@ -92,105 +99,90 @@ class Book:
         """
         sides = []
         for names, paper, roles in zip(
-            (self.public, self.private), (PUBLIC, PRIVATE), SETS[letter], strict=True
+            (self.public, self.private), (PUBLIC, PRIVATE), of.value, strict=True
         ):
             for role in roles:
                 if names[role] is None:
-                    raise InputError(
-                        f"set ({letter}) is left out: the data has no attribute for the role of "
+                    raise do.InputError(
+                        f"set {of} is left out: the data has no attribute for the role of "
                         f"{paper[role]}; name one with --public or --private"
                     )
             sides.append(tuple(str(names[role]) for role in roles))
-        return Task(*sides)
+        return do.Task(*sides)
 
-    def trial(self, task: Task, defence: Defence, seed: int) -> Trial:
-        """One trial of the reproduction."""
-        setting = replace(self.base.setting, seed=seed)
-        return replace(self.base, task=task, defence=defence, setting=setting)
-
-    def baseline(self, letter: str, seed: int) -> Trial:
-        """The undefended trial of a set.
+    def undefended(self, trial: do.Trial) -> do.Trial:
+        """The ceiling of a trial.
 
         It does not depend on what is private: one trial, whose attackers read every private
         attribute at once, serves all sets with these public attributes.
         """
         hidden = tuple(name for name in self.private if name is not None)
-        return self.trial(Task(self.task(letter).public, hidden), Undefended(), seed)
+        return replace(trial, task=do.Task(trial.task.public, hidden), defence=do.Undefended())
 
-    def first(self) -> Trial:
+    def specs(self, of: Set, defence: do.Defence, *also: str) -> list[do.RunSpec]:
+        """The runs of a defence on a set, one a seed; a baseline's task is that of its ceiling.
+
+        Args:
+            of: the set.
+            defence: DeepObfuscator, a baseline or a sequence.
+            also: attacks beyond the brief suite.
+
+        Raises:
+            InputError: the data has no attribute for a role.
+        """
+        found = []
+        for seed in self.seeds:
+            setting = replace(self.base.setting, seed=seed)
+            trial = replace(self.base, task=self.task(of), defence=defence, setting=setting)
+            if isinstance(defence, do.Undefended):
+                trial = replace(self.undefended(trial), defence=defence)
+            found.append(self._spec(trial, also))
+        return found
+
+    def _spec(self, trial: do.Trial, also: tuple[str, ...] = ()) -> do.RunSpec:
+        above = self.undefended(trial)
+        ceiling = None if above == trial else self.folder(above)
+        return do.RunSpec(trial, self.folder(trial), ceiling, do.AuditConfig(do.BRIEF, also=also))
+
+    @property
+    def noise(self) -> do.PixelNoise:
+        """The noise baseline.
+
+        Raises:
+            InputError: it is not calibrated yet.
+        """
+        if self.sigma is None:
+            raise do.InputError(
+                "the noise baseline is left out: its deviation is not calibrated yet"
+            )
+        return do.PixelNoise(self.sigma)
+
+    def first(self) -> do.Trial:
         """The undefended trial of the first set that the data allows, on whose data noise is
         calibrated.
 
         Raises:
             InputError: the data allows none.
         """
-        wrong: InputError | None = None
-        for letter in SETS:
+        wrong: list[do.InputError] = []
+        for of in Set:
             try:
-                return self.baseline(letter, self.seeds[0])
-            except InputError as error:
-                wrong = wrong or error
-        assert wrong is not None
-        raise wrong
+                return self.specs(of, do.Undefended())[0].trial
+            except do.InputError as error:
+                wrong.append(error)
+        raise wrong[0]
 
-    def undefended(self, letter: str, *also: str) -> list[Need]:
-        """The baseline without adversarial training."""
-        trials = [self.baseline(letter, seed) for seed in self.seeds]
-        return [Need(trial, also, None, self.labels) for trial in trials]
-
-    def noise(self, letter: str, *also: str) -> list[Need]:
-        """The baseline with noise; like `baseline`, one trial for all sets of equal public side.
-
-        Raises:
-            InputError: it is not calibrated yet.
-        """
-        if self.sigma is None:
-            raise InputError("the noise baseline is left out: its deviation is not calibrated yet")
-        defence = PixelNoise(self.sigma)
-        found = []
-        for seed in self.seeds:
-            beside = self.baseline(letter, seed)
-            found.append(Need(replace(beside, defence=defence), also, beside, self.labels))
-        return found
-
-    def game(self, letter: str, *also: str, **fields: Any) -> list[Need]:
-        """DeepObfuscator, by default as in the paper."""
-        return self._against(letter, DeepObfuscator(**fields), also)
-
-    def sequence(self, letter: str, first: str) -> list[Need]:
-        """One defence after the other."""
-        return self._against(letter, NaiveSequence(first=first), ())
-
-    def _against(self, letter: str, defence: Defence, also: tuple[str, ...]) -> list[Need]:
-        task = self.task(letter)
-        return [
-            Need(self.trial(task, defence, seed), also, self.baseline(letter, seed), self.labels)
-            for seed in self.seeds
-        ]
-
-    def works(self, needs: Iterable[Need]) -> list[RunSpec]:
-        """What is to be done for ``needs``, each trial once, ceilings first."""
-        found: dict[str, Need] = {}
-        for need in needs:
-            above = need.beside()
-            for one in (above, need) if above else (need,):
-                also = (*found[one.folder].also, *one.also) if one.folder in found else one.also
-                found[one.folder] = replace(one, also=tuple(dict.fromkeys(also)))
-        folder = self.out / "trials"
-        ordered = sorted(found.values(), key=lambda n: n.ceiling is not None)
-        return [
-            RunSpec(
-                *(n.trial, folder / n.folder),
-                folder / above.folder if (above := n.beside()) else None,
-                AuditConfig(BRIEF, also=n.also),
-            )
-            for n in ordered
-        ]
+    def merged(self, specs: Iterable[do.RunSpec]) -> list[do.RunSpec]:
+        """Each trial once, with all the attacks that are asked of it; ceilings first."""
+        found: dict[Path, do.RunSpec] = {}
+        for spec in specs:
+            for one in (self._spec(self.undefended(spec.trial)), spec):
+                before = found.get(one.folder, one).order
+                found[one.folder] = replace(one, order=one.order.joined(before))
+        return sorted(found.values(), key=lambda spec: spec.ceiling is not None)
 
 
-def cast(
-    table: AttributeTable, given: tuple[str, ...], paper: tuple[str, ...]
-) -> tuple[str | None, ...]:
+def cast(table: do.AttributeTable, given: tuple[str, ...], paper: tuple[str, ...]) -> Roles:
     """Which attributes of the data play the paper's roles.
 
     Without ``given`` they are found by the paper's names, whatever their case and punctuation.
@@ -199,7 +191,7 @@ def cast(
         InputError: a given attribute is not there, or more are given than there are roles.
     """
     if len(given) > len(paper):
-        raise InputError(
+        raise do.InputError(
             f"{', '.join(given)}: at most {len(paper)} names, in the roles of {', '.join(paper)}"
         )
     if given:
@@ -214,9 +206,30 @@ def plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def nobody(table: AttributeTable, side: str, paper: str) -> InputError:
-    """What to say where no attribute plays a side's first role."""
-    near = suggest(paper, list(table.attributes))
-    return InputError(
-        f"no attribute for the role of {paper} in this data: name one with --{side} ({near})"
-    )
+def check_roles(trials: Trials) -> None:
+    """Make sure that somebody plays a role on either side.
+
+    Raises:
+        InputError: nobody does; the message names what is near.
+    """
+    for side, roles, (paper, _) in (
+        ("public", trials.public, PUBLIC),
+        ("private", trials.private, PRIVATE),
+    ):
+        if not any(roles):
+            near = do.suggest(paper, list(trials.base.source.read().attributes))
+            raise do.InputError(
+                f"no attribute for the role of {paper} in this data: name one with --{side} "
+                f"({near})"
+            )
+
+
+def fit_limit(trial: do.Trial) -> do.Trial:
+    """``trial`` without a limit that is no smaller than the data's training pool."""
+    table = trial.source.read()
+    if table.part is not None and trial.protocol == "own":
+        pool = int((table.part == 0).sum())
+    else:
+        pool = round(TRAIN_SHARE * len(table))
+    kept = trial.limit is not None and trial.limit < pool
+    return trial if kept else replace(trial, limit=None)

@@ -1,12 +1,8 @@
 """Tables, figures and self-contained pages: pure functions of what lies in run folders.
 
-``runs`` reads the folders and puts side by side what may be compared, ``readings`` finds the
-figures of one subject in one run, ``evidence`` decides whether it leaks, ``verdict`` says in words
-what that means, and ``tables``, ``figures`` and ``page`` show it for a comparison. For one audit,
-``summary`` is all of it as JSON, ``audit_verdict`` its words, ``audit_page`` with ``audit_figures``
-its page, and ``gates`` are its limits for a pipeline. For the paper's tables and figures,
-``lines`` makes an ``exhibit`` of runs and ``published`` is what it stands beside;
-``exhibit_table``, ``exhibit_figures``, ``plate``, ``latex`` and ``setting`` are its forms,
-``exhibit_page`` is the whole, and ``claims``, ``claims_between`` and ``judging`` say what became of
-the paper's claims. Nothing here computes a figure anew.
+``runs`` reads the folders; ``subjects`` is what one run says of one subject, ``comparison`` puts
+runs side by side; ``wording`` says what that means, and ``tables``, ``plots`` and ``audit_plots``
+(drawn on ``svg``) show it. ``pages`` sets all of it, and ``view`` is what a person holds: the
+report on an audit or on a comparison, and `finish`, the last step of every audit. Nothing here
+computes a figure anew.
 """

@@ -49,7 +49,7 @@ class Sheet:
         """A name cut to ``longest`` characters; the whole of it is told to a resting pointer."""
         short = words if len(words) <= longest else words[: longest - 1] + "…"
         form = Markup('<text x="{}" y="{}" class="{}">{}<title>{}</title></text>')
-        self._add(form, _px(x), _px(y), kind, short, words)
+        self._add(form, *map(_px, (x, y)), kind, short, words)
 
     def curve(self, points: Sequence[tuple[float, float]], kind: str) -> None:
         """Points joined by straight lines."""
@@ -59,7 +59,7 @@ class Sheet:
     def text(self, x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> None:
         """One line of text on the baseline ``y``; ``anchor`` is start, middle or end."""
         form = Markup('<text x="{}" y="{}" class="{}" text-anchor="{}">{}</text>')
-        self._add(form, _px(x), _px(y), kind, anchor, words)
+        self._add(form, *map(_px, (x, y)), kind, anchor, words)
 
     def markup(self) -> Markup:
         """The finished element."""

@@ -197,7 +197,7 @@ def _attack_rows(
         chosen = (a.name, a.threat) == (headline, COMMON)
         given = f", given {a.threat}" if a.threat != COMMON else ""
         inputs = dict.fromkeys(f"{r.n:,}" for m, r in a.figures.items() if m in metrics)
-        details = dict.fromkeys(r.detail for r in a.figures.values() if r.detail)
+        details = dict.fromkeys(r.detail for m, r in a.figures.items() if m in metrics and r.detail)
         figures = (cell(a.figures.get(m)) for m in metrics)
         own = number(subject.metric, a.own_validation)
         measured = (*figures, _excess(a), own, ", ".join(inputs), "; ".join(details))

@@ -176,12 +176,12 @@ def title_of(comparison: Comparison) -> str:
     }
     leaks = [key for key, outcome in outcomes.items() if outcome is Status.LEAK]
     if leaks and Status.BROKEN not in outcomes.values():
-        what = _either([name for name, _ in leaks])
+        what = listed(few(list(dict.fromkeys(name for name, _ in leaks))), "or")
         through = len({label for _, label in leaks})
         if len(defended) == 1:
             return f"Fresh attackers read {what} through {defended[0].label}"
         return f"Fresh attackers read {what} through {through} of {len(defended)} defences"
-    what = _either([s.name for s in private])
+    what = listed(few([s.name for s in private]), "or")
     return {
         Status.BROKEN: "The audit is broken: its negative control leaks",
         Status.CANNOT_TELL: f"These attackers cannot tell whether {what} leaks",
@@ -202,11 +202,6 @@ def _undefended_title(comparison: Comparison, private: Sequence[Subject]) -> str
 
 def _mean(readings: Sequence[SubjectReport]) -> float | None:
     return mean([value_of(r.result) for r in readings])
-
-
-def _either(names: Sequence[str]) -> str:
-    distinct = list(dict.fromkeys(names))
-    return listed(distinct, "or") if len(distinct) < 4 else f"some of {len(distinct)} attributes"
 
 
 def lede_of(comparison: Comparison) -> str:

@@ -291,7 +291,12 @@ class Survey:
         return file.getvalue()
 
     def _set_cookie(
-        self, reply: Response, request: Request, name: str, value: str, site: Literal["strict", "lax"]
+        self,
+        reply: Response,
+        request: Request,
+        name: str,
+        value: str,
+        site: Literal["strict", "lax"],
     ) -> None:
         secure = request.url.scheme == "https"
         reply.set_cookie(name, value, REMEMBERED, httponly=True, samesite=site, secure=secure)

@@ -22,7 +22,7 @@ from torch import Tensor
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import sha256, write_atomic
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import as_input
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import Players
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
-from deepobfuscator.metrics import ms_ssim
+from deepobfuscator.metrics.images import ms_ssim
 
 Players: TypeAlias = dict[str, nn.Module]
 """O, C, AC and AR by those names, as far as a game has them."""

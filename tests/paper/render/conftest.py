@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepobfuscator.paper.render.exhibit import Claim, Column, Curve, Exhibit, Line
-from deepobfuscator.paper.render.exhibit_page import FAILS, HOLDS, UNKNOWN, Meta
+from deepobfuscator.paper.render.exhibit import Claim, Column, Curve, Exhibit, Row
+from deepobfuscator.paper.render.page import FAILS, HOLDS, UNKNOWN, Meta
 from deepobfuscator.report.tables import Table
 
 SETS = (
@@ -53,7 +53,7 @@ def table3() -> Exhibit:
         ("ResRec", 0.3169, None, None),
     )
     lines = tuple(
-        Line(
+        Row(
             panel="",
             row=row,
             subject="image",
@@ -87,13 +87,13 @@ def table4() -> Exhibit:
         ("noise on the picture (σ = 0.4)", 0.7263, 16.97, 0.6611, 19.42),
     )
     lines = [
-        Line("", row, "image", "ms_ssim", published=p, fresh=f, low=f - 0.012, high=f + 0.013,
+        Row("", row, "image", "ms_ssim", published=p, fresh=f, low=f - 0.012, high=f + 0.013,
              in_game=0.1214 if i == 0 else None, attacker="URec#1", majority=0.2331,
              label_only=0.2813, ceiling=0.9312, seeds=3)
         for i, (row, p, _, f, _) in enumerate(rows)
     ]  # fmt: skip
     lines += [
-        Line("", row, "image", "psnr", published=p, fresh=f, low=f - 0.31, high=f + 0.29,
+        Row("", row, "image", "psnr", published=p, fresh=f, low=f - 0.31, high=f + 0.29,
              attacker="URec#1", majority=12.91, label_only=13.74, ceiling=28.93, seeds=3)
         for row, _, p, _, f in rows
     ]  # fmt: skip
@@ -116,7 +116,7 @@ def figure4() -> Exhibit:
         "figure4",
         "Figure 4: rebuilt faces",
         "Test pictures and what the strongest reconstructor makes of them.",
-        table4().lines[:3],
+        table4().rows[:3],
         faces=columns,
     )
 
@@ -155,13 +155,13 @@ def figure7() -> Exhibit:
                 kept = (0.891, 0.903, 0.852)[j] - 0.004 * i
                 published = (0.9153, 0.9268, 0.8732)[j] if i == 0 else None
                 lines.append(
-                    Line(panel, defence, name, "accuracy", published, True, None, kept,
+                    Row(panel, defence, name, "accuracy", published, True, None, kept,
                          kept - 0.011, kept + 0.011, "", 0.518, None, 0.903)
                 )  # fmt: skip
         for name in private:
             for defence, published, in_game, fresh in DEFENCES:
                 lines.append(
-                    Line(panel, defence, name, "accuracy", published if i < 3 else None, False,
+                    Row(panel, defence, name, "accuracy", published if i < 3 else None, False,
                          in_game, fresh - 0.01 * i, fresh - 0.01 * i - 0.014,
                          fresh - 0.01 * i + 0.014, "boosted trees", 0.581, 0.609, 0.9655)
                 )  # fmt: skip

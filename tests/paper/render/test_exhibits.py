@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Line
-from deepobfuscator.paper.render.exhibit_page import (
+from deepobfuscator.paper.render.drawing import as_svg
+from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
+from deepobfuscator.paper.render.latex import as_latex
+from deepobfuscator.paper.render.page import (
     COMPARABLE,
     FAILS,
     HOLDS,
@@ -21,9 +23,7 @@ from deepobfuscator.paper.render.exhibit_page import (
     page,
     summary_markdown,
 )
-from deepobfuscator.paper.render.latex import as_latex
-from deepobfuscator.paper.render.plate import as_svg
-from deepobfuscator.paper.render.setting import as_csv, write_exhibit
+from deepobfuscator.paper.render.writing import as_csv, write_exhibit
 from deepobfuscator.report.tables import Table
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -56,11 +56,9 @@ def test_the_same_exhibits_give_the_kept_bytes(made_up: Any) -> None:
         assert text.encode() == (GOLDEN / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("field", [f.name for f in fields(Line)])
+@pytest.mark.parametrize("field", [f.name for f in fields(Row)])
 def test_every_field_of_a_line_reaches_the_csv_in_full(field: str) -> None:
-    given = Line(
-        "p, q", 'r "s"', "Male", "accuracy", 1 / 3, True, 0.1 + 0.2, 2 / 3, 0.61, 0.7123456
-    )
+    given = Row("p, q", 'r "s"', "Male", "accuracy", 1 / 3, True, 0.1 + 0.2, 2 / 3, 0.61, 0.7123456)
     given = replace(given, attacker="a\nb", majority=1e-9, label_only=0.5, ceiling=0.97, seeds=3)
     (row,) = csv.DictReader(io.StringIO(as_csv(Exhibit("x", "X", "", (given,)))))
     value = getattr(given, field)
@@ -71,7 +69,7 @@ def test_figures_that_are_not_there_are_empty_in_csv_and_a_dash_elsewhere(
     checked: Any, made_up: Any
 ) -> None:
     nan = math.nan
-    line = Line("", "row", "Male", "accuracy", nan, False, None, nan, nan, math.inf, "", nan)
+    line = Row("", "row", "Male", "accuracy", nan, False, None, nan, nan, math.inf, "", nan)
     curve = Curve("", "L_C", ((0.0, nan), (10.0, 0.5)), 0.0)
     odd = Exhibit("odd", "Odd", "Nothing.", (line,), (curve,))
     (row,) = csv.DictReader(io.StringIO(as_csv(odd)))
@@ -90,16 +88,16 @@ def test_figures_that_are_not_there_are_empty_in_csv_and_a_dash_elsewhere(
 def test_a_csv_holds_one_table() -> None:
     curve = Curve("(a)", "L_C", ((10.0, 0.1), (20.0, np.float64(0.3))), 10.0)
     table = Table(("a", "b"), (("1", "2"), ("3", "4")))
-    whole = Exhibit("x", "X", "", (Line("", "r", "Male", "accuracy"),), (curve,))
+    whole = Exhibit("x", "X", "", (Row("", "r", "Male", "accuracy"),), (curve,))
     whole = replace(whole, tables=(("T", table),))
     assert as_csv(whole).startswith("panel,row,subject,")
-    assert as_csv(replace(whole, lines=())) == (
+    assert as_csv(replace(whole, rows=())) == (
         "panel,name,batch,loss\n(a),L_C,10.0,0.1\n(a),L_C,20.0,0.3\n"
     )
-    assert as_csv(replace(whole, lines=(), curves=())) == (
+    assert as_csv(replace(whole, rows=(), curves=())) == (
         "table,row,column,text\nT,1,a,1\nT,1,b,2\nT,2,a,3\nT,2,b,4\n"
     )
-    assert as_csv(Exhibit("x", "X", "")) == ",".join(f.name for f in fields(Line)) + "\n"
+    assert as_csv(Exhibit("x", "X", "")) == ",".join(f.name for f in fields(Row)) + "\n"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +115,7 @@ def test_every_figure_of_a_line_reaches_every_table(
     checked: Any, made_up: Any, metric: str, values: tuple[float, ...], written: tuple[str, ...]
 ) -> None:
     published, in_game, fresh, low, high, majority, label_only, ceiling = values
-    line = Line("(z) part", "the row", "Male", metric, published, False, in_game, fresh, low, high,
+    line = Row("(z) part", "the row", "Male", metric, published, False, in_game, fresh, low, high,
                 "someone", majority, label_only, ceiling, 7)  # fmt: skip
     exhibit = Exhibit("x", "X", "", (line,))
     cells = (*written, "the row", "someone", "(z) part", "7")
@@ -226,7 +224,7 @@ def test_every_mark_lies_on_the_drawing(made_up: Any, name: str) -> None:
 
 def test_an_odd_figure_stays_on_the_drawing() -> None:
     lines = tuple(
-        Line("", EVIL * 4, "image", m, published=-0.3, in_game=0.0, fresh=v, low=v, high=v + 40 * e)
+        Row("", EVIL * 4, "image", m, published=-0.3, in_game=0.0, fresh=v, low=v, high=v + 40 * e)
         for m, v, e in (("psnr", 61.0, 1), ("ms_ssim", -0.21, 0), ("eer", 0.02, 0))
     )
     curves = (Curve("", "L_AR2", tuple((float(b), math.sin(b)) for b in range(999)), 5000.0),)
@@ -242,7 +240,7 @@ def test_an_odd_figure_stays_on_the_drawing() -> None:
 
 
 def test_marks_stand_where_their_figures_are(made_up: Any) -> None:
-    line = Line("", "r", "Male", "accuracy", None, False, 0.55, 0.75, 0.7, 0.8, "", 0.6, 0.65, 0.95)
+    line = Row("", "r", "Male", "accuracy", None, False, 0.55, 0.75, 0.7, 0.8, "", 0.6, 0.65, 0.95)
     drawing = str(as_svg(Exhibit("x", "X", "", (line,))))
     ticks = re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="middle">(\d+)<', drawing)
     scale = {int(words): float(x) for x, words in ticks}
@@ -280,7 +278,7 @@ def test_a_cut_loss_is_marked_and_explained_and_a_whole_one_is_not(made_up: Any)
 
 def test_nothing_to_draw_gives_no_file_and_an_old_one_goes(made_up: Any, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    faces_only = replace(made_up.exhibits["figure4"], lines=())
+    faces_only = replace(made_up.exhibits["figure4"], rows=())
     write_exhibit(faces_only, folder)
     assert {p.name for p in folder.iterdir()} == {"figure4.csv", "figure4.tex", "figure4.svg"}
     write_exhibit(faces_only, folder, faces=False)
@@ -322,7 +320,7 @@ def test_the_page_loads_nothing_and_its_tags_close(checked: Any, made_up: Any) -
 
 
 def test_names_are_escaped_wherever_they_stand(checked: Any, made_up: Any) -> None:
-    line = Line(EVIL, EVIL, EVIL, "accuracy", fresh=0.7, low=0.6, high=0.8, attacker=EVIL)
+    line = Row(EVIL, EVIL, EVIL, "accuracy", fresh=0.7, low=0.6, high=0.8, attacker=EVIL)
     column = Column(EVIL, EVIL, np.zeros((1, 8, 8, 3), np.uint8))
     exhibit = Exhibit("x", EVIL, EVIL, (line,), faces=(column,), missing=(EVIL,), notes=(EVIL,))
     claim = replace(made_up.claims[0], claim=EVIL, why=EVIL)

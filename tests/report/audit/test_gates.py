@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.auditing.gates import Gate, Outcome, audited, parse_gate
+from deepobfuscator.auditing.gates import Gate, Outcome, parse_gate
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import CEILING, EXCESS, MAXIMUM, Record, ThreatKind
 from deepobfuscator.report.runs import read_run
@@ -127,14 +127,13 @@ def test_a_subject_that_nobody_attacked_does_not_pass(plant_audit: Any) -> None:
     )
 
 
-def test_an_unknown_subject_names_what_was_audited(plant_audit: Any) -> None:
-    records = read_run(plant_audit("brought", private=["Male"])).records
-    assert {"Male", "image", "Chubby"} <= set(audited(records))
+def test_an_unknown_subject_names_what_was_audited() -> None:
+    attacked = ["Male", "image", "Chubby"]
     for text, complaint in (
         ("Mael.excess > 0.05", "did you mean Male"),
         ("identity.auc > 0.6", "known are Male, image"),
         ("Smiling.accuracy > 0.5", "'Smiling' is not audited"),
     ):
         with pytest.raises(InputError, match=complaint) as caught:
-            parse_gate(text).check(audited(records))
+            parse_gate(text).check(attacked)
         assert "\n" not in str(caught.value)

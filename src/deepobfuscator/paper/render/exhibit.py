@@ -1,24 +1,25 @@
-"""What one table or figure of the paper holds; how it is set is not its business."""
+"""What one table or figure of the paper holds, whatever it is written as."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepobfuscator.report.tables import Table
+from deepobfuscator import Table
+from deepobfuscator.paper.keys import ClaimKey, Panel, RowKey, Verdict
 
 
 @dataclass(frozen=True)
-class Line:
+class Row:
     """One figure of an exhibit: what was published, what the game believed, what is true.
 
     Fractions, MS-SSIM and dB are as records hold them. With several seeds a value is their mean,
     ``low`` and ``high`` the lowest and the highest end of their intervals.
     """
 
-    panel: str
-    """Which part of the exhibit, as in ``(a) {Smiling | Male}``; empty where there is one part."""
-    row: str
+    panel: Panel
+    """Which part of the exhibit."""
+    row: RowKey
     """What was measured: a defence, an attacker."""
     subject: str
     """An attribute, ``image`` or ``identity``."""
@@ -53,7 +54,7 @@ class Line:
 class Curve:
     """One loss through one game."""
 
-    panel: str
+    panel: Panel
     """Which part of the exhibit."""
     name: str
     """L_C, L_AC, L_AR1 (the paper's L(AR)), L_AR2."""
@@ -77,15 +78,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One table or figure, ready to be set as HTML, CSV, LaTeX and SVG."""
+    """One table or figure, ready to be written as HTML, CSV, LaTeX and SVG."""
 
     name: str
-    """As in ``table3``; names its files."""
+    """As in ``table3`` (`keys.Name`); names its files."""
     title: str
     """As in ``Table 3: other reconstructors``."""
     caption: str
     """What it shows and how it was measured."""
-    lines: tuple[Line, ...] = ()
+    rows: tuple[Row, ...] = ()
     """Its figures."""
     curves: tuple[Curve, ...] = ()
     """Its curves."""
@@ -109,7 +110,9 @@ class Claim:
     """Its figures."""
     measured: str
     """Ours, with intervals."""
-    verdict: str
-    """``holds``, ``does not hold`` or ``cannot be told at this scale``."""
+    verdict: Verdict
+    """What became of it."""
     why: str
     """One or two sentences."""
+    key: ClaimKey | None = None
+    """Which of the paper's claims it is."""

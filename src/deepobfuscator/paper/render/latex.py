@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from deepobfuscator.paper.render.exhibit import Exhibit
-from deepobfuscator.paper.render.exhibit_table import FRESH, Grid, grids
+from deepobfuscator.paper.render.table import FRESH, Grid, grids
 
 SHORT = {FRESH: "Fresh (95 %)"}
 """Headers that a column of a paper has no room for."""
@@ -73,7 +73,7 @@ def as_latex(exhibit: Exhibit) -> str:
         rf"\caption{{{escape(f'Reproduction of {title}. {caption}'.strip())}}}",
         rf"\label{{tab:{exhibit.name}}}",
     ]
-    if exhibit.lines or exhibit.curves or exhibit.faces:
+    if exhibit.rows or exhibit.curves or exhibit.faces:
         file = exhibit.name
         lines += [rf"% \includegraphics[width=\linewidth]{{{file}.pdf}} % {file}.svg as PDF"]
     for grid in grids(exhibit):

@@ -1,135 +1,115 @@
-"""Lines of an exhibit, from the records of the runs it shows."""
+"""Rows of an exhibit, from the records of the runs it shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
-from deepobfuscator.auditing.leakage import best, one
-from deepobfuscator.core.records import (
-    CEILING,
-    IN_GAME,
-    LABEL_ONLY,
-    MAJORITY,
-    MEAN_FACE,
-    SERVICE,
-    Record,
-)
-from deepobfuscator.paper.render.exhibit import Curve, Line
-from deepobfuscator.report.formatting import mean
-from deepobfuscator.report.runs import RunResult
+import deepobfuscator as do
+from deepobfuscator.paper.keys import Panel, Reference, RowKey
+from deepobfuscator.paper.render.exhibit import Curve, Row
 
 COMMON = ("ac", "mlp", "resnet", "mirror")
 """The brief suite's attackers: every row is headed by the strongest of these, whatever else was let
 loose on its trial.
 """
 
-OWN_AR = "in-game AR"
-"""In place of an attack's name: the game's own reconstructor and nobody else."""
+Figure = tuple[str, str]
+"""Subject and metric."""
 
 
-def lines(
-    runs: Sequence[RunResult],
-    row: str,
-    wanted: Sequence[tuple[str, str]],
-    panel: str = "",
-    published: dict[tuple[str, str], float] | None = None,
+def make_rows(
+    runs: Sequence[do.RunResult],
+    key: RowKey,
+    wanted: Sequence[Figure],
+    panel: Panel = Panel(),  # noqa: B008  (frozen)
+    *,
+    published: Mapping[Figure, float] | None = None,
     attack: str | None = None,
-) -> list[Line]:
+) -> list[Row]:
     """What ``runs``, one trial under several seeds, say of some subjects.
 
     Args:
-        runs: finished runs; none gives no line.
-        row: what was measured.
-        wanted: subjects and metrics.
+        runs: finished runs; none gives no row.
+        key: what was measured.
+        wanted: subjects and metrics; one of which no run has a figure gives no row.
         panel: part of the exhibit.
-        published: the paper's figures by subject and metric.
-        attack: one attacker instead of the headline; its in-game namesake is left out.
+        published: the paper's figures.
+        attack: one attacker instead of the headline, its in-game namesake left out; or
+            `Reference.IN_GAME`, the game's own adversary and nobody else.
     """
-    found = [
-        line(runs, row, subject, metric, panel, (published or {}).get((subject, metric)), attack)
-        for subject, metric in wanted
-    ]
-    return [x for x in found if x is not None]
+    found = []
+    for figure in wanted:
+        held = [row for run in runs if (row := of_run(run, key, figure, attack)) is not None]
+        if not held:
+            continue
+        attackers = dict.fromkeys(row.attacker for row in held if row.attacker)
+        row = replace(
+            held[0],
+            panel=panel,
+            published=(published or {}).get(figure),
+            in_game=mean([row.in_game for row in held if row.in_game is not None]),
+            fresh=mean([row.fresh for row in held if row.fresh is not None]),
+            low=min((row.low for row in held if row.low is not None), default=None),
+            high=max((row.high for row in held if row.high is not None), default=None),
+            attacker=", ".join(attackers),
+            majority=mean([row.majority for row in held]),
+            label_only=mean([row.label_only for row in held]),
+            ceiling=mean([row.ceiling for row in held]),
+            seeds=len(held),
+        )
+        found.append(row)
+    return found
 
 
-def line(
-    runs: Sequence[RunResult],
-    row: str,
-    subject: str,
-    metric: str,
-    panel: str = "",
-    published: float | None = None,
-    attack: str | None = None,
-) -> Line | None:
-    """One line; None where no run has such a figure."""
-    held = [found for run in runs if (found := of_run(run, subject, metric, attack))]
-    if not held:
-        return None
-    of_game = [x for _, x in held if x.in_game is not None]
-    results = [r for r, _ in held if r is not None]
-    attackers = dict.fromkeys(r.attack for r in results)
+def of_run(run: do.RunResult, key: RowKey, figure: Figure, attack: str | None) -> Row | None:
+    """The row of one run; None where it has neither a fresh figure nor one in the game."""
+    subject, metric = figure
+    about = [r for r in run.records if (r.subject, r.metric) == figure]
+    tests = {r.attack: r for r in reversed(about) if r.split == "test" and not r.given}
 
-    def average(name: str) -> float | None:
-        return mean([getattr(x, name) for _, x in held])
+    def value(*names: str) -> float | None:
+        return next((tests[name].value for name in names if name in tests), None)
 
-    return Line(
-        panel=panel,
-        row=row,
-        subject=subject,
-        metric=metric,
-        published=published,
-        service=subject in runs[0].public,
-        in_game=mean([x.in_game for x in of_game]) if of_game else None,
-        fresh=mean([r.value for r in results]) if results else None,
-        low=min(r.low for r in results) if results else None,
-        high=max(r.high for r in results) if results else None,
-        attacker="" if subject in runs[0].public else ", ".join(attackers),
-        majority=average("majority"),
-        label_only=average("label_only"),
-        ceiling=average("ceiling"),
-        seeds=len(held),
-    )
-
-
-def of_run(
-    run: RunResult, subject: str, metric: str, attack: str | None
-) -> tuple[Record | None, Line] | None:
-    """The record that counts in one run, and what stands beside it; None where there is neither."""
     service = subject in run.public
-
-    def beside(*names: str) -> float | None:
-        found = [
-            one(run.records, attack=n, subject=subject, metric=metric, given="") for n in names
-        ]
-        return next((r.value for r in found if r is not None), None)
-
-    if service or attack == SERVICE:
-        result = one(run.records, attack=SERVICE, subject=subject, metric=metric)
-    elif attack == OWN_AR:
+    result = tests.get(Reference.SERVICE if service else attack or "")
+    if attack == Reference.IN_GAME:
         result = None
-    elif attack is not None:
-        result = one(run.records, attack=attack, subject=subject, metric=metric, given="")
-    else:
-        common = [r for r in run.records if r.attack in COMMON]
-        result = best(common, subject, metric)
-    in_game = beside(IN_GAME) if attack in (None, OWN_AR) else None
+    elif attack is None and not service:
+        with suppress(KeyError):  # nobody was scored
+            common = (r for r in run.records if r.attack in COMMON)
+            result = do.headline(common, subject, metric)
+    in_game = value(Reference.IN_GAME) if attack in (None, Reference.IN_GAME) else None
     if result is None and in_game is None:
         return None
-    return result, Line(
-        *("", "", subject, metric),
+    return Row(
+        panel=Panel(),
+        row=key,
+        subject=subject,
+        metric=metric,
+        service=service,
         in_game=in_game,
-        majority=beside(MAJORITY, MEAN_FACE),
-        label_only=beside(LABEL_ONLY),
-        ceiling=None if service else beside(CEILING),
+        fresh=None if result is None else result.value,
+        low=None if result is None else result.low,
+        high=None if result is None else result.high,
+        attacker="" if result is None or service else result.attack,
+        majority=value(Reference.MAJORITY, Reference.MEAN_FACE),
+        label_only=value(Reference.LABEL_ONLY),
+        ceiling=None if service else value(Reference.CEILING),
     )
 
 
-def curves(run: RunResult, panel: str, losses: Sequence[str], game: str) -> list[Curve]:
-    """The losses of one run through its phases; ``game`` begins the name of the first phase of
-    the game itself.
-    """
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean over seeds; None where there is none, or a seed has no figure."""
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def make_curves(run: do.RunResult, panel: Panel, losses: Sequence[str], game: str) -> list[Curve]:
+    """The losses of one run through its phases; ``game`` is the phase of the game itself."""
     history = [h for h in run.history if "losses" in h]
     start, last = 0.0, 0.0
     for point in history:
-        if str(point["phase"]).startswith(game):
+        if point["phase"] == game:
             start = last
             break
         last = float(point["batch"])

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-from deepobfuscator.core.records import IDENTITY, IMAGE
-from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Line
-from deepobfuscator.report.formatting import METRICS, PERCENT, interval, number
-from deepobfuscator.report.tables import Table, as_markdown
+import deepobfuscator as do
+from deepobfuscator.paper.keys import IDENTITY, IMAGE, PSNR
+from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -18,20 +17,6 @@ DASH = "–"
 
 FRESH = "Fresh attackers (95 %)"
 """The header of the figures that count."""
-
-HEADERS = (
-    "",
-    "Published",
-    "In the game",
-    FRESH,
-    "Attacker",
-    "Majority",
-    "Labels alone",
-    "Ceiling",
-    "Seeds",
-)
-ALWAYS = ("", "Published", FRESH)
-"""Columns that stay even where they are empty."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ class Grid:
 
 def grids(exhibit: Exhibit) -> tuple[Grid, ...]:
     """All that ``exhibit`` has to be read: its figures, its curves in short, its tables of text."""
-    found = [_of_lines(exhibit.lines)] if exhibit.lines else []
+    found = [_of_rows(exhibit.rows)] if exhibit.rows else []
     found += [_of_curves(exhibit.curves)] if exhibit.curves else []
     for title, table in exhibit.tables:
         rows = (Group("", "", table.rows),)
@@ -83,27 +68,27 @@ def known(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def figure(line: Line, value: float | None) -> str:
-    """A figure of ``line`` as the report rounds it; a dash where there is none."""
-    return number(line.metric, known(value))
+def figure(row: Row, value: float | None) -> str:
+    """A figure of ``row`` as the report rounds it; a dash where there is none."""
+    return do.number(row.metric, known(value))
 
 
-def printed(line: Line) -> str:
+def printed(row: Row) -> str:
     """The published figure, as finely as the paper prints it; a dash where there is none."""
-    value = known(line.published)
+    value = known(row.published)
     if value is None:
         return DASH
-    if line.metric in PERCENT:
+    if row.metric in do.PERCENT:
         return f"{100 * value:.2f}".rstrip("0").rstrip(".")
-    return f"{value:.2f} dB" if line.metric == "psnr" else f"{value:.4f}".removeprefix("0")
+    return f"{value:.2f} dB" if row.metric == PSNR else f"{value:.4f}".removeprefix("0")
 
 
-def measured(line: Line) -> str:
-    """The fresh figure of ``line`` with its interval: 59.2 (56.8–61.6)."""
-    fresh, low, high = map(known, (line.fresh, line.low, line.high))
+def measured(row: Row) -> str:
+    """The fresh figure of ``row`` with its interval: 59.2 (56.8–61.6)."""
+    fresh, low, high = map(known, (row.fresh, row.low, row.high))
     if fresh is None or low is None or high is None:
-        return figure(line, fresh)
-    return interval(line.metric, fresh, low, high)
+        return figure(row, fresh)
+    return do.interval(row.metric, fresh, low, high)
 
 
 def subject_name(subject: str) -> str:
@@ -111,60 +96,66 @@ def subject_name(subject: str) -> str:
     return {IMAGE: "Faces rebuilt", IDENTITY: "People re-identified"}.get(subject, subject)
 
 
+def unit(metric: str) -> str:
+    """The unit of ``metric`` after a comma; empty where it has none."""
+    return ", %" if metric in do.PERCENT else ", dB" if metric == PSNR else ""
+
+
 def metric_name(metric: str) -> str:
     """How a metric is called, with its unit."""
-    unit = ", %" if metric in PERCENT else ", dB" if metric == "psnr" else ""
-    return METRICS.get(metric, metric) + unit
+    return do.METRICS.get(metric, metric) + unit(metric)
 
 
-def _of_lines(lines: Sequence[Line]) -> Grid:
+@dataclass(frozen=True)
+class _Column:
+    """One column of figures."""
+
+    header: str
+    align: str
+    """``l`` or ``r``."""
+    cell: Callable[[Row], str]
+    idle: str | None = DASH
+    """What says nothing: a column of nothing else is left out; None where it always stays."""
+
+
+def _who(row: Row) -> str:
+    return row.attacker or ("the service" if row.service else DASH)
+
+
+COLUMNS = (
+    _Column("", "l", lambda row: str(row.row), None),
+    _Column("Published", "r", printed, None),
+    _Column("In the game", "r", lambda row: figure(row, row.in_game)),
+    _Column(FRESH, "r", measured, None),
+    _Column("Attacker", "l", _who),
+    _Column("Majority", "r", lambda row: figure(row, row.majority)),
+    _Column("Labels alone", "r", lambda row: figure(row, row.label_only)),
+    _Column("Ceiling", "r", lambda row: figure(row, row.ceiling)),
+    _Column("Seeds", "r", lambda row: str(row.seeds), "1"),
+)
+"""The columns of an exhibit's figures."""
+
+
+def _of_rows(rows: Sequence[Row]) -> Grid:
+    kept = [c for c in COLUMNS if c.idle is None or any(c.cell(row) != c.idle for row in rows)]
     groups = []
-    by_panel = grouped(lines, lambda x: x.panel)
-    for panel, of_panel in by_panel.items():
-        by_subject = grouped(of_panel, lambda x: (x.subject, x.metric, x.service))
+    for panel, of_panel in grouped(rows, lambda row: row.panel).items():
+        by_subject = grouped(of_panel, lambda row: (row.subject, row.metric, row.service))
         for (subject, metric, service), found in by_subject.items():
             whose = " of the service" if service else " of attackers"
             whose = "" if subject in (IMAGE, IDENTITY) else whose
-            name, _, unit = metric_name(metric).partition(", ")
-            heading = f"{subject_name(subject)}: {name}{whose}{', ' if unit else ''}{unit}"
-            groups.append(Group(panel, heading, tuple(map(_cells, found))))
-    return _without_empty_columns(Grid("", HEADERS, "lrrrlrrrr", tuple(groups)))
-
-
-def _cells(line: Line) -> tuple[str, ...]:
-    return (
-        line.row,
-        printed(line),
-        figure(line, line.in_game),
-        measured(line),
-        line.attacker or ("the service" if line.service else DASH),
-        figure(line, line.majority),
-        figure(line, line.label_only),
-        figure(line, line.ceiling),
-        str(line.seeds),
-    )
-
-
-def _without_empty_columns(grid: Grid) -> Grid:
-    rows = [row for g in grid.groups for row in g.rows]
-    empty = {"Seeds": "1"}
-    kept = [
-        i
-        for i, name in enumerate(grid.headers)
-        if name in ALWAYS or any(row[i] != empty.get(name, DASH) for row in rows)
-    ]
-
-    def cut(row: Sequence[str]) -> tuple[str, ...]:
-        return tuple(row[i] for i in kept)
-
-    groups = tuple(replace(g, rows=tuple(map(cut, g.rows))) for g in grid.groups)
-    return replace(grid, headers=cut(grid.headers), align="".join(cut(grid.align)), groups=groups)
+            name = do.METRICS.get(metric, metric)
+            heading = f"{subject_name(subject)}: {name}{whose}{unit(metric)}"
+            cells = tuple(tuple(column.cell(row) for column in kept) for row in found)
+            groups.append(Group(str(panel), heading, cells))
+    headers = tuple(column.header for column in kept)
+    return Grid("", headers, "".join(column.align for column in kept), tuple(groups))
 
 
 def _of_curves(curves: Sequence[Curve]) -> Grid:
     groups = []
     for panel, of_panel in grouped(curves, lambda c: c.panel).items():
-        groups.append(Group(panel, "", tuple(map(_ends, of_panel))))
+        groups.append(Group(str(panel), "", tuple(map(_ends, of_panel))))
     headers = ("Loss", "First", "When Algorithm 1 begins", "Last")
     return Grid("", headers, "lrrr", tuple(groups))
 
@@ -186,6 +177,11 @@ def loss_name(name: str) -> str:
     return f"L({name.removeprefix('L_')})" if name.startswith("L_") else name
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def markdown(grid: Grid) -> str:
     """``grid`` as a pipe table; what its groups share stands in columns of its own."""
     leads = [
@@ -198,7 +194,7 @@ def markdown(grid: Grid) -> str:
         for i, g in enumerate(grid.groups)
         for row in g.rows
     ]
-    text = as_markdown(Table((*(name for name, _ in leads), *grid.headers), tuple(rows)))
+    text = do.as_markdown(do.Table((*(name for name, _ in leads), *grid.headers), tuple(rows)))
     return (f"**{plain(grid.title)}**\n\n" if grid.title else "") + text
 
 

@@ -1,4 +1,4 @@
-"""An exhibit as one vector drawing for a paper: its faces, its plates, what the marks mean."""
+"""An exhibit as one vector drawing for a paper: its faces, its plots, what the marks mean."""
 
 import textwrap
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from deepobfuscator import picture
 from deepobfuscator.paper.render.exhibit import Column, Exhibit
-from deepobfuscator.paper.render.exhibit_figures import LINE, Drawing, Plate, curve_plots, dot_plots
-from deepobfuscator.report.svg import picture
+from deepobfuscator.paper.render.figures import LINE, Drawing, Plot, curve_plots, dot_plots
 
 MILLIMETRES = 180 / 760
 """Of one unit: two dot plots abreast are as wide as the two columns of a paper."""
@@ -34,47 +34,44 @@ def as_svg(exhibit: Exhibit, faces: bool = True) -> str | None:
         faces: whether to show pictures of people.
     """
     rows = [[_faces(exhibit.faces)]] if faces and exhibit.faces else []
-    for plates, abreast in ((dot_plots(exhibit), 2), (curve_plots(exhibit), 3)):
-        rows += [plates[i : i + abreast] for i in range(0, len(plates), abreast)]
+    for plots, abreast in ((dot_plots(exhibit), 2), (curve_plots(exhibit), 3)):
+        rows += [plots[i : i + abreast] for i in range(0, len(plots), abreast)]
     if not rows:
         return None
     width = max(sum(p.width for p in row) + GAP * (len(row) - 1) for row in rows)
-    set_, y = [], MARGIN
+    drawn, y = [], MARGIN
     for row in [*rows, *_legend_rows(exhibit, width)]:
         x = MARGIN
-        for plate in row:
-            set_.append(_placed(plate, x, y))
-            x += plate.width + GAP
+        for plot in row:
+            drawn.append(_placed(plot, x, y))
+            x += plot.width + GAP
         y += max(p.height for p in row) + (GAP / 2 if row[0].height > LINE * 2 else 0)
-    return _document(exhibit.title, width + 2 * MARGIN, y + MARGIN, set_)
+    return _document(exhibit.title, width + 2 * MARGIN, y + MARGIN, drawn)
 
 
 def legend(exhibit: Exhibit) -> list[tuple[Markup, str]]:
     """A small drawing of every mark that ``exhibit`` uses, and what it means."""
-    lines = exhibit.lines
-    used = {
-        "fresh": any(x.fresh is not None and not x.service for x in lines),
-        "service": any(x.fresh is not None and x.service for x in lines),
-        "in_game": any(x.in_game is not None for x in lines),
-        "published": any(x.published is not None for x in lines),
-        "majority": any(x.majority is not None for x in lines),
-        "label_only": any(x.label_only is not None for x in lines),
-        "ceiling": any(x.ceiling is not None for x in lines),
-        "game": bool(exhibit.curves),
-        "cut": any("cut loss" in plate.markup for plate in curve_plots(exhibit)),
-    }
-    means = {
-        "fresh": "strongest attacker trained afresh, 95 % interval",
-        "service": "the service, 95 % interval",
-        "in_game": "the game’s own adversary",
-        "published": "published",
-        "majority": "majority class or mean face",
-        "label_only": "public labels alone",
-        "ceiling": "undefended encoder",
-        "game": "Algorithm 1 begins",
-        "cut": "beyond the axis",
-    }
-    return [(_sample(mark), means[mark]) for mark, there in used.items() if there]
+    rows = exhibit.rows
+    marks = (
+        (
+            "fresh",
+            "strongest attacker trained afresh, 95 % interval",
+            any(x.fresh is not None and not x.service for x in rows),
+        ),
+        (
+            "service",
+            "the service, 95 % interval",
+            any(x.fresh is not None and x.service for x in rows),
+        ),
+        ("in_game", "the game’s own adversary", any(x.in_game is not None for x in rows)),
+        ("published", "published", any(x.published is not None for x in rows)),
+        ("majority", "majority class or mean face", any(x.majority is not None for x in rows)),
+        ("label_only", "public labels alone", any(x.label_only is not None for x in rows)),
+        ("ceiling", "undefended encoder", any(x.ceiling is not None for x in rows)),
+        ("game", "Algorithm 1 begins", bool(exhibit.curves)),
+        ("cut", "beyond the axis", any(plot.cut for plot in curve_plots(exhibit))),
+    )
+    return [(_sample(mark), words) for mark, words, there in marks if there]
 
 
 def _sample(mark: str) -> Markup:
@@ -97,8 +94,8 @@ def _sample(mark: str) -> Markup:
     return sheet.markup()
 
 
-def _legend_rows(exhibit: Exhibit, width: float) -> list[list[Plate]]:
-    rows: list[list[Plate]] = []
+def _legend_rows(exhibit: Exhibit, width: float) -> list[list[Plot]]:
+    rows: list[list[Plot]] = []
     room = 0.0
     for sample, words in legend(exhibit):
         needed = 32 + LETTER * len(words)
@@ -108,13 +105,13 @@ def _legend_rows(exhibit: Exhibit, width: float) -> list[list[Plate]]:
         sheet = Drawing(needed, 18, words)
         sheet.text(32, 12, words)
         drawn = str(sheet.markup()).removesuffix("</svg>")
-        drawn += _placed(Plate(26, 16, sample), 0, 0) + "</svg>"
-        rows[-1].append(Plate(needed, 18, Markup(drawn)))
+        drawn += _placed(Plot(26, 16, sample), 0, 0) + "</svg>"
+        rows[-1].append(Plot(needed, 18, Markup(drawn)))
         room -= needed + GAP
     return rows
 
 
-def _faces(columns: Sequence[Column]) -> Plate:
+def _faces(columns: Sequence[Column]) -> Plot:
     """A grid, a column of pictures under each heading, a person a row."""
     people, height, width, _ = columns[0].pictures.shape
     across = min(LARGEST_FACE, (FULL - 6 * (len(columns) - 1)) / len(columns))
@@ -134,12 +131,12 @@ def _faces(columns: Sequence[Column]) -> Plate:
             sheet.text(i * pitch, LINE * j, words, "name" if j <= len(bold) else "")
         for j, pixels in enumerate(column.pictures):
             sheet.image(i * pitch, top + j * (down + 6), across, down, picture(pixels))
-    return Plate(pitch * len(columns), top + people * (down + 6), sheet.markup())
+    return Plot(pitch * len(columns), top + people * (down + 6), sheet.markup())
 
 
-def _placed(plate: Plate, x: float, y: float) -> str:
-    where = f'x="{x:g}" y="{y:g}" width="{plate.width:g}" height="{plate.height:g}"'
-    return str(plate.markup).replace("<svg ", f"<svg {where} ", 1)
+def _placed(plot: Plot, x: float, y: float) -> str:
+    where = f'x="{x:g}" y="{y:g}" width="{plot.width:g}" height="{plot.height:g}"'
+    return str(plot.markup).replace("<svg ", f"<svg {where} ", 1)
 
 
 def _document(title: str, width: float, height: float, content: Sequence[str]) -> str:

@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import deepobfuscator as do
+from deepobfuscator.paper.keys import Verdict
+from deepobfuscator.paper.render.drawing import legend
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
-from deepobfuscator.paper.render.exhibit_figures import curve_plots, dot_plots
-from deepobfuscator.paper.render.exhibit_table import FRESH, grids, markdown, plain
-from deepobfuscator.paper.render.plate import legend
-from deepobfuscator.report.formatting import listed
-from deepobfuscator.report.svg import picture
-from deepobfuscator.report.tables import Table, as_markdown
-from deepobfuscator.report.template import render
+from deepobfuscator.paper.render.figures import curve_plots, dot_plots
+from deepobfuscator.paper.render.table import FRESH, grids, listed, markdown, plain
 
-FAILS, UNKNOWN, HOLDS = "does not hold", "cannot be told at this scale", "holds"
-"""Verdicts, in the order in which they are told."""
+FAILS, UNKNOWN, HOLDS = Verdict
 
 COMPARABLE = (
     "The published figures of DeepObfuscator are those of adversaries that played in the game, so "
@@ -49,7 +46,7 @@ class Meta:
 def page(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> str:
     """The whole reproduction as one HTML file that loads nothing."""
     shown = [e if meta.with_faces else replace(e, faces=()) for e in exhibits]
-    return render(
+    return do.render(
         "exhibits.html",
         meta=meta,
         headline=headline(claims) or meta.title,
@@ -63,16 +60,13 @@ def page(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> st
         fresh=FRESH,
         comparable=COMPARABLE,
         seeds=seeds_of(meta),
-        picture=picture,
+        picture=do.picture,
     )
 
 
 def ordered(claims: Sequence[Claim]) -> list[Claim]:
     """Claims as they are told: first those that do not hold, last those that do."""
-    order = (FAILS, UNKNOWN, HOLDS)
-    return sorted(
-        claims, key=lambda c: order.index(c.verdict) if c.verdict in order else len(order)
-    )
+    return sorted(claims, key=lambda claim: list(Verdict).index(claim.verdict))
 
 
 def headline(claims: Sequence[Claim]) -> str:
@@ -114,11 +108,14 @@ def summary_markdown(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta:
         parts += ["```\n" + "\n".join(meta.commands) + "\n```"]
     if claims:
         rows = [
-            (c.verdict, c.claim, c.published, c.measured, c.why)
-            for c in map(_plain, ordered(claims))
+            tuple(map(plain, (c.verdict, c.claim, c.published, c.measured, c.why)))
+            for c in ordered(claims)
         ]
         headers = ("Verdict", "Claim", "Published", "Measured", "Why")
-        parts += ["## What became of the paper’s claims", as_markdown(Table(headers, tuple(rows)))]
+        parts += [
+            "## What became of the paper’s claims",
+            do.as_markdown(do.Table(headers, tuple(rows))),
+        ]
     for exhibit in exhibits:
         parts += [f"## {plain(exhibit.title)}", plain(exhibit.caption)]
         if exhibit.name in meta.commands_of:
@@ -128,12 +125,6 @@ def summary_markdown(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta:
         parts += [_bullets(below)] if below else []
     parts += [plain(" · ".join(meta.versions))]
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
-
-
-def _plain(claim: Claim) -> Claim:
-    return Claim(
-        *map(plain, (claim.claim, claim.published, claim.measured, claim.verdict, claim.why))
-    )
 
 
 def _bullets(sentences: Sequence[str]) -> str:

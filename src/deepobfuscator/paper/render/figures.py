@@ -1,6 +1,6 @@
-"""The drawings of an exhibit, a plate a part; looks are the style sheet's.
+"""The plots of an exhibit, one a panel; looks are the style sheet's.
 
-A page sets plates in its own grid and colours; `plate` sets them in one file for a paper.
+A page sets them in its own grid and colours; `drawing` sets them in one file for a paper.
 """
 
 import math
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Line
-from deepobfuscator.paper.render.exhibit_table import (
+from deepobfuscator import Sheet, scale, tick_label
+from deepobfuscator.paper.keys import PSNR, Panel
+from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
+from deepobfuscator.paper.render.table import (
     figure,
     finite,
     grouped,
@@ -21,7 +23,6 @@ from deepobfuscator.paper.render.exhibit_table import (
     metric_name,
     subject_name,
 )
-from deepobfuscator.report.svg import MOST_POINTS, Sheet, scale, tick_label
 
 WIDTH, NAMES, RIGHT = 360.0, 156.0, 346.0
 """Width of a dot plot; where its axis begins, right of a column of names, and ends."""
@@ -33,17 +34,22 @@ LONGEST_NAME, LONGEST_HEADING, LONGEST_SMALL = 28, 52, 31
 SMALL, SMALL_LEFT, SMALL_RIGHT, SMALL_HEIGHT = 232.0, 30.0, 186.0, 96.0
 """Width of a small drawing of curves, ends of its axis of batches, height of its axis of losses."""
 
+MOST_POINTS = 240
+"""A curve shows at most about so many batches, evenly spaced."""
+
 LESS_LEAKS = ("eer",)
 """Metrics of attackers that are small where the attacker is strong."""
 
 
 @dataclass(frozen=True)
-class Plate:
-    """One drawing and its size in its own units."""
+class Plot:
+    """One plot and its size in its own units."""
 
     width: float
     height: float
     markup: Markup
+    cut: bool = False
+    """Whether a loss leaves its axis."""
 
 
 class Drawing(Sheet):
@@ -63,10 +69,10 @@ class Drawing(Sheet):
 Place = Callable[[float], float]
 
 
-def dot_plots(exhibit: Exhibit) -> list[Plate]:
-    """A plate for each part and metric; those of one metric share their axis."""
-    axes = {m: _axis(m, found) for m, found in grouped(exhibit.lines, lambda x: x.metric).items()}
-    parts = grouped(exhibit.lines, lambda x: (x.panel, x.metric))
+def dot_plots(exhibit: Exhibit) -> list[Plot]:
+    """A plot for each panel and metric; those of one metric share their axis."""
+    axes = {m: _axis(m, found) for m, found in grouped(exhibit.rows, lambda x: x.metric).items()}
+    parts = grouped(exhibit.rows, lambda x: (x.panel, x.metric))
     heads = _headings([panel for panel, _ in parts], LONGEST_HEADING)
     return [
         _dot_plot(head, metric, found, axes[metric])
@@ -74,40 +80,40 @@ def dot_plots(exhibit: Exhibit) -> list[Plate]:
     ]
 
 
-def _headings(panels: Sequence[str], longest: int) -> list[list[str]]:
-    """Each heading in lines, as many for all, so that plates abreast are level."""
-    wrapped = [textwrap.wrap(panel, longest) for panel in panels]
+def _headings(panels: Sequence[Panel], longest: int) -> list[list[str]]:
+    """Each heading in lines, as many for all, so that plots abreast are level."""
+    wrapped = [textwrap.wrap(str(panel), longest) for panel in panels]
     most = max(map(len, wrapped), default=0)
     return [[""] * (most - len(lines)) + lines for lines in wrapped]
 
 
-def _axis(metric: str, lines: Sequence[Line]) -> tuple[float, float, list[float]]:
-    shown = [v for line in lines for v in _values(line)]
-    if metric != "psnr":
+def _axis(metric: str, rows: Sequence[Row]) -> tuple[float, float, list[float]]:
+    shown = [v for row in rows for v in _values(row)]
+    if metric != PSNR:
         return scale(metric, shown or [0.5])
     step = 5.0 if max([*shown, 0.0]) <= 30 else 10.0
     first, last = math.floor(min([*shown, 0.0]) / step), math.ceil(max([*shown, 20.0]) / step)
     return first * step, last * step, [i * step for i in range(first, last + 1)]
 
 
-def _values(line: Line) -> list[float]:
-    values = (line.published, line.in_game, line.fresh, line.low, line.high)
-    references = (line.majority, line.label_only, line.ceiling)
+def _values(row: Row) -> list[float]:
+    values = (row.published, row.in_game, row.fresh, row.low, row.high)
+    references = (row.majority, row.label_only, row.ceiling)
     return [v for v in map(known, (*values, *references)) if v is not None]
 
 
 def _dot_plot(
     heading: Sequence[str],
     metric: str,
-    lines: Sequence[Line],
+    rows: Sequence[Row],
     axis: tuple[float, float, list[float]],
-) -> Plate:
+) -> Plot:
     low, high, ticks = axis
 
     def at(value: float) -> float:
         return NAMES + (min(max(value, low), high) - low) / (high - low) * (RIGHT - NAMES)
 
-    subjects = grouped(lines, lambda x: (x.subject, x.service))
+    subjects = grouped(rows, lambda x: (x.subject, x.service))
     lanes = [[max(LANE, LINE * len(_name(x)) + 4) for x in found] for found in subjects.values()]
     top = LINE * (len(heading) + 1) + 4
     bottom = top + sum(2 * LINE + sum(of_subject) for of_subject in lanes)
@@ -126,47 +132,47 @@ def _dot_plot(
         end = y + sum(heights)
         for tick in ticks:
             sheet.line(at(tick), y, at(tick), end, "grid")
-        for line, height in zip(found, heights, strict=True):
-            _lane(sheet, at, line, y, height)
+        for row, height in zip(found, heights, strict=True):
+            _lane(sheet, at, row, y, height)
             y += height
     for tick in ticks:
-        label = f"{tick:.0f}".replace("-", "−") if metric == "psnr" else tick_label(metric, tick)
+        label = f"{tick:.0f}".replace("-", "−") if metric == PSNR else tick_label(metric, tick)
         sheet.text(at(tick), bottom + 15, label, "tick", "middle")
-    return Plate(WIDTH, bottom + FOOT, sheet.markup())
+    return Plot(WIDTH, bottom + FOOT, sheet.markup())
 
 
-def _name(line: Line) -> list[str]:
-    return textwrap.wrap(line.row.replace(" = ", "\u00a0=\u00a0"), LONGEST_NAME) or [""]
+def _name(row: Row) -> list[str]:
+    return textwrap.wrap(str(row.row).replace(" = ", "\u00a0=\u00a0"), LONGEST_NAME) or [""]
 
 
-def _lane(sheet: Drawing, at: Place, line: Line, top: float, height: float) -> None:
-    y, hue = top + height / 2, "hue0" if line.service else "hue1"
-    majority, label_only, ceiling = map(known, (line.majority, line.label_only, line.ceiling))
+def _lane(sheet: Drawing, at: Place, row: Row, top: float, height: float) -> None:
+    y, hue = top + height / 2, "hue0" if row.service else "hue1"
+    majority, label_only, ceiling = map(known, (row.majority, row.label_only, row.ceiling))
     if majority is not None:
         sheet.rect(NAMES, top, at(majority), top + height, "floor")
     if label_only is not None:
         sheet.line(at(label_only), top, at(label_only), top + height, "label-only")
     if ceiling is not None:
         sheet.line(at(ceiling), top, at(ceiling), top + height, "ceiling")
-    words = _name(line)
+    words = _name(row)
     for i, part in enumerate(words):
         sheet.text(0, y + 4 + LINE * (i - (len(words) - 1) / 2), part, "row")
-    published, in_game, fresh = map(known, (line.published, line.in_game, line.fresh))
-    low, high = map(known, (line.low, line.high))
+    published, in_game, fresh = map(known, (row.published, row.in_game, row.fresh))
+    low, high = map(known, (row.low, row.high))
     if low is not None and high is not None:
         sheet.line(at(low), y, at(high), y, f"interval box {hue}")
     if published is not None:
         sheet.diamond(at(published), y, 6, "published")
     if fresh is not None:
-        by = f" by {line.attacker}" if line.attacker else ""
-        sheet.dot(at(fresh), y, 3.6, f"dot fresh {hue}", f"{line.row}: {measured(line)}{by}")
+        by = f" by {row.attacker}" if row.attacker else ""
+        sheet.dot(at(fresh), y, 3.6, f"dot fresh {hue}", f"{row.row}: {measured(row)}{by}")
     if in_game is not None:
-        tip = f"{line.row}, in the game: {figure(line, in_game)}"
+        tip = f"{row.row}, in the game: {figure(row, in_game)}"
         sheet.dot(at(in_game), y, 5.2, f"ring {hue}", tip)
 
 
-def curve_plots(exhibit: Exhibit) -> list[Plate]:
-    """A plate for each part; all share the axis of losses.
+def curve_plots(exhibit: Exhibit) -> list[Plot]:
+    """A plot for each panel; all share the axis of losses.
 
     Beyond the 2nd and 98th percentile losses are cut, a triangle at the edge saying where.
     """
@@ -190,7 +196,7 @@ def _curve_plot(
     names: Sequence[str],
     low: float,
     high: float,
-) -> Plate:
+) -> Plot:
     top = LINE * len(heading) + 10
     bottom = top + SMALL_HEIGHT
     last = max([x for c in curves for x, _ in finite(c)] + [1.0])
@@ -212,19 +218,22 @@ def _curve_plot(
     sheet.text(SMALL_RIGHT + 6, bottom + 15, "batch", "tick")
     for game in dict.fromkeys(c.game for c in curves if 0 <= c.game <= last):
         sheet.line(x(game), top - 6, x(game), bottom, "phase")
-    ends = []
+    ends, cut = [], False
     for curve in curves:
         points, kind = finite(curve), f"loss{names.index(curve.name) % 6}"
         if points:
             thinned = points[:: math.ceil(len(points) / MOST_POINTS)] + points[-1:]
             sheet.curve([(x(b), y(v)) for b, v in thinned], f"loss {kind}")
-            _cuts(sheet, [x(b) for b, v in points if v > high], top, -1, kind)
-            _cuts(sheet, [x(b) for b, v in points if v < low], bottom, 1, kind)
+            above = [x(b) for b, v in points if v > high]
+            below = [x(b) for b, v in points if v < low]
+            _cuts(sheet, above, top, -1, kind)
+            _cuts(sheet, below, bottom, 1, kind)
+            cut = cut or bool(above or below)
             ends.append((y(points[-1][1]), loss_name(curve.name), kind))
     ends.sort()
     for height, (_, name, kind) in zip(_apart([h for h, *_ in ends]), ends, strict=True):
         sheet.text(SMALL_RIGHT + 6, height + 4, name, f"end {kind}")
-    return Plate(SMALL, bottom + FOOT, sheet.markup())
+    return Plot(SMALL, bottom + FOOT, sheet.markup(), cut)
 
 
 def _cuts(sheet: Drawing, xs: Sequence[float], edge: float, side: int, kind: str) -> None:

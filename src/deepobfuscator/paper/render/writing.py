@@ -3,15 +3,14 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from deepobfuscator.core.files import write_atomic
-from deepobfuscator.paper.render.exhibit import Exhibit, Line
-from deepobfuscator.paper.render.exhibit_table import known
+from deepobfuscator import write_atomic
+from deepobfuscator.paper.render.drawing import as_svg
+from deepobfuscator.paper.render.exhibit import Exhibit, Row
 from deepobfuscator.paper.render.latex import as_latex
-from deepobfuscator.paper.render.plate import as_svg
+from deepobfuscator.paper.render.table import known
 
 
 def write_exhibit(exhibit: Exhibit, folder: Path, faces: bool = True) -> None:
@@ -39,13 +38,13 @@ def write_exhibit(exhibit: Exhibit, folder: Path, faces: bool = True) -> None:
 def as_csv(exhibit: Exhibit) -> str:
     """One rectangular table of ``exhibit`` in full precision, empty where there is no figure.
 
-    It holds the lines, one a row, all fields by name. Only where there are no lines it holds the
+    It holds the rows, all fields by name. Only where there are no rows it holds the
     curves (panel, name, batch, loss), and only where there are neither the tables of text, a
     cell a row (table, row from 1, column, text). An exhibit with none of these gives the names
-    of a line's fields alone.
+    of a row's fields alone.
     """
-    names: tuple[str, ...] = tuple(f.name for f in fields(Line))
-    rows: list[Sequence[Any]] = [astuple(line) for line in exhibit.lines]
+    names: tuple[str, ...] = tuple(f.name for f in fields(Row))
+    rows: list[Sequence[object]] = [[getattr(row, name) for name in names] for row in exhibit.rows]
     if not rows and exhibit.curves:
         names = ("panel", "name", "batch", "loss")
         rows = [(c.panel, c.name, *point) for c in exhibit.curves for point in c.points]
@@ -64,5 +63,5 @@ def as_csv(exhibit: Exhibit) -> str:
     return text.getvalue()
 
 
-def _field(value: Any) -> Any:
-    return known(float(value)) if isinstance(value, float) else value
+def _field(value: object) -> object:
+    return known(value) if isinstance(value, float) else value

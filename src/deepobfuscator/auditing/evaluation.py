@@ -1,0 +1,274 @@
+"""Evaluation: the records of a whole audit, from what every attacker guessed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepobfuscator.auditing.artifacts import Arrays
+from deepobfuscator.auditing.baselines import from_labels, majority, signs
+from deepobfuscator.auditing.config import Target
+from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.scoring import SPLITS, Attempt, Result, Samples, Scorer, Scores
+from deepobfuscator.auditing.threat_models import AttackSpec
+from deepobfuscator.core.records import (
+    CEILING,
+    FLOORS,
+    IDENTITY,
+    IMAGE,
+    IN_GAME,
+    LABEL_ONLY,
+    MAJORITY,
+    OVER_SERVICE,
+    P_HOLM,
+    SERVICE,
+    Record,
+    ThreatKind,
+    headline,
+    headline_metric,
+)
+from deepobfuscator.metrics.attributes import METRICS
+from deepobfuscator.metrics.bootstrap import measure
+from deepobfuscator.metrics.sample import Sample, holm, p_above_zero
+
+BEST = 3
+"""Attackers in the ensemble: the best on validation."""
+
+UNDECLARED_METRICS = ("balanced_accuracy", "auc")
+"""What undeclared attributes are measured by."""
+
+
+@dataclass
+class Evaluation:
+    """Scores the guesses of one audit, the same way for all attackers."""
+
+    audit: Audit
+    """Who guessed."""
+    guessed: Sequence[tuple[AttackSpec, Arrays]]
+    """What every attacker guessed, common ones first."""
+    undeclared: list[tuple[Record, Sample]] = field(default_factory=list, init=False)
+    """The headline attacker of every undeclared attribute, and its excess."""
+
+    @property
+    def target(self) -> Target:
+        """What was attacked."""
+        return self.audit.target
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Makes the records."""
+        return Scorer(self.target)
+
+    def of(self, target: str) -> list[tuple[AttackSpec, Arrays]]:
+        """The attackers of ``attributes``, ``image`` or ``identity`` and what they guessed."""
+        return [(spec, guesses) for spec, guesses in self.guessed if spec.attack.target == target]
+
+    def records(self) -> list[Record]:
+        """Everything, with ceilings and floors."""
+        records = self.players()
+        for subject in (*self.target.task.private, *self.target.data.undeclared):
+            records += self.attribute(subject)
+        records += self.significance()
+        records += [*self.images(), *self.identity()]
+        records += self.ceilings(records)
+        floors: dict[tuple[str, str], float] = {}
+        for r in records:
+            if r.attack in FLOORS:
+                at = (r.subject, r.metric)
+                floors[at] = max(r.value, floors.get(at, r.value))
+        return [replace(r, floor=floors.get((r.subject, r.metric))) for r in records]
+
+    def players(self) -> list[Record]:
+        """The service on the public attributes, the game's own AC on the private ones."""
+        scorer, task, data = self.scorer, self.target.task, self.target.data
+        found, records = self.audit.players(), list[Record]()
+        for name, role, subjects in (("C", SERVICE, task.public), ("AC", IN_GAME, task.private)):
+            for k, subject in enumerate(subjects if name in found else ()):
+                records += scorer.untuned(Attempt(role, subject), found[name][:, k])
+        for subject in task.public:
+            always = majority(data, scorer.labels(data.attacker, subject))
+            records += of_test(scorer.attribute(Attempt(MAJORITY, subject), always)[0])
+        return records
+
+    def attribute(self, subject: str) -> list[Record]:
+        """Everything about one private or undeclared attribute."""
+        scorer, data = self.scorer, self.target.data
+        private = subject in self.target.task.private
+        metrics = METRICS if private else UNDECLARED_METRICS
+        learned = scorer.labels(data.attacker, subject)
+        records: list[Record] = []
+        for name, scores in (
+            (MAJORITY, majority(data, learned)),
+            (LABEL_ONLY, from_labels(data, learned)),
+        ):
+            made, floor = scorer.attribute(Attempt(name, subject), scores, metrics)
+            records += of_test(made)
+        results: list[Result] = []
+        reached: list[float] = []
+        for attack, scores in self.scores(subject, private):
+            attempt = Attempt(attack, subject)
+            made, samples = scorer.attribute(attempt, scores, metrics)
+            records += made
+            results.append(Result(attempt, samples, excess(samples, floor)))
+            reached.append(on_validation(made))
+        if not results:
+            return records
+        records += scorer.compared(results)
+        chosen = results[int(np.argmax(reached))]
+        if private:
+            return records + self.other_threats(subject, floor, chosen)
+        at = chosen.attempt.attack
+        first = next(r for r in records if r.attack == at and r.split == "test")
+        self.undeclared.append((first, chosen.excess))
+        return records
+
+    def column(self, subject: str) -> int:
+        """The number of a private or undeclared attribute among the labels that are learned."""
+        private = self.target.task.private
+        return (private if subject in private else self.target.data.undeclared).index(subject)
+
+    def scores(self, subject: str, private: bool) -> Iterable[tuple[str, Scores]]:
+        """What the common attackers guessed of an attribute, and their ensemble."""
+        k, of_all = self.column(subject), dict[str, Scores]()
+        for spec, guesses in self.of("attributes"):
+            if spec.threat_model.common and spec.threat_model.undeclared != private:
+                of_all[spec.attack.label] = guesses["validation"][:, k], guesses["test"][:, k]
+        yield from of_all.items()
+        if len(of_all) > BEST:
+            truth = self.scorer.labels(self.target.data.validation, subject)
+            yield "ensemble", ensemble(list(of_all.values()), truth)
+
+    def other_threats(self, subject: str, floor: Samples, chosen: Result) -> list[Record]:
+        """Attackers who know more or less than the common ones, of whom ``chosen`` was best."""
+        scorer, metric, k = self.scorer, headline_metric(subject), self.column(subject)
+        records: list[Record] = []
+        answers: list[tuple[float, Sample]] = []
+        for spec, guesses in self.of("attributes"):
+            if spec.threat_model.common:
+                continue
+            threat = spec.threat_model.key
+            attempt = Attempt(spec.attack.label, subject, threat=threat)
+            scores = guesses["validation"][:, k], guesses["test"][:, k]
+            made, samples = scorer.attribute(attempt, scores)
+            records += made
+            if threat.kind is ThreatKind.ANSWER:
+                answers.append((on_validation(made), samples[metric]))
+            elif threat.kind is not ThreatKind.SHUFFLED:
+                labels = threat.kind is ThreatKind.LABELS
+                over = "the public labels alone" if labels else LABEL_ONLY
+                records.append(scorer.excess(attempt, excess(samples, floor), over))
+        if answers:
+            _, answer = max(answers, key=lambda a: a[0])
+            over_service = (chosen.samples[metric] - answer).interval()
+            records.append(
+                scorer.record(chosen.attempt, OVER_SERVICE, over_service, str(ThreatKind.ANSWER))
+            )
+        return records
+
+    def significance(self) -> list[Record]:
+        """Holm's p of every undeclared attribute: is its headline's excess above 0?"""
+        adjusted = holm([p_above_zero(sample) for _, sample in self.undeclared])
+        detail = f"over {len(adjusted)} undeclared attributes"
+        return [
+            replace(best, metric=P_HOLM, value=p, low=p, high=p, detail=detail)
+            for (best, _), p in zip(self.undeclared, adjusted, strict=True)
+        ]
+
+    def images(self) -> list[Record]:
+        """Reconstructions."""
+        scorer, records, results = self.scorer, list[Record](), list[Result]()
+        references = self.audit.reference_images()
+        for name, guesses in references.items():
+            attempt = Attempt(name, IMAGE, rows=guesses["test_rows"])
+            records += scorer.images(attempt, of_split(guesses, "test"))[0]
+        floor = references[LABEL_ONLY]["test_ms_ssim"]
+        for spec, guesses in self.of("image"):
+            attack, threat = spec.attack.label, spec.threat_model.key
+            for split in SPLITS:
+                attempt = Attempt(attack, IMAGE, split, threat, guesses[f"{split}_rows"])
+                made, samples = scorer.images(attempt, of_split(guesses, split))
+                records += made
+            rows = guesses["test_rows"]
+            over = scorer.boot["test"].mean(guesses["test_ms_ssim"] - floor[rows], rows)
+            if spec.threat_model.common:
+                results.append(Result(attempt, samples, over))
+            else:
+                records.append(scorer.excess(attempt, over))
+        return records + scorer.compared(results)
+
+    def identity(self) -> list[Record]:
+        """Re-identification among strangers."""
+        scorer, results, attackers = self.scorer, list[Result](), self.of("identity")
+        if not attackers:
+            return []
+        by_labels = Attempt(LABEL_ONLY, IDENTITY)
+        _, records, floor = scorer.identity(by_labels, signs(self.target.data.test))
+        for spec, guesses in attackers:
+            for split in SPLITS:
+                attempt, made, samples = scorer.identity(
+                    Attempt(spec.attack.label, IDENTITY, split),
+                    guesses[split],
+                    guesses.get(f"{split}_gallery"),
+                )
+                records += made
+            results.append(Result(attempt, samples, samples["auc"] - floor["auc"]))
+        return records + scorer.compared(results)
+
+    def ceilings(self, records: Sequence[Record]) -> list[Record]:
+        """The undefended encoder's headline for every subject and metric."""
+        target, found = self.target, list[Record]()
+        source = records if target.ceiling is None else target.ceiling[1]
+        for subject in (*target.task.private, *target.data.undeclared, IMAGE, IDENTITY):
+            try:
+                best = headline(source, subject, headline_metric(subject))
+            except KeyError:
+                continue
+            found += [
+                replace(
+                    r,
+                    trial=target.key,
+                    defence=target.defence.name,
+                    seed=target.setting.seed,
+                    attack=CEILING,
+                )
+                for r in source
+                if (r.subject, r.attack, r.split) == (subject, best.attack, "test")
+                and r.threat.kind is ThreatKind.COMMON
+                and r.metric not in (P_HOLM, OVER_SERVICE)
+            ]
+        return found
+
+
+def excess(samples: Samples, floor: Samples) -> Sample:
+    """Balanced accuracy above that of the public labels alone, on the same resampled people."""
+    return samples["balanced_accuracy"] - floor["balanced_accuracy"]
+
+
+def on_validation(records: Iterable[Record]) -> float:
+    """The headline metric of one attacker on its own validation samples."""
+    return next(
+        r.value
+        for r in records
+        if r.split == "validation" and r.metric == headline_metric(r.subject)
+    )
+
+
+def of_test(records: Iterable[Record]) -> list[Record]:
+    """Those on test."""
+    return [r for r in records if r.split == "test"]
+
+
+def of_split(arrays: Mapping[str, NDArray[np.float64]], split: str) -> Arrays:
+    """The arrays of one split, by the names of their metrics."""
+    start = f"{split}_"
+    return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
+
+
+def ensemble(scores: Sequence[Scores], truth: NDArray[np.uint8]) -> Scores:
+    """The mean of the best on validation by AUC, each on its own scale."""
+    aucs = [measure("auc", own, truth, np.arange(len(truth)), draws=2).value for own, _ in scores]
+    best = [scores[i] for i in np.argsort(aucs)[::-1][:BEST]]
+    scaled = [[(s - own.mean()) / max(float(own.std()), 1e-9) for s in (own, t)] for own, t in best]
+    return np.mean([s[0] for s in scaled], 0), np.mean([s[1] for s in scaled], 0)

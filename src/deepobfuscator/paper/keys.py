@@ -1,0 +1,208 @@
+"""What exhibits, panels, rows and claims are: keys to look up by, of which `str` makes text.
+
+Text is nowhere parsed: another wording here changes what is read, and no verdict.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, unique
+
+IMAGE, IDENTITY = "image", "identity"
+"""Subjects of `deepobfuscator.Record` that are no attributes."""
+
+MS_SSIM, PSNR, ACCURACY, FOUR_WAY = "ms_ssim", "psnr", "accuracy", "four_way"
+"""Metrics, by their names in `deepobfuscator.Record`; the last is of the perceptual study alone."""
+
+
+class Reference(StrEnum):
+    """In place of an attack's name in `deepobfuscator.Record`: what is no fresh attacker."""
+
+    SERVICE = "service"
+    IN_GAME = "in-game"
+    CEILING = "ceiling"
+    MAJORITY = "majority"
+    MEAN_FACE = "mean-face"
+    LABEL_ONLY = "label-only"
+
+
+class Name(StrEnum):
+    """An exhibit, by its name on the command line and of its files; in the report's order."""
+
+    TABLE_1 = "table1"
+    TABLE_2 = "table2"
+    TABLE_3 = "table3"
+    TABLE_4 = "table4"
+    NOISE = "noise"
+    FIGURE_2 = "figure2"
+    SEQUENCE = "sequence"
+    FIGURE_4 = "figure4"
+    FIGURE_5 = "figure5"
+    FIGURE_6 = "figure6"
+    FIGURE_7 = "figure7"
+    ARCHITECTURES = "architectures"
+
+
+class Set(Enum):
+    """The paper's six sets (section 4.5): which of the public and which of the private roles."""
+
+    A = ((0,), (0,))
+    B = ((1,), (0,))
+    C = ((0, 1), (0,))
+    D = ((0,), (0, 1))
+    E = ((1,), (0, 1))
+    F = ((0, 1), (0, 1))
+
+    def __str__(self) -> str:
+        return f"({self.name.lower()})"
+
+
+@unique
+class Part(Enum):
+    """A part of an exhibit that is no set of attributes, and what it is called."""
+
+    WHOLE = ""
+    NOISY = "recogniser on the noisy picture"
+    REBUILT = "pixels of the rebuilt picture"
+    RANDOM = "random options"
+    MATCHED = "matched options"
+    GAMES = "other games"
+    ATTACKERS = "other attackers of one game"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Part of an exhibit."""
+
+    of: Set | Part = Part.WHOLE
+    """What it is looked up by."""
+    public: tuple[str, ...] = ()
+    """Attributes that the service tells, of a set that the data allows."""
+    private: tuple[str, ...] = ()
+    """Attributes that it hides."""
+
+    def __str__(self) -> str:
+        if isinstance(self.of, Part):
+            return self.of.value
+        sides = f" {{{', '.join(self.public)} | {', '.join(self.private)}}}"
+        return f"{self.of}{sides if self.public else ''}"
+
+
+@unique
+class Measured(Enum):
+    """A defence, a reconstructor or an attacker, and what it is called."""
+
+    DEEPOBFUSCATOR = "DeepObfuscator"
+    UNDEFENDED = "No adversarial training"
+    NOISE = "Noise"
+    NEITHER = "Neither"
+    ATTRIBUTES_ALONE = "Attributes alone"
+    RECONSTRUCTION_ALONE = "Reconstruction alone"
+    BOTH = "Both at once"
+    READ_FROM_AR = "… read from AR's pictures"
+    READ_FROM_MIRROR = "… read from a fresh mirror's pictures"
+    AR_IN_GAME = "AR in the game"
+    MIRROR = "Mirror"
+    UREC_1 = "URec#1"
+    UREC_2 = "URec#2"
+    RESREC = "ResRec"
+    ATTRIBUTES_THEN_FACES = "Attributes, then faces"
+    FACES_ALONE = "Faces alone"
+    FACES_THEN_ATTRIBUTES = "Faces, then attributes"
+    PRINTED_CLASSIFIERS = "C and AC as in Table 1"
+    RESIDUAL_C = "C a residual network"
+    RESIDUAL_AC = "AC a residual network"
+    ATTACKED_BY_AC = "AC's architecture"
+    ATTACKED_BY_RESNET = "Residual network"
+    ATTACKED_BY_MLP = "Multilayer perceptron"
+    DEVIATION = ""
+
+
+class Participant(StrEnum):
+    """Who answers the perceptual study; a machine's name is that in ``machines.json``."""
+
+    PEOPLE = "people"
+    EMBEDDING = "face embedding"
+    PIXELS = "pixels"
+    BACKGROUND = "background alone"
+
+
+@dataclass(frozen=True)
+class RowKey:
+    """Names a row of an exhibit."""
+
+    of: Measured
+    """What it is looked up by."""
+    sigma: float | None = None
+    """Deviation of the noise, where there is one and it is known."""
+    by: Participant | None = None
+    """Who answered, in the perceptual study."""
+
+    def __str__(self) -> str:
+        deviation = "" if self.sigma is None else f"σ = {self.sigma:g}"
+        return ", ".join(filter(None, (self.of.value, deviation, self.by)))
+
+
+class ClaimKey(Enum):
+    """A claim of the paper, in its order: what it says, and its figures."""
+
+    BOTH_ATTACKS = (
+        "DeepObfuscator defends against reconstruction and against private attribute leakage at "
+        "once (contribution 1).",
+        "MS-SSIM .9458 → .3175; gender 97.36 → 58.85 %",
+    )
+    NOT_INCLUSIVE = (
+        "Defending against one of the two attacks does not defend against the other "
+        "(contribution 2).",
+        "gender 93.7 % from the pictures under the reconstruction-only defence",
+    )
+    RANDOM_GUESSING = (
+        "The accuracy of inferred private attributes drops by around 30 points to random guessing "
+        "(contribution 3).",
+        "gender 97.36 → 58.85 %",
+    )
+    SERVICE_KEPT = (
+        "The service loses only 2 points of accuracy (contribution 3).",
+        "smile −1.15 points",
+    )
+    ALL_RECONSTRUCTORS = (
+        "The obfuscator defends against reconstruction whatever reconstructor an attacker takes "
+        "(section 4.4, Table 3).",
+        "MS-SSIM .3095 to .3175 for four reconstructors",
+    )
+    NOBODY_RECOGNISED = (
+        "The person in a rebuilt picture can hardly be re-identified (section 4.4, Figure 5).",
+        "28 % of people's answers, chance 25 %",
+    )
+    NOISE_IS_WORSE = (
+        "Noise on the picture protects private attributes less and costs the service more than "
+        "the game (section 4.5).",
+        "gender 90.15 % against 58.85 %; smile −5.36 against −1.15 points",
+    )
+    FORGETS = (
+        "Defending against one attack first and against the other afterwards forgets the first "
+        "defence (section 4.2).",
+        "no figure",
+    )
+    LOSSES_RISE = (
+        "The adversaries' losses rise through the game (section 4.5, Figure 6).",
+        "L(AC), L(AR) from about .02 to .6",
+    )
+    MORE_TASKS = (
+        "Performing more public tasks weakens the defence (section 4.5).",
+        "gender 58.85 % (a), 59.79 % (b), 63.96 % (c); +1 point from (d, e) to (f)",
+    )
+    MORE_PRIVATE = (
+        "Protecting more private attributes costs the service accuracy (section 4.5).",
+        "smile 91.53 % (a) → 90.85 % (d)",
+    )
+    OTHER_ARCHITECTURES = (
+        "Other architectures for C and for AC do not differ significantly (section 3.3).",
+        "no figure",
+    )
+
+
+class Verdict(StrEnum):
+    """What became of a claim, in the order in which claims are told."""
+
+    FAILS = "does not hold"
+    UNKNOWN = "cannot be told at this scale"
+    HOLDS = "holds"

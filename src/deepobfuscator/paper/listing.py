@@ -1,0 +1,232 @@
+"""What is done of a reproduction, what is left, and how long that takes; it reads and no more."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+import numpy as np
+from rich.console import Console
+
+import deepobfuscator as do
+from deepobfuscator.paper import calibration
+from deepobfuscator.paper.entries import NOISY
+from deepobfuscator.paper.keys import Name
+from deepobfuscator.paper.reproduce import needed, noise_folder, wanted
+from deepobfuscator.paper.trials import Trials
+
+INFER, RECONSTRUCT, NOISE, REIDENTIFY, DECODER = 0.9, 0.8, 2.0, 3.0, 1.2
+"""Cost of a batch relative to one of O and C in training: the brief suite's three classifiers
+together, a mirror, what a noisy encoder adds by being asked anew, and the larger attackers."""
+
+TIMED = 4
+"""How often a batch is timed where nothing is finished yet."""
+
+HEADERS = ("Trial", "What", "State", "Time", "For")
+
+
+class State(StrEnum):
+    """How far a trial is."""
+
+    DONE = "done"
+    TRAINED = "trained"
+    BEGUN = "begun"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One trial, or the calibration, on the list."""
+
+    name: str
+    """Of its folder."""
+    about: str
+    """What it is."""
+    state: State
+    """How far it is."""
+    units: float
+    """Its length in batches of joint training."""
+    exhibits: tuple[Name, ...]
+    """Who needs it."""
+    seconds: float | None = None
+    """What it took; None while it is not done."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is done and what is left."""
+
+    items: tuple[Item, ...]
+    """Everything that the exhibits need; ceilings first."""
+    unit: float
+    """Seconds that a batch of joint training takes."""
+
+    @property
+    def done(self) -> int:
+        """How many are done."""
+        return sum(item.state is State.DONE for item in self.items)
+
+    def left(self, *items: Item) -> float:
+        """Seconds that ``items``, by default all, still take."""
+        open_ = (item for item in items or self.items if item.state is not State.DONE)
+        return sum(item.units * self.unit for item in open_)
+
+    @property
+    def table(self) -> do.Table:
+        """The list to be read."""
+        rows = []
+        for item in self.items:
+            time = "" if item.state is State.DONE else f"about {clock(self.left(item))}"
+            time = time if item.seconds is None else clock(item.seconds)
+            rows.append((item.name, item.about, str(item.state), time, " ".join(item.exhibits)))
+        return do.Table(HEADERS, tuple(rows))
+
+    @property
+    def summary(self) -> str:
+        """How much is done, and how long the rest takes."""
+        total, left = len(self.items), clock(self.left())
+        return f"{self.done} of {total} done; left: about {left} on this machine"
+
+
+def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Listing:
+    """What `reproduce` would find done and what it would do; nothing is written or changed.
+
+    Args:
+        runner: where trials would run.
+        trials: what they are.
+        exhibits: by name; none means all.
+
+    Raises:
+        InputError: no such exhibit, or no attribute for the first role of a side.
+    """
+    names = wanted(trials, exhibits)
+    items = list[Item]()
+    kept = None
+    noisy = tuple(name for name in names if name in NOISY)
+    batches = _batches(trials.first()) if noisy or needed(trials, names) else (1, 1)
+    if noisy:
+        folder = noise_folder(trials)
+        try:
+            kept = calibration.read(folder / "calibration.json")
+            state = State.MISSING if kept is None else State.DONE
+        except do.InputError:
+            state = State.BROKEN
+        if trials.sigma is None or kept is not None:
+            s = trials.base.setting
+            epochs = s.infer_epochs * REIDENTIFY / 2 + 2 * s.reconstruct_epochs
+            units = batches[1] * epochs + len(calibration.GRID)
+            item = Item(folder.name, "calibrates the noise", state, units, exhibits=noisy)
+            items.append(item)
+    known = trials.sigma if kept is None or trials.sigma is not None else kept.sigma
+    # Without a deviation any will do to count and to time the trials.
+    assumed = replace(trials, sigma=do.PixelNoise().sigma if known is None else known)
+    users: dict[Path, list[Name]] = {}
+    for name in names:
+        for spec in needed(assumed, (name,)):
+            users.setdefault(spec.folder, []).append(name)
+    for spec in needed(assumed, names):
+        pending = known is None and isinstance(spec.trial.defence, do.PixelNoise)
+        state, seconds = (State.MISSING, None) if pending else _state(runner, spec)
+        items.append(
+            Item(
+                name=f"{spec.trial.defence.name}-?" if pending else spec.folder.name,
+                about=_about(spec.trial, pending),
+                state=state,
+                units=_units(spec, batches),
+                seconds=seconds,
+                exhibits=tuple(users[spec.folder]),
+            )
+        )
+    return Listing(tuple(items), _unit(items, runner, trials.base.setting))
+
+
+def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
+    """How far a trial is, and what it took if it is done."""
+    try:
+        if runner.done(spec):
+            return State.DONE, _took(spec.folder)
+    except do.InputError:
+        return State.BROKEN, None
+    if (spec.folder / "bundle").is_dir():
+        return State.TRAINED, None
+    return (State.BEGUN if spec.folder.is_dir() else State.MISSING), None
+
+
+def _took(folder: Path) -> float:
+    """Seconds that a finished run took; its attackers' time is that of the last audit."""
+    card = json.loads((folder / "bundle" / "card.json").read_text())
+    notes = json.loads((folder / "audit" / "notes.json").read_text())
+    return float(card["seconds"]["train"]) + float(notes["seconds"])
+
+
+def _about(trial: do.Trial, pending: bool) -> str:
+    """A trial in words; ``pending`` says that its noise is not calibrated yet."""
+    defence = trial.defence
+    fields = [
+        f"{name} {value}"
+        for name, value in vars(defence).items()
+        if value != getattr(type(defence), name, None)
+    ]
+    fields = ["sigma to be calibrated"] if pending else fields
+    task = f"{{{', '.join(trial.task.public)} | {', '.join(trial.task.private)}}}"
+    return ", ".join([task, *fields, f"seed {trial.setting.seed}"])
+
+
+def _batches(trial: do.Trial) -> tuple[int, int]:
+    """Batches in one pass over the defender's and over the attacker's pictures."""
+    parts = do.split(trial.source.read(), trial.limit, trial.split_seed, trial.protocol)
+    size = trial.setting.batch_size
+    return max(1, len(parts.defender) // size), max(1, len(parts.attacker) // size)
+
+
+def _units(spec: do.RunSpec, batches: tuple[int, int]) -> float:
+    """A trial's length in batches of joint training."""
+    setting, defence, (defender, attacker) = spec.trial.setting, spec.trial.defence, batches
+    training = sum(p.epochs for p in defence.phases(setting)) * defender
+    also = spec.order.also
+    classify = INFER * setting.infer_epochs * (1 + 0.3 * ("from-images" in also))
+    rebuild = RECONSTRUCT * setting.reconstruct_epochs * (2 if spec.ceiling is None else 1)
+    larger = sum(name in also for name in ("urec1", "urec2", "resrec"))
+    rebuild += DECODER * setting.reconstruct_epochs * larger
+    identify = 2 * REIDENTIFY * setting.infer_epochs * ("reidentify" in also)
+    times = NOISE if isinstance(defence, do.PixelNoise) else 1
+    return training + times * attacker * (classify + rebuild + identify)
+
+
+def _unit(items: Sequence[Item], runner: do.Runner, setting: do.TrainConfig) -> float:
+    """Seconds a unit: of what is finished, or of a batch that is timed now."""
+    if not items:
+        return 0.0
+    done = [item for item in items if item.seconds is not None]
+    if done:
+        return sum(item.seconds or 0 for item in done) / sum(item.units for item in done)
+    draw, n = np.random.default_rng(0), setting.batch_size
+    labels = draw.integers(0, 2, (n, 1), dtype=np.uint8)
+    pictures = draw.integers(0, 256, (n, *setting.size, 3), dtype=np.uint8)
+    batch = do.Labelled(pictures, labels, labels, np.arange(n))
+    defence, task, once = (
+        do.Undefended(),
+        do.Task(("public",), ("private",)),
+        replace(setting, epochs=1.0),
+    )
+    times = []
+    with TemporaryDirectory() as folder:
+        context = runner.on(do.Trial(setting=setting), Path(folder))
+        context = replace(context, console=Console(quiet=True))
+        players = defence.players(task, once, context)
+        for _ in range(TIMED):
+            began = monotonic()
+            do.play(players, defence.phases(once), batch, once, context)
+            times.append(monotonic() - began)
+    return min(times)
+
+
+def clock(seconds: float) -> str:
+    """A time in minutes, or in hours from two on."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
