@@ -14,7 +14,7 @@ from deepobfuscator.survey.questions import Sheet
 pytest.importorskip("starlette", reason="needs the extra [survey]")
 pytest.importorskip("uvicorn", reason="needs the extra [survey]")
 
-from deepobfuscator.survey.app import create_app, serve
+from deepobfuscator.survey.app import DATABASE, create_app, serve
 
 Serve = Callable[..., Any]
 
@@ -23,9 +23,10 @@ def start(sheet: Path, folder: Path, port: int) -> tuple[subprocess.Popen[str], 
     code = (
         "import sys; from pathlib import Path;"
         "from deepobfuscator.survey.questions import Sheet;"
-        "from deepobfuscator.survey.app import serve;"
+        "from deepobfuscator.survey.app import DATABASE, create_app, serve;"
         "assert 'torch' not in sys.modules;"
-        "serve(Sheet.load(Path(sys.argv[1])), Path(sys.argv[2]), port=int(sys.argv[3]))"
+        "app = create_app(Sheet.load(Path(sys.argv[1])), Path(sys.argv[2]) / DATABASE);"
+        "serve(app, port=int(sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, str(sheet), str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -57,7 +58,7 @@ def test_a_killed_server_starts_where_it_was(
         me.post("/question", **hidden, choice=choices[3])
         assert "<b>3</b> of 6" in me.get("/question").text
         with pytest.raises(InputError, match=f"cannot listen at 127.0.0.1 port {port}"):
-            serve(sheet, tmp_path / "study", port=port)
+            serve(create_app(sheet, tmp_path / "study" / DATABASE), port=port)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)

@@ -150,7 +150,7 @@ def say(table: Table) -> None:
 
 def survey(options: argparse.Namespace, command: str) -> None:
     """Build the sheet where there is none yet, and serve it."""
-    from deepobfuscator.survey.app import serve
+    from deepobfuscator.survey.app import DATABASE, create_app, serve
 
     folder: Path = options.out or options.runs[0] / "survey"
     path, kept = folder / "sheet.npz", folder / "machines.json"
@@ -171,12 +171,11 @@ def survey(options: argparse.Namespace, command: str) -> None:
             )
             write_atomic(kept, json.dumps(machines).encode())
             sheet.save(path)
-        serve(
+        app = create_app(
             sheet,
-            folder,
-            host=options.host,
-            port=options.port,
+            folder / DATABASE,
             token=options.token,
             contact=options.contact,
             machines=machines,
         )
+        serve(app, options.host, options.port)

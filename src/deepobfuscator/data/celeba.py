@@ -8,14 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.files_source import (
-    FilesSource,
-    check_columns,
-    check_labelled,
-    check_rows,
-    find_pictures,
-    read_list,
-)
+from deepobfuscator.data.files_source import FilesSource, check_columns, find_pictures, read_list
 from deepobfuscator.data.table import TEST, AttributeTable
 
 
@@ -42,7 +35,7 @@ class Celeba(FilesSource):
         found = find_pictures(self.pictures)
         file = self.path / "list_attr_celeba.txt"
         images, attributes, values = _read_attributes(file)
-        self._check(images, file, found)
+        self.check_rows(images, file, found)
         part = self._read_numbers("list_eval_partition.txt", images, found, highest=TEST)
         return AttributeTable(
             images=images,
@@ -69,13 +62,9 @@ class Celeba(FilesSource):
                 case _:
                     numbers = "a number" if highest is None else f"a number up to {highest}"
                     raise InputError(f"{file}, line {line}: {text!r} is not a name and {numbers}")
-        self._check([name for name, _ in rows], file, found)
+        self.check_rows([name for name, _ in rows], file, found)
         number_of = dict(rows)
         return np.array([number_of[name] for name in images], dtype=np.int64)
-
-    def _check(self, rows: list[str] | tuple[str, ...], file: Path, found: set[str]) -> None:
-        check_rows(rows, file, found, self.pictures)
-        check_labelled(rows, file, found, self.pictures)
 
 
 def _read_attributes(file: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.uint8]]:

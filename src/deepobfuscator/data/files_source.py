@@ -4,7 +4,7 @@ import hashlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,29 @@ class FilesSource(Source):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             list(pool.map(decode, range(len(images))))
         return out, {name: bad[name] for name in images if name in bad}
+
+    def check_rows(
+        self, rows: Sequence[str], file: Path, found: set[str], partial: bool = False
+    ) -> None:
+        """Compare the pictures that the rows of a list name with those that were found.
+
+        Raises:
+            InputError: a picture has two rows, a row has no picture, or, unless the list may be
+                ``partial``, a picture has no row.
+        """
+        for name, count in Counter(rows).items():
+            if count > 1:
+                raise InputError(f"{file}: {count} rows for {name!r}: keep one")
+        if absent := [name for name in rows if name not in found]:
+            raise InputError(
+                f"{file}: {len(absent)} of {len(rows)} rows name no picture in {self.pictures}, "
+                f"the first {absent[0]!r}: add the pictures or delete the rows"
+            )
+        if not partial and (bare := sorted(found.difference(rows))):
+            raise InputError(
+                f"{file}: {len(bare)} of {len(found)} pictures in {self.pictures} have no row, the "
+                f"first {bare[0]!r}: add the rows or move the pictures away"
+            )
 
     def stamp(self, images: Sequence[str]) -> str:
         """Hash of the folder and of every picture's name, size and time of change."""
@@ -174,26 +197,3 @@ def check_columns(names: Sequence[str], where: str) -> None:
     for name, count in Counter(names).items():
         if not name or count > 1:
             raise InputError(f"{where}: {count} columns are named {name!r}: give each its own name")
-
-
-def check_rows(rows: Sequence[str], file: Path, found: Collection[str], folder: Path) -> None:
-    """Raise InputError where a picture has two rows, or a row has no picture."""
-    for name, count in Counter(rows).items():
-        if count > 1:
-            raise InputError(f"{file}: {count} rows for {name!r}: keep one")
-    absent = [name for name in rows if name not in found]
-    if absent:
-        raise InputError(
-            f"{file}: {len(absent)} of {len(rows)} rows name no picture in {folder}, the first "
-            f"{absent[0]!r}: add the pictures or delete the rows"
-        )
-
-
-def check_labelled(rows: Sequence[str], file: Path, found: Collection[str], folder: Path) -> None:
-    """Raise InputError where a picture has no row."""
-    unlabelled = sorted(set(found).difference(rows))
-    if unlabelled:
-        raise InputError(
-            f"{file}: {len(unlabelled)} of {len(found)} pictures in {folder} have no row, the "
-            f"first {unlabelled[0]!r}: add the rows or move the pictures away"
-        )

@@ -10,14 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.files_source import (
-    FilesSource,
-    check_columns,
-    check_labelled,
-    check_rows,
-    find_pictures,
-    read_list,
-)
+from deepobfuscator.data.files_source import FilesSource, check_columns, find_pictures, read_list
 from deepobfuscator.data.table import TEST, TRAIN, VALIDATION, AttributeTable, person_number
 
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -84,8 +77,7 @@ class Folder(FilesSource):
             people.append(cell.get("identity", ""))
             parts.append(PARTS[cell.get("split", "train")])
             values.extend(map("1".__eq__, labels))
-        check_rows(images, file, found, self.path)
-        check_labelled(images, file, found, self.path)
+        self.check_rows(images, file, found)
         person = np.array([person_number(name) for name in people], dtype=np.int64)
         return AttributeTable(
             images=tuple(images),

@@ -9,13 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.files_source import (
-    FilesSource,
-    check_columns,
-    check_rows,
-    find_pictures,
-    read_list,
-)
+from deepobfuscator.data.files_source import FilesSource, check_columns, find_pictures, read_list
 from deepobfuscator.data.table import AttributeTable, person_number
 
 log = logging.getLogger(__name__)
@@ -77,15 +71,10 @@ class Lfw(FilesSource):
             images.append(f"{folder}/{folder}_{picture:04d}.jpg")
             people.append(folder)
             scores.append(row)
-        check_rows(images, file, found, self.pictures)
+        self.check_rows(images, file, found, partial=True)
         if len(images) < len(found):
-            log.warning(
-                "%d of %d pictures in %s have no row in %s and are left out",
-                len(found) - len(images),
-                len(found),
-                self.pictures,
-                file.name,
-            )
+            left = f"{len(found) - len(images)} of {len(found)} pictures in {self.pictures}"
+            log.warning("%s have no row in %s and are left out", left, file.name)
         return AttributeTable(
             images=tuple(images),
             attributes=tuple(names),

@@ -1,14 +1,16 @@
 """Paints faces from named variables: signed distances for edges, smooth hills for light."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array: TypeAlias = NDArray[np.float32]
+Field: TypeAlias = NDArray[np.floating] | float
+"""One value, or one for each pixel or picture."""
 Looks = SimpleNamespace
 """Named variables of the pictures at hand: (n, 1, 1) each, colours (3, n, 1, 1)."""
 
@@ -79,23 +81,23 @@ class _Canvas:
     soft: Array
     """(n, 1, 1) width of an edge."""
 
-    def window(self, left: Any, top: Any, right: Any, bottom: Any) -> "_Canvas":
+    def window(self, left: Field, top: Field, right: Field, bottom: Field) -> "_Canvas":
         """The part that holds a box given in turned coordinates."""
         edge = 2 * self.soft
         inside = (self.p > left - edge) & (self.p < right + edge)
         inside &= (self.q > top - edge) & (self.q < bottom + edge)
-        seen = inside.any(axis=0)
-        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        rows = np.flatnonzero(inside.any(axis=(0, 2)))
+        columns = np.flatnonzero(inside.any(axis=(0, 1)))
         ys = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)
         xs = slice(columns[0], columns[-1] + 1) if len(columns) else slice(0)
         fields = {n: getattr(self, n)[..., ys, xs] for n in ("rgb", "x", "y", "p", "q", "light")}
         return replace(self, **fields)
 
-    def cover(self, distance: Any) -> Array:
+    def cover(self, distance: Array) -> Array:
         """1 inside, 0 outside, an even slope across the edge."""
         return np.asarray(np.clip(0.5 - distance / (2 * self.soft), 0, 1))
 
-    def paint(self, alpha: Any, colour: Any) -> None:
+    def paint(self, alpha: Field, colour: Iterable[Field]) -> None:
         """Lay a colour, one value or field per channel, over what is there."""
         for plane, value in zip(self.rgb, colour, strict=True):
             plane += alpha * (value - plane)
@@ -106,7 +108,7 @@ class _Canvas:
         return [c * (1 + s * fall) for c, s in zip(f.skin, (0.86, 1.06, 1.16), strict=True)]
 
 
-def _egg(x: Any, y: Any, wide: Any, up: Any, low: Any, square: Any = 0.0) -> Array:
+def _egg(x: Array, y: Array, wide: Field, up: Field, low: Field, square: Field = 0.0) -> Array:
     """About the signed distance to an egg round the origin; ``square`` 1 is a rounded box."""
     stretch = np.where(y < 0, 1 / up, 1 / low)
     a, b = x * (1 / wide), y * stretch
@@ -118,18 +120,18 @@ def _egg(x: Any, y: Any, wide: Any, up: Any, low: Any, square: Any = 0.0) -> Arr
     return np.asarray(np.maximum(distance, abs(x) - wide))
 
 
-def _bump(x: Any, y: Any, wide: Any, high: Any) -> Array:
+def _bump(x: Array, y: Array, wide: Field, high: Field) -> Array:
     """A smooth hill of height 1 that ends at the ellipse."""
     near = np.maximum(1 - (x / wide) ** 2 - (y / high) ** 2, 0)
     return np.asarray(near * near)
 
 
-def _ridge(distance: Any, wide: Any) -> Array:
+def _ridge(distance: Array, wide: Field) -> Array:
     """1 on a line, falling evenly to 0 at ``wide`` on both sides."""
     return np.asarray(np.maximum(1 - abs(distance) / wide, 0))
 
 
-def _ripple(t: Any) -> Array:
+def _ripple(t: Array) -> Array:
     """A triangle wave of period 1 between 0 and 0.5."""
     return np.asarray(abs(t - np.rint(t)))
 
@@ -290,12 +292,8 @@ def _hair(c: _Canvas, f: Looks) -> None:
         w = c.window(-2, -2.4, 2, 0.2)
         dome = _egg(w.x, w.y + 0.3, 1.13 + f.hair_wide, 1.42, 1.42)
         band = w.y + 0.50 - 0.12 * w.x * w.x
-        tone = (
-            0.78
-            + 0.30 * _ripple(5 * w.x)
-            + 0.2 * w.x * f.light_x
-            + 0.12 * np.clip(band * 20 + 6, 0, 1)
-        )
+        tone = 0.78 + 0.30 * _ripple(5 * w.x) + 0.2 * w.x * f.light_x
+        tone += 0.12 * np.clip(band * 20 + 6, 0, 1)
         w.paint(f.hat * w.cover(np.maximum(dome, band)), [k * tone for k in f.knit])
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ CHUNK = 1 << 16
 
 MALE = 0.42
 """Share of the pictures."""
+
+
+Variable: TypeAlias = NDArray[np.float64]
+"""(count,) a variable of the drawing, or (count, 3) a colour, before it is rounded."""
 
 
 class _Rate(NamedTuple):
@@ -136,9 +140,7 @@ class Synthetic(Source):
         return hashlib.sha256(f"{VERSION} {self.count} {self.seed}".encode()).hexdigest()[:16]
 
 
-def _latents(
-    count: int, seed: int
-) -> tuple[dict[str, NDArray[np.bool_]], dict[str, NDArray[np.float64]]]:
+def _latents(count: int, seed: int) -> tuple[dict[str, NDArray[np.bool_]], dict[str, Variable]]:
     """Labels by name, and how far above its threshold each label's latent Gaussian lies."""
     person = np.arange(count) // PER_PERSON
     own = np.random.default_rng((seed, 1)).standard_normal((person[-1] + 1, len(RATES)))[person]
@@ -177,15 +179,15 @@ def _looks(count: int, seed: int) -> dict[str, Array]:
     owned = iter(people.T)
     passing = iter(np.random.default_rng((seed, 4)).standard_normal((count, 48)).T)
 
-    def own(mean: Any, spread: Any) -> NDArray[np.float64]:
+    def own(mean: NDArray[np.floating] | float, spread: NDArray[np.floating] | float) -> Variable:
         """A trait of the person."""
         return np.asarray(mean + spread * next(owned)[person])
 
-    def now(mean: Any, spread: float) -> NDArray[np.float64]:
+    def now(mean: Variable | float, spread: float) -> Variable:
         """A circumstance of the picture."""
         return np.asarray(mean + spread * next(passing))
 
-    def pick(colours: Sequence[tuple[int, int, int]], at: NDArray[np.float64]) -> Any:
+    def pick(colours: Sequence[tuple[int, int, int]], at: Variable) -> Variable:
         """(n, 3) colours along a path through ``colours``, ``at`` standard normal."""
         where = (0.5 + 0.5 * np.tanh(0.8 * at)) * (len(colours) - 1)
         stops = np.array(colours) / 255

@@ -18,6 +18,7 @@ from deepobfuscator.paper.render.exhibit import Column, Row
 from deepobfuscator.paper.trials import plain
 from deepobfuscator.survey import machine
 from deepobfuscator.survey.questions import MOST_QUESTIONS, OPTIONS, Drawn, Mode, Sheet, draw
+from deepobfuscator.survey.scoring import share_right
 
 Pixels = NDArray[np.uint8]
 """(n, H, W, 3) in 0..255."""
@@ -255,7 +256,7 @@ def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
     found = []
     for who in Participant:
         if who in right:
-            share = machine.share_right(np.concatenate(right[who]), np.concatenate(people[who]))
+            share = share_right(np.concatenate(right[who]), np.concatenate(people[who]))
             found.append(
                 Row(
                     panel=Panel(MODES[mode]),

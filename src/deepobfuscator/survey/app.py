@@ -1,7 +1,7 @@
 """The study as a web application, and a server for it."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from deepobfuscator import InputError
@@ -32,7 +32,7 @@ def create_app(
     database: Path,
     token: str | None = None,
     contact: str = "",
-    machines: Mapping[str, Sequence[int]] | None = None,
+    machines: Mapping[str, Iterable[int]] | None = None,
 ) -> Starlette:
     """The application; its ``state.token`` opens the owner's page.
 
@@ -48,11 +48,8 @@ def create_app(
         InputError: the database cannot be used, or belongs to another sheet.
     """
     store = Store(database, sheet)
-    chosen: dict[str, Sequence[int]] = {
-        "pixels": list(machine.pixels(sheet)),
-        "background": list(machine.background(sheet)),
-    }
-    for name, choices in (chosen | dict(machines or {})).items():
+    seeing = {"pixels": machine.pixels(sheet), "background": machine.background(sheet)}
+    for name, choices in {**seeing, **(machines or {})}.items():
         store.put_machine(name, choices)
     survey = Survey(sheet, store, token or store.mark("token"), contact)
     app = Starlette(routes=survey.routes(), exception_handlers={HTTPException: failed})
@@ -61,30 +58,17 @@ def create_app(
     return app
 
 
-def serve(
-    sheet: Sheet,
-    folder: Path,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    token: str | None = None,
-    contact: str = "",
-    machines: Mapping[str, Sequence[int]] | None = None,
-) -> None:
-    """Serve a study until interrupted, after printing the addresses of its pages.
+def serve(app: Starlette, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve what `create_app` made until interrupted, after printing the addresses of its pages.
 
     Args:
-        sheet: what is asked.
-        folder: where the answers are kept, in `DATABASE`.
+        app: the study; its database is closed at the end.
         host: address to listen at; 0.0.0.0 for all of this computer's.
         port: to listen at; 0 for any free one.
-        token: see `create_app`.
-        contact: see `create_app`.
-        machines: see `create_app`.
 
     Raises:
-        InputError: see `create_app`; or the address cannot be used.
+        InputError: the address cannot be used.
     """
-    app = create_app(sheet, folder / DATABASE, token, contact, machines)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)

@@ -5,9 +5,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepobfuscator.survey.questions import OPTIONS, Pictures, Sheet, borders
-from deepobfuscator.survey.scoring import Right, share_right
-
-__all__ = ["Right", "background", "nearest", "pixels", "share_right"]
 
 GRID = 16
 """Cells to a side that a picture is averaged to: what is finer differs by noise."""
@@ -20,20 +17,17 @@ def pixels(sheet: Sheet) -> Choices:
 
     Correlation leaves out brightness and contrast, which reconstructors change.
     """
-    count = len(sheet)
-    flat = sheet.options.reshape(-1, *sheet.options.shape[2:])
-    return nearest(_coarse(sheet.rebuilt), _coarse(flat).reshape(count, OPTIONS, -1))
+    options = _coarse(sheet.every_option).reshape(len(sheet), OPTIONS, -1)
+    return nearest(_coarse(sheet.rebuilt), options)
 
 
 def background(sheet: Sheet) -> Choices:
     """(count,) options whose border colours are nearest the rebuilt picture's: what anybody could
     tell without looking at the face.
     """
-    count = len(sheet)
-    flat = sheet.options.reshape(-1, *sheet.options.shape[2:])
-    probe = borders(sheet.rebuilt, np.arange(count))
-    option = borders(flat, np.arange(len(flat))).reshape(count, OPTIONS, 3, 3)
-    return np.asarray(np.square(option - probe[:, None]).sum(axis=(2, 3)).argmin(axis=1))
+    probe = borders(sheet.rebuilt)[:, None]
+    option = borders(sheet.every_option).reshape(len(sheet), OPTIONS, 3, 3)
+    return np.asarray(np.square(option - probe).sum(axis=(2, 3)).argmin(axis=1))
 
 
 def nearest(probes: NDArray[np.floating], options: NDArray[np.floating]) -> Choices:

@@ -144,13 +144,7 @@ class Survey:
         if await self._participant(request):
             return see("/question")
         minutes = max(2, round(len(self.sheet) * QUESTION_MINUTES))
-        return page(
-            "start.html",
-            count=len(self.sheet),
-            minutes=minutes,
-            contact=self.contact,
-            sheet_mode=self.sheet.mode,
-        )
+        return page("start.html", sheet=self.sheet, minutes=minutes, contact=self.contact)
 
     async def begin(self, request: Request) -> Response:
         """Note the consent; who has begun before goes on instead."""

@@ -117,8 +117,11 @@ def _alike(
     return np.asarray(others[same >= enough])
 
 
-def borders(pictures: Pictures, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(m, 3, 3) mean colours, 0..255, of the left, right and top strips of some pictures."""
+def borders(pictures: Pictures, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """(m, 3, 3) mean colours, 0..255, of the left, right and top strips of some pictures, or of
+    all.
+    """
+    rows = np.arange(len(pictures)) if rows is None else rows
     height, width = pictures.shape[1:3]
     high, wide = max(1, round(STRIP * height)), max(1, round(STRIP * width))
     found = np.empty((len(rows), 3, 3))
@@ -190,10 +193,14 @@ class Sheet:
             digest.update(array.tobytes())
         return digest.hexdigest()
 
+    @property
+    def every_option(self) -> Pictures:
+        """(count * 4, H, W, 3), question after question."""
+        return self.options.reshape(-1, *self.options.shape[2:])
+
     def backgrounds(self) -> tuple[float, float]:
         """`unlikeness` in grey levels, of a question's options and of any options of the study."""
-        flat = self.options.reshape(-1, *self.options.shape[2:])
-        border = borders(flat, np.arange(len(flat)))
+        border = borders(self.every_option)
         within = unlikeness(border.reshape(len(self), OPTIONS, 3, 3))
         return float(within.mean()), float(unlikeness(border[None])[0])
 

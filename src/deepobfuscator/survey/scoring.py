@@ -1,12 +1,12 @@
 """How often a study's participants are right, how sure that is, and whether chance does as well."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, ndtri, stdtrit
 
+from deepobfuscator import wilson
 from deepobfuscator.survey.questions import OPTIONS
 
 CHANCE = 1 / OPTIONS
@@ -60,18 +60,10 @@ def share_right(right: ArrayLike, clusters: ArrayLike) -> Right:
         variance = groups / (groups - 1) * float(residual @ residual) / n**2
         trials = min(trials, share * (1 - share) / variance) if variance else trials
         errors = float(stdtrit(groups - 1, 0.975))
-    prior = errors**2 / trials
-    half = math.sqrt(prior * (share * (1 - share) + prior / 4))
-    low, high = ((share + prior / 2 + way * half) / (1 + prior) for way in (-1, 1))
+    low, high = wilson(share, trials, errors)
     k = int(hit.sum())
-    return Right(
-        answers=n,
-        right=k,
-        # Rounding may carry an end past the share.
-        low=max(0.0, min(share, low)),
-        high=min(1.0, max(share, high)),
-        p=float(bdtrc(k - 1, n, CHANCE)) if k else 1.0,
-    )
+    p = float(bdtrc(k - 1, n, CHANCE)) if k else 1.0
+    return Right(answers=n, right=k, low=low, high=high, p=p)
 
 
 def p_by_draw(votes: NDArray[np.int64], right: int) -> float:

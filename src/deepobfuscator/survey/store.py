@@ -11,10 +11,13 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deepobfuscator import InputError
 from deepobfuscator.survey.questions import OPTIONS, Sheet
@@ -61,13 +64,13 @@ class Answer:
     """One option chosen."""
 
     participant: str
-    """Their id, or the machine's name."""
+    """Their id."""
     question: int
     """Its number on the sheet."""
     choice: int
     """0..3, as on the sheet."""
     seconds: float
-    """From showing the question to the answer; 0 for a machine."""
+    """From showing the question to the answer."""
     counts: bool
     """Whether the participant's sheet is complete."""
 
@@ -220,7 +223,7 @@ class Store:
             ).fetchall()
         return [Answer(name, q, choice, s, bool(done)) for name, q, choice, s, done in rows]
 
-    def put_machine(self, name: str, choices: Sequence[int]) -> None:
+    def put_machine(self, name: str, choices: Iterable[int]) -> None:
         """Keep a machine's answers in place of its earlier ones.
 
         Raises:
@@ -236,13 +239,14 @@ class Store:
                 [(name, q, choice) for q, choice in enumerate(chosen)],
             )
 
-    def machines(self) -> list[Answer]:
-        """Machines' answers."""
+    def machines(self) -> dict[str, NDArray[np.int64]]:
+        """By name, the (count,) options that each machine chose."""
         with self._lock:
-            rows = self._db.execute(
-                "SELECT name, question, choice FROM machine ORDER BY 1, 2"
-            ).fetchall()
-        return [Answer(name, q, choice, 0.0, True) for name, q, choice in rows]
+            rows = self._db.execute("SELECT name, choice FROM machine ORDER BY name, question")
+            chosen: dict[str, list[int]] = {}
+            for name, choice in rows:
+                chosen.setdefault(name, []).append(choice)
+        return {name: np.array(choices) for name, choices in chosen.items()}
 
     def _id(self, cookie: str) -> str:
         return self.mark("participant", cookie)

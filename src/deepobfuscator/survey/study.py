@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepobfuscator.survey.questions import OPTIONS, Sheet
 from deepobfuscator.survey.scoring import Right, p_by_draw, share_right
@@ -71,30 +70,27 @@ def study(sheet: Sheet, store: Store) -> Study:
     """All figures of a study; only complete sheets of people count."""
     people = [answer for answer in store.answers() if answer.counts]
     machines = store.machines()
-    names = tuple(dict.fromkeys(sheet.defence))
-    defence = np.array(sheet.defence)
+    asked = {
+        name: [q for q, defence in enumerate(sheet.defence) if defence == name]
+        for name in sheet.defence
+    }
     return Study(
         started=store.started(),
         finished=len({answer.participant for answer in people}),
         everybody=_tally(sheet, people),
         defences={
-            name: _tally(sheet, [a for a in people if sheet.defence[a.question] == name])
-            for name in names
+            name: _tally(sheet, [a for a in people if a.question in some])
+            for name, some in asked.items()
         },
         machines={
             machine: {
-                name: _machine(sheet, machines, machine, np.flatnonzero(defence == name))
-                for name in names
+                name: share_right(chosen[some] == sheet.answer[some], some)
+                for name, some in asked.items()
             }
-            for machine in dict.fromkeys(a.participant for a in machines)
+            for machine, chosen in machines.items()
         },
         questions=tuple(
-            _question(
-                sheet,
-                q,
-                [a for a in people if a.question == q],
-                {a.participant: a.choice for a in machines if a.question == q},
-            )
+            _question(sheet, q, people, {name: int(c[q]) for name, c in machines.items()})
             for q in range(len(sheet))
         ),
     )
@@ -115,25 +111,15 @@ def _tally(sheet: Sheet, answers: Sequence[Answer]) -> Tally | None:
     )
 
 
-def _machine(
-    sheet: Sheet, answers: Sequence[Answer], name: str, questions: NDArray[np.int64]
-) -> Right:
-    chosen = {a.question: a.choice for a in answers if a.participant == name}
-    return share_right([chosen[int(q)] == sheet.answer[q] for q in questions], questions)
-
-
-def _question(
-    sheet: Sheet, q: int, answers: Sequence[Answer], machines: dict[str, int]
-) -> Question:
-    votes = [0] * OPTIONS
-    for answer in answers:
-        votes[answer.choice] += 1
-    right = [answer.choice == sheet.answer[q] for answer in answers]
+def _question(sheet: Sheet, q: int, people: Sequence[Answer], machines: dict[str, int]) -> Question:
+    answers = [answer for answer in people if answer.question == q]
+    chosen = [answer.choice for answer in answers]
+    right = [choice == sheet.answer[q] for choice in chosen]
     return Question(
         number=q + 1,
         defence=sheet.defence[q],
         answer=int(sheet.answer[q]),
-        votes=tuple(votes),
+        votes=tuple(chosen.count(option) for option in range(OPTIONS)),
         right=share_right(right, range(len(right))) if right else None,
         seconds=median(answer.seconds for answer in answers) if answers else None,
         machines=machines,
