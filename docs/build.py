@@ -1,4 +1,4 @@
-"""The site's pages from README.md and docs/*.md, and a look at what was built: nothing from outside.
+"""The site's pages from README.md and docs/*.md, and a check that it loads nothing from outside.
 
 ``build.py pages`` writes site_src/; ``build.py check`` reads site/.
 """
@@ -46,6 +46,7 @@ def write_pages() -> None:
 
 
 def by_name(entry: tuple[str, str]) -> str:
+    """Orders names without regard to case."""
     return entry[1].lower()
 
 
