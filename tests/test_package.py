@@ -1,5 +1,6 @@
 """The wheel: it has all its files, and trains and audits from an environment without a checkout."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -59,6 +60,7 @@ def test_the_wheel_has_every_file(wheel: Path) -> None:
 
 
 def test_ten_lines_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     place = tmp_path / "venv"
     venv.create(place, with_pip=True)
     python = place / "bin" / "python"
@@ -67,17 +69,20 @@ def test_ten_lines_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
+        env=alone,
     )
     # What it depends on comes from here; the package itself from the wheel, which goes before it.
     here = Path(found.stdout.strip()) / "here.pth"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
     here.write_text(f"{sysconfig.get_path('purelib')}\n")
     (tmp_path / "lines.py").write_text(LINES)
-    ran = subprocess.run([python, "lines.py"], cwd=tmp_path, capture_output=True, text=True)
+    ran = subprocess.run(
+        [python, "lines.py"], cwd=tmp_path, capture_output=True, text=True, env=alone
+    )
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert "Male: excess" in ran.stdout
     assert (tmp_path / "page.html").is_file()
     words = ["train", "--data", "synthetic:600", "--preset", "smoke", "--out", "cli"]
     command = place / "bin" / "deepobfuscator"
     for line in (words, ["audit", "cli", "--suite", "brief"]):
-        subprocess.run([command, *line], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run([command, *line], cwd=tmp_path, check=True, capture_output=True, env=alone)

@@ -14,8 +14,11 @@ from .attacks.base import Fitted as Fitted
 from .attacks.base import InferenceAttack as InferenceAttack
 from .attacks.base import ReconstructionAttack as ReconstructionAttack
 from .attacks.base import TrainedAttack as TrainedAttack
+from .attacks.base import outputs as outputs
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
+from .attacks.trees import pooled as pooled
+from .attacks.trees import table as table
 from .auditing.config import AuditConfig as AuditConfig
 from .auditing.gates import Gate as Gate
 from .core.errors import InputError as InputError
@@ -51,6 +54,7 @@ from .training.objectives import Round as Round
 from .training.objectives import Stage as Stage
 from .training.objectives import TrainConfig as TrainConfig
 from .training.objectives import Update as Update
+from .training.objectives import cross_entropy as cross_entropy
 from .training.objectives import stage as stage
 from .training.objectives import update as update
 

@@ -87,32 +87,57 @@ def test_a_killed_plug_in_goes_on(
     assert sums[0] == sums[1]
 
 
-def test_in_python(tmp_path: Path) -> None:
-    sys.path.insert(0, str(HERE))
-    try:
-        import own
-    finally:
-        sys.path.remove(str(HERE))
-    data = do.Data.synthetic(600, limit=400)
-    run = do.train(own.Pooled(side=8), data, config=SMOKE, out=tmp_path / "run")
-    report = do.audit(run, suite=do.BRIEF, also=[own.Centroid])
-    assert "centroid" in {attacker.name for attacker in report["Male"].attackers}
-    compared = do.compare(
-        [own.Pooled(side=2)], data, suite=do.BRIEF, config=SMOKE, out=tmp_path / "compared"
-    )
-    assert [r.folder.name for r in compared.runs] == ["undefended-s0", "pooled-side=2-s0"]
+IN_PYTHON = """
+import somebody
+import deepobfuscator as do
 
-    chosen = do.DeepObfuscator(encoder=own.OwnEncoder, classifier=own.OwnClassifier)
-    trained = do.train(chosen, data, config=SMOKE, out=tmp_path / "networks")
-    assert tuple(trained.bundle.card["features"]) == (4, 16, 16)
-    kept = trained.bundle.card["trial"]["defence"]
-    assert kept["encoder"]["import"].endswith(":OwnEncoder")
-    assert len(kept["encoder"]["sha256"]) == 12
-    assert do.load(tmp_path / "networks").trial == trained.trial
-    audited = do.audit(trained, suite=do.BRIEF)
-    assert audited["Male"].headline is not None
-    ceiling = do.load(tmp_path / "networks" / "undefended").trial.defence
-    assert ceiling == do.Undefended(encoder=own.OwnEncoder, classifier=own.OwnClassifier)
+smoke = do.PRESETS["smoke"].config
+data = do.Data.synthetic(600, limit=400)
+run = do.train(somebody.Pooled(side=8), data, config=smoke, out="run")
+report = do.audit(run, suite=do.BRIEF, also=[somebody.Centroid])
+assert "centroid" in {attacker.name for attacker in report["Male"].attackers}
+compared = do.compare(
+    [somebody.Pooled(side=2)], data, suite=do.BRIEF, config=smoke, out="compared"
+)
+assert [r.folder.name for r in compared.runs] == ["undefended-s0", "pooled-side=2-s0"]
+
+chosen = do.DeepObfuscator(encoder=somebody.OwnEncoder, classifier=somebody.OwnClassifier)
+trained = do.train(chosen, data, config=smoke, out="networks")
+assert tuple(trained.bundle.card["features"]) == (4, 16, 16)
+kept = trained.bundle.card["trial"]["defence"]
+assert kept["encoder"]["import"] == "somebody:OwnEncoder"
+assert len(kept["encoder"]["sha256"]) == 12
+assert do.load("networks").trial == trained.trial
+assert do.audit(trained, suite=do.BRIEF)["Male"].headline is not None
+ceiling = do.load("networks/undefended").trial.defence
+assert ceiling == do.Undefended(
+    encoder=somebody.OwnEncoder, classifier=somebody.OwnClassifier
+)
+"""
+
+
+def test_in_python(environment: dict[str, str], tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IN_PYTHON],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+
+
+def test_a_changed_network_is_noticed(environment: dict[str, str], tmp_path: Path) -> None:
+    words = (
+        "train --data synthetic:600 --preset smoke --defence undefended "
+        f"--encoder somebody:OwnEncoder --out {tmp_path / 'run'}"
+    )
+    assert command(words, environment).returncode == 0
+    source = tmp_path / "site" / "somebody.py"
+    source.write_text(source.read_text().replace("nn.ReLU()", "nn.ELU()"))
+    again = command(f"audit {tmp_path / 'run'} --suite brief", environment)
+    assert again.returncode == 2
+    assert "its source differs" in again.stderr
 
 
 def test_networks_must_be_found_again(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from deepobfuscator.core.records import (
     fresh,
 )
 from deepobfuscator.core.registry import suggest
+from deepobfuscator.metrics import METRICS
 
-ATTRIBUTE_METRICS = (EXCESS, "accuracy", "balanced_accuracy", "auc", "mcc")
-METRICS = {
+ATTRIBUTE_FIGURES = (EXCESS, *METRICS)
+OTHER_FIGURES = {
     IMAGE: ("ms_ssim", "ssim", "psnr", EXCESS),
     IDENTITY: ("auc", "rank1", EXCESS),
 }
@@ -96,7 +97,7 @@ def parse_gate(text: str) -> Gate:
             f"gate {text!r}: write SUBJECT.METRIC > NUMBER, as in 'Male.excess > 0.05'"
         )
     subject, metric = found["subject"].strip(), found["metric"]
-    known = METRICS.get(subject, ATTRIBUTE_METRICS)
+    known = OTHER_FIGURES.get(subject, ATTRIBUTE_FIGURES)
     if metric not in known:
         raise InputError(
             f"gate {text!r}: {subject} has no metric {metric!r}; {suggest(metric, list(known))}"

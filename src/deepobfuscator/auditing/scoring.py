@@ -26,7 +26,7 @@ from deepobfuscator.core.records import (
 )
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled
-from deepobfuscator.metrics.attributes import METRICS, best_threshold
+from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS, METRICS, best_threshold
 from deepobfuscator.metrics.bootstrap import Bootstrap
 from deepobfuscator.metrics.identity import verification
 from deepobfuscator.metrics.images import describe_ms_ssim, ms_ssim, psnr, ssim
@@ -115,7 +115,7 @@ class Scorer:
             truth = {split: labels[order_of(len(labels))] for split, labels in truth.items()}
         for metric in metrics:
             threshold, detail = 0.0, ""
-            if metric != "auc":
+            if ATTRIBUTE_METRICS[metric].gain is not None:
                 threshold = best_threshold(scores[0], truth["validation"], metric)
                 detail = "threshold chosen on validation"
             for split, guess in zip(SPLITS, scores, strict=True):
@@ -130,7 +130,7 @@ class Scorer:
         records = []
         for metric in METRICS:
             sample = self.boot["test"].attribute(metric, chances, truth, 0.5)
-            detail = "" if metric == "auc" else "threshold 1/2"
+            detail = "threshold 1/2" if ATTRIBUTE_METRICS[metric].gain else ""
             records.append(self.record(attempt, metric, sample.interval(), detail))
         return records
 

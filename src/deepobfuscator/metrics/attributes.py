@@ -42,8 +42,6 @@ class AttributeMetric:
     """The smallest value there is."""
     one_class: bool = False
     """Whether it makes sense where all inputs have the same label."""
-    higher_leaks: bool = True
-    """Whether a higher figure of an attacker is a leak."""
 
 
 def best_threshold(scores: ArrayLike, labels: ArrayLike, metric: str) -> float:

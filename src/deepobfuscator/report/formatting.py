@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 
 from deepobfuscator.core.records import Record, headline_metric
+from deepobfuscator.metrics import ATTRIBUTE_METRICS
 
-METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "AUC",
+METRICS = {metric.name: metric.title for metric in ATTRIBUTE_METRICS.values()} | {
     "ms_ssim": "MS-SSIM",
     "ssim": "SSIM",
     "psnr": "PSNR",
     "ms_ssim_worst": "MS-SSIM, most exposed 5 %",
-    "mcc": "MCC",
     "eer": "equal error rate",
     "rank1": "rank-1 identification",
     "four_way": "right choices of four",
@@ -20,7 +17,10 @@ METRICS = {
 }
 """How each metric is called on the page."""
 
-PERCENT = ("accuracy", "balanced_accuracy", "eer", "rank1", "four_way")
+PERCENT = (
+    *(metric.name for metric in ATTRIBUTE_METRICS.values() if metric.percent),
+    *("eer", "rank1", "four_way"),
+)
 """Metrics that are written in per cent."""
 
 DASH = "–"
