@@ -17,6 +17,7 @@ test: $(STAMP) lint  ## lint, types, layers, tests
 	$(BIN)/python -m pytest
 
 docs: $(STAMP)  ## the site, in site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/python docs/build.py pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	$(BIN)/python docs/build.py check

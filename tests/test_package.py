@@ -71,7 +71,7 @@ def test_ten_lines_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
         check=True,
         env=alone,
     )
-    # What it depends on comes from here; the package itself from the wheel, which goes before it.
+    # What it depends on comes from here; the package itself from the wheel.
     here = Path(found.stdout.strip()) / "here.pth"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
     here.write_text(f"{sysconfig.get_path('purelib')}\n")

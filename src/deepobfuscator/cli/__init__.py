@@ -21,6 +21,7 @@ from deepobfuscator.cli.options import (
     given_fields,
     listed_defences,
     peek,
+    suite_options,
     trainable,
     trial_given,
     trial_options,
@@ -125,7 +126,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
         metavar="TARGET",
         help="a folder made by train, an .onnx file, or MODULE:ATTRIBUTE (a torch module)",
     )
-    _suite_options(audit)
+    suite_options(audit)
     audit.add_argument(
         "--fail-if",
         action="append",
@@ -156,7 +157,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
         help=f"which to compare, of {', '.join(trainable())}, each with the fields that train "
         "--defence NAME --help lists, as in narrow-code:bits=4 (default: %(default)s)",
     )
-    _suite_options(contest)
+    suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
     cluster_options(contest)
@@ -184,21 +185,6 @@ def _command(
     if name != "report":
         parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
-
-
-def _suite_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--suite",
-        default=QUICK,
-        help=f"how many attackers: {', '.join(SUITES)}, each with all of the one before "
-        f"(default: {QUICK})",
-    )
-    parser.add_argument(
-        "--other-data",
-        metavar="DATA",
-        help="pictures for an attacker who has none like the defender's, from the standard suite "
-        "on (default: drawn faces, where the data itself is not drawn)",
-    )
 
 
 def _other(options: argparse.Namespace) -> Source | None:

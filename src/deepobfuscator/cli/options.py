@@ -8,6 +8,7 @@ from collections import abc
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from deepobfuscator.attacks.base import QUICK, SUITES
 from deepobfuscator.core.config import field_docs, imported
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import suggest
@@ -49,6 +50,22 @@ def trial_options(parser: Parser) -> None:
     how.add_argument("--preset", help=presets.replace("%", "%%"))
     fields_of(how, TrainConfig)
     fields_of(how, Trial, ("precision",))
+
+
+def suite_options(parser: Parser) -> None:
+    """Which attackers, and what they may have."""
+    parser.add_argument(
+        "--suite",
+        default=QUICK,
+        help=f"how many attackers: {', '.join(SUITES)}, each with all of the one before "
+        f"(default: {QUICK})",
+    )
+    parser.add_argument(
+        "--other-data",
+        metavar="DATA",
+        help="pictures for an attacker who has none like the defender's, from the standard suite "
+        "on (default: drawn faces, where the data itself is not drawn)",
+    )
 
 
 def fields_of(parser: Any, kind: type, only: Sequence[str] | None = None) -> None:

@@ -233,7 +233,7 @@ def test_an_odd_figure_stays_on_the_drawing() -> None:
         Exhibit("x", EVIL, "", lines),
         Exhibit("x", EVIL, "", curves=curves),
         Exhibit("x", EVIL, "", curves=(*curves, short)),
-        Exhibit("x", EVIL, "", curves=(replace(short, points=()),), lines=lines[:1]),
+        Exhibit("x", EVIL, "", curves=(replace(short, points=()),), rows=lines[:1]),
     ):
         assert inside(ET.fromstring(str(as_svg(exhibit))))
     assert "left is leaked" in str(as_svg(Exhibit("x", "", "", lines[2:])))
