@@ -10,7 +10,6 @@ from typing import Any
 
 import deepobfuscator
 from deepobfuscator import api
-from deepobfuscator.attacks.base import QUICK, SUITES
 from deepobfuscator.auditing.gates import parse_gate
 from deepobfuscator.cli.options import (
     Parser,

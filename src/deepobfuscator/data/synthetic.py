@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.portrait import Array, portraits
+from deepobfuscator.data.canvas import Array
+from deepobfuscator.data.portrait import portraits
 from deepobfuscator.data.table import AttributeTable, Source
 
 VERSION = 2
