@@ -26,7 +26,7 @@ from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.training.bundle import Bundle
-from deepobfuscator.training.objectives import TrainConfig
+from deepobfuscator.training.objectives import TrainConfig, stage, update
 from game import product_run
 from harness import Contender, Options, Row, Spread, alternate
 
@@ -119,13 +119,12 @@ def bench(options: Options) -> list[Row]:
     needs, counts = {}, {}
     faced = threat(where, setting, pool, run)
     for attack in SUITE:
-        role = "AC" if attack.target == "attributes" else "AR"
-        played = {role: attack.network(faced)}
+        played = {attack.role: attack.network(faced)}
         small = Batch(
             torch.rand(2, 3, *size), None, torch.zeros(2, 1), torch.rand(2, *faced.features)
         )
-        stage = attack.phase(faced, run).stages[0]
-        needs[attack.name] = limit.needed(stage, played, small, run, batch)
+        step = stage("attack", update(attack.role, loss=attack.objective))
+        needs[attack.name] = limit.needed(step, played, small, run, batch)
         counts[attack.name] = batches(attack, faced)
     best = limit.fastest(alternate({"": limit.contender(needs.values())}, 1, options)[""])
     taken = alternate(

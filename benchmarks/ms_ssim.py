@@ -33,7 +33,7 @@ PEERS = {
 
 def ours() -> Index:
     """The product's."""
-    return importlib.import_module("deepobfuscator.metrics").ms_ssim
+    return importlib.import_module("deepobfuscator.metrics.images").ms_ssim
 
 
 def pytorch_msssim() -> Index:
