@@ -13,8 +13,8 @@ demo: $(STAMP)  ## train, attack and report on built-in faces
 	  --seeds 1 --epochs 10 --adversary-epochs 2 --game-epochs 10 --infer-epochs 5 \
 	  --reconstruct-epochs 3 --out runs/demo
 
-test: $(STAMP) lint  ## lint, types, layers, tests
-	$(BIN)/python -m pytest
+test: $(STAMP) lint  ## lint, types, layers, tests; two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: $(STAMP)  ## the site, in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -9,8 +9,14 @@ import pytest
 
 from deepobfuscator.survey.questions import Sheet
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytest.importorskip("uvicorn", reason="needs the extra [survey]")
+playwright = pytest.importorskip(
+    "playwright.sync_api",
+    reason="browser tests need playwright and the extra [survey]: make test installs both",
+)
+pytest.importorskip(
+    "uvicorn",
+    reason="browser tests need playwright and the extra [survey]: make test installs both",
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -19,7 +25,7 @@ PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
+        pytest.skip("browser tests need Chromium: apt-get install chromium")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
