@@ -1,0 +1,303 @@
+"""Is it right there? Everything that computes on the device, against the processor in float32."""
+
+import copy
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+import torch
+from common import TASK, Figures, context
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepobfuscator.core import runtime
+from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.augment import as_input, augment, augment_there, draw_moves
+from deepobfuscator.data.batches import Batch, Labelled
+from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+from deepobfuscator.metrics.images import ms_ssim
+from deepobfuscator.nn.fit import Normed
+from deepobfuscator.training.bundle import Bundle
+from deepobfuscator.training.loop import play, play_stage
+from deepobfuscator.training.objectives import Players, TrainConfig
+
+TOLERANCES = {"fp32": 2e-3, "tf32": 3e-2}
+"""Largest relative difference of a stage's gradient, on the device, from the processor's."""
+BF16 = 1.5
+"""How many times as far as the processor's own bf16 the device's may be from float32."""
+INDEX, INDEX_SLOPE = 1e-4, 1e-3
+"""Largest difference of MS-SSIM, and largest relative difference of its gradient."""
+ENCODED = 1e-4
+"""Largest relative difference of features in float32."""
+
+
+def main() -> None:
+    """All checks, one after the other."""
+    figures = Figures.of_command_line()
+    runtime.prepare()
+    device = runtime.resolve_device("auto")
+    figures.put("device", str(device))
+    size = (32, 32) if figures.rehearse else (64, 64)
+    figures.attempt("stages", lambda: stages(device, size))
+    figures.attempt("ms_ssim", lambda: index(device))
+    figures.attempt("folded norms", lambda: folded(device))
+    figures.attempt("augmentation", lambda: augmentation(device))
+    figures.attempt("Bundle.encode", lambda: encode(device))
+    figures.attempt("killed and resumed", lambda: resumed(figures))
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether convolutions may round their inputs to TF32 (torch's own default is that they do)."""
+    cudnn = torch.backends.cudnn
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, allowed
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
+
+
+def relative(found: Tensor, reference: Tensor) -> float:
+    """Norm of the difference over the norm of the reference."""
+    found, reference = found.double().cpu(), reference.double().cpu()
+    return float((found - reference).norm() / reference.norm().clamp(min=1e-30))
+
+
+def stages(device: torch.device, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """The gradient of every stage's movers and its losses."""
+    setting = TrainConfig(size=size, width=0.25, batch_size=16)
+    # A noise image without noise: two devices never draw the same numbers.
+    defence = DeepObfuscator(noise_deviation=1e-9)
+    draw = torch.Generator().manual_seed(0)
+    batch = Batch(
+        pictures=smooth(16, setting.size, draw),
+        public=torch.randint(0, 2, (16, 1), generator=draw).float(),
+        private=torch.randint(0, 2, (16, 1), generator=draw).float(),
+    )
+    cpu = context(torch.device("cpu"), "fp32")
+    start = defence.players(TASK, setting, cpu)
+    rows = []
+    for phase in defence.phases(setting):
+        for stage in phase.stages:
+
+            def moved(where: Context, stage: Any = stage) -> tuple[Tensor, dict[str, float]]:
+                return movement(stage, start, batch, where)
+
+            with tf32(False):
+                expected, losses = moved(cpu)
+                own, _ = moved(Context(Path(), cpu.device, "bf16"))
+                exact, there = moved(context(device, "fp32"))
+            with tf32(True):
+                rounded, _ = moved(context(device, "fp32"))
+            half, _ = moved(Context(Path(), device, "bf16"))
+            found = {
+                "fp32": relative(exact, expected),
+                "tf32": relative(rounded, expected),
+                "bf16": relative(half, expected),
+                "bf16 on the processor": relative(own, expected),
+                "losses": max(abs(there[name] - value) for name, value in losses.items()),
+            }
+            right = all(found[name] <= most for name, most in TOLERANCES.items())
+            right &= found["bf16"] <= BF16 * max(found["bf16 on the processor"], 1e-2)
+            rows.append({"phase": phase.name, "stage": stage.name, "right": right, **found})
+    return rows
+
+
+def movement(
+    stage: Any, start: Players, batch: Batch, where: Context
+) -> tuple[Tensor, dict[str, float]]:
+    """Minus the gradient of all movers, as one vector, and the losses.
+
+    Raises:
+        RuntimeError: a player that should rest moved.
+    """
+    players = {name: where.place(copy.deepcopy(player)) for name, player in start.items()}
+    moved = Batch(
+        **{
+            name: value.to(where.device)
+            for name, value in vars(batch).items()
+            if isinstance(value, Tensor)
+        }
+    )
+    optimisers = {n: torch.optim.SGD(p.parameters(), lr=1.0) for n, p in players.items()}
+    losses = play_stage(stage, moved, players, optimisers, where)
+    for name, player in players.items():
+        same = all(
+            torch.equal(a.cpu(), b)
+            for a, b in zip(
+                player.state_dict().values(), start[name].state_dict().values(), strict=True
+            )
+        )
+        if same == (name in stage.movers):
+            raise RuntimeError(f"{stage.name}: {name} {'rests' if same else 'moves'}")
+    steps = [
+        (after.detach().cpu().double() - before.detach().double()).flatten()
+        for name in sorted(stage.movers)
+        for after, before in zip(players[name].parameters(), start[name].parameters(), strict=True)
+    ]
+    return torch.cat(steps), {name: float(loss) for name, loss in losses.items()}
+
+
+def smooth(count: int, size: tuple[int, int], draw: torch.Generator) -> Tensor:
+    """Random pictures (count, 3, *size) in [0, 1] with structure at several scales."""
+    coarse = torch.rand((count, 3, size[0] // 8, size[1] // 8), generator=draw)
+    fine = torch.rand((count, 3, *size), generator=draw)
+    return 0.8 * functional.interpolate(coarse, size=size, mode="bilinear") + 0.2 * fine
+
+
+def index(device: torch.device) -> list[dict[str, Any]]:
+    """MS-SSIM and its gradient."""
+    rows = []
+    for size in ((64, 64), (216, 176)):
+        draw = torch.Generator().manual_seed(1)
+        x, y = smooth(8, size, draw), smooth(8, size, draw)
+        y = (0.7 * x + 0.3 * y).clamp(0, 1)
+        found = []
+        for where in (torch.device("cpu"), device):
+            at = x.to(where).requires_grad_()
+            value = ms_ssim(at, y.to(where))
+            (slope,) = torch.autograd.grad(value.sum(), at)
+            found.append((value.detach().cpu(), slope))
+        (value, slope), (there, slope_there) = found
+        difference, of_slope = float((there - value).abs().max()), relative(slope_there, slope)
+        rows.append(
+            {
+                "size": size,
+                "difference": difference,
+                "gradient": of_slope,
+                "right": difference <= INDEX and of_slope <= INDEX_SLOPE,
+            }
+        )
+    return rows
+
+
+@torch.no_grad()
+def folded(device: torch.device) -> dict[str, Any]:
+    """A frozen norm folded into its convolution, against the two in turn, on the device."""
+    draw = torch.Generator().manual_seed(2)
+    worst = 0.0
+    for layer in (nn.Conv2d(16, 24, 3, padding=1), nn.ConvTranspose2d(16, 24, 3, padding=1)):
+        block = Normed(layer)
+        block(torch.rand((8, 16, 20, 20), generator=draw))  # moves the running statistics
+        block.eval().to(device)
+        inputs = torch.rand((8, 16, 20, 20), generator=draw).to(device)
+        with tf32(False):
+            # The convolution's own bias would be lost in folding: the networks have none.
+            nn.init.zeros_(layer.bias)
+            expected = functional.relu(block.norm(block.convolution(inputs)))
+            worst = max(worst, relative(block(inputs), expected))
+    return {"difference": worst, "right": worst <= ENCODED}
+
+
+def augmentation(device: torch.device) -> dict[str, Any]:
+    """Pictures augmented there and here, bit for bit."""
+    draw = np.random.default_rng(3)
+    pictures = draw.integers(0, 256, (64, 108, 88, 3), dtype=np.uint8)
+    moves = draw_moves(64, (108, 88), draw)
+    here = as_input(augment(pictures, moves), torch.device("cpu"))
+    there = augment_there(torch.from_numpy(pictures).to(device), moves).cpu()
+    unequal = int((here != there).sum())
+    return {
+        "unequal values": unequal,
+        "largest": float((here - there).abs().max()),
+        "right": bool((here - there).abs().max() <= 1e-7),
+    }
+
+
+def encode(device: torch.device) -> dict[str, Any]:
+    """What a bundle gives of pictures."""
+    setting = TrainConfig(size=(64, 64), width=0.25)
+    inputs = np.random.default_rng(4).integers(0, 256, (300, 64, 64, 3), dtype=np.uint8)
+    found = []
+    for where in (torch.device("cpu"), device):
+        on = context(where, "fp32")
+        players = DeepObfuscator().players(TASK, setting, on)
+        for player in players.values():
+            player.eval()
+        with tf32(False):
+            found.append(Bundle(players, {}).encode(inputs, on).cpu())
+    difference = relative(found[1], found[0])
+    return {"difference": difference, "right": difference <= ENCODED}
+
+
+def resumed(figures: Figures) -> dict[str, Any]:
+    """A game that is killed in the middle and gone on with, against one left alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        alone = _game(Path(folder) / "alone")
+        alone.wait()
+        kills = 0
+        for start in range(3):
+            game = _game(Path(folder) / "killed")
+            checkpoint, began = Path(folder) / "killed" / "train.ckpt", monotonic()
+            while not checkpoint.exists() and game.poll() is None and monotonic() - began < 60:
+                sleep(0.02)
+            sleep(0.5 * (start + 1))
+            if game.poll() is None:
+                os.kill(game.pid, signal.SIGKILL)
+                kills += 1
+            game.wait()
+        code = _game(Path(folder) / "killed").wait()
+        sums = [_sum(Path(folder) / name / "end.pt") for name in ("alone", "killed")]
+        if code or alone.returncode or None in sums:
+            raise RuntimeError(f"the games ended with {alone.returncode} and {code}")
+        apart = _apart(*(Path(folder) / name / "end.pt" for name in ("alone", "killed")))
+    return {
+        "kills": kills,
+        "same bytes": sums[0] == sums[1],
+        "largest difference": apart,
+        "right": kills > 0 and apart <= 1e-3,
+    }
+
+
+def _game(folder: Path) -> "subprocess.Popen[bytes]":
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, __file__, "--game", str(folder)])
+
+
+def _sum(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+
+
+def _apart(one: Path, other: Path) -> float:
+    a, b = (torch.load(file, weights_only=True) for file in (one, other))
+    return max(float((a[k].double() - b[k].double()).abs().max()) for k in a)
+
+
+def game(folder: Path) -> None:
+    """A short game with a checkpoint after every batch; its players end in ``end.pt``."""
+    device = runtime.resolve_device("auto")
+    where = context(device, folder=folder)
+    where.checkpoint_seconds = 0
+    setting = TrainConfig(
+        size=(32, 32),
+        width=1 / 16,
+        batch_size=16,
+        epochs=2.0,
+        adversary_epochs=1.0,
+        game_epochs=4.0,
+    )
+    draw = np.random.default_rng(5)
+    labels = draw.integers(0, 2, (320, 1), dtype=np.uint8)
+    pictures = draw.integers(0, 256, (320, 32, 32, 3), dtype=np.uint8)
+    material = Labelled(pictures, labels, 1 - labels, np.arange(320))
+    defence = DeepObfuscator()
+    players = defence.players(TASK, setting, where)
+    play(players, defence.phases(setting), material, setting, where, folder / "train.ckpt")
+    state = {f"{n}.{k}": v.cpu() for n, p in players.items() for k, v in p.state_dict().items()}
+    torch.save(state, folder / "end.pt")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--game":
+        game(Path(sys.argv[2]))
+    else:
+        main()
