@@ -102,8 +102,14 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 def _product(terms: Tensor, weights: tuple[float, ...]) -> Tensor:
     """The scales' terms (S, P) to the index (P,)."""
-    exponents = torch.tensor(weights, device=terms.device)[:, None]
-    return (_positive(terms) ** exponents).prod(0)
+    return (_positive(terms) ** _exponents(weights, terms.device)).prod(0)
+
+
+@functools.lru_cache(maxsize=64)
+def _exponents(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """The weights as a column (S, 1); kept, since a GPU waits for every number it is sent."""
+    with torch.inference_mode(False):
+        return torch.tensor(weights, device=device)[:, None]
 
 
 def _positive(term: Tensor) -> Tensor:
