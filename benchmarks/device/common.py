@@ -71,10 +71,10 @@ class Figures:
             torch.cuda.empty_cache()
 
 
-def context(device: torch.device, precision: str = "auto", folder: Path | None = None) -> Context:
+def context(device: torch.device, precision: str = "auto") -> Context:
     """A silent run on ``device``."""
     chosen = runtime.resolve_precision(precision, device)
-    return Context(folder or Path(), device, chosen, Console(quiet=True))
+    return Context(Path(), device, chosen, Console(quiet=True))
 
 
 def wait(device: torch.device) -> None:

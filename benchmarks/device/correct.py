@@ -1,7 +1,6 @@
 """Is it right there? Everything that computes on the device, against the processor in float32."""
 
 import copy
-import hashlib
 import os
 import signal
 import subprocess
@@ -9,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -30,10 +30,12 @@ from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.loop import play, play_stage
 from deepobfuscator.training.objectives import Players, TrainConfig
 
-TOLERANCES = {"fp32": 2e-3, "tf32": 3e-2}
-"""Largest relative difference of a stage's gradient, on the device, from the processor's."""
-BF16 = 1.5
-"""How many times as far as the processor's own bf16 the device's may be from float32."""
+EXACT = 1e-2
+"""Largest relative difference of a stage's gradient in float32, TF32 off."""
+ROUNDED = 1.25
+"""How many times as far as the processor's own bf16 the device's may be from float32 (TF32: at most
+once). The gradient of a deep network with fresh weights is badly conditioned: bf16 moves it by a
+half on any device."""
 INDEX, INDEX_SLOPE = 1e-4, 1e-3
 """Largest difference of MS-SSIM, and largest relative difference of its gradient."""
 ENCODED = 1e-4
@@ -52,7 +54,8 @@ def main() -> None:
     figures.attempt("folded norms", lambda: folded(device))
     figures.attempt("augmentation", lambda: augmentation(device))
     figures.attempt("Bundle.encode", lambda: encode(device))
-    figures.attempt("killed and resumed", lambda: resumed(figures))
+    figures.attempt("recorded", lambda: recorded(device))
+    figures.attempt("killed and resumed", resumed)
 
 
 @contextmanager
@@ -106,8 +109,9 @@ def stages(device: torch.device, size: tuple[int, int]) -> list[dict[str, Any]]:
                 "bf16 on the processor": relative(own, expected),
                 "losses": max(abs(there[name] - value) for name, value in losses.items()),
             }
-            right = all(found[name] <= most for name, most in TOLERANCES.items())
-            right &= found["bf16"] <= BF16 * max(found["bf16 on the processor"], 1e-2)
+            own_bf16 = max(found["bf16 on the processor"], 1e-2)
+            right = found["fp32"] <= EXACT and found["tf32"] <= own_bf16
+            right &= found["bf16"] <= ROUNDED * own_bf16
             rows.append({"phase": phase.name, "stage": stage.name, "right": right, **found})
     return rows
 
@@ -229,33 +233,36 @@ def encode(device: torch.device) -> dict[str, Any]:
     return {"difference": difference, "right": difference <= ENCODED}
 
 
-def resumed(figures: Figures) -> dict[str, Any]:
+def recorded(device: torch.device) -> dict[str, Any]:
+    """A game whose stages are recorded as CUDA graphs, against the same game without."""
+    states = [_played(device, steady) for steady in (True, False)]
+    apart = _apart(*states)
+    return {"largest difference": apart, "right": apart <= 1e-3}
+
+
+def resumed() -> dict[str, Any]:
     """A game that is killed in the middle and gone on with, against one left alone."""
     with tempfile.TemporaryDirectory() as folder:
-        alone = _game(Path(folder) / "alone")
-        alone.wait()
+        alone, killed = Path(folder) / "alone", Path(folder) / "killed"
+        left_alone = _game(alone)
         kills = 0
-        for start in range(3):
-            game = _game(Path(folder) / "killed")
-            checkpoint, began = Path(folder) / "killed" / "train.ckpt", monotonic()
-            while not checkpoint.exists() and game.poll() is None and monotonic() - began < 60:
-                sleep(0.02)
-            sleep(0.5 * (start + 1))
+        for checkpoints in (5, 15):
+            game, began = _game(killed), monotonic()
+            checkpoint, seen, last = killed / "train.ckpt", 0, 0
+            while seen < checkpoints and game.poll() is None and monotonic() - began < 60:
+                sleep(0.002)
+                if checkpoint.exists() and (at := checkpoint.stat().st_mtime_ns) != last:
+                    seen, last = seen + 1, at
             if game.poll() is None:
                 os.kill(game.pid, signal.SIGKILL)
                 kills += 1
             game.wait()
-        code = _game(Path(folder) / "killed").wait()
-        sums = [_sum(Path(folder) / name / "end.pt") for name in ("alone", "killed")]
-        if code or alone.returncode or None in sums:
-            raise RuntimeError(f"the games ended with {alone.returncode} and {code}")
-        apart = _apart(*(Path(folder) / name / "end.pt" for name in ("alone", "killed")))
-    return {
-        "kills": kills,
-        "same bytes": sums[0] == sums[1],
-        "largest difference": apart,
-        "right": kills > 0 and apart <= 1e-3,
-    }
+        codes = _game(killed).wait(), left_alone.wait()
+        if any(codes):
+            raise RuntimeError(f"the games ended with {codes[0]} and {codes[1]}")
+        states = [torch.load(f / "end.pt", weights_only=True) for f in (alone, killed)]
+    apart = _apart(*states)
+    return {"kills": kills, "largest difference": apart, "right": kills > 0 and apart <= 1e-3}
 
 
 def _game(folder: Path) -> "subprocess.Popen[bytes]":
@@ -263,36 +270,39 @@ def _game(folder: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, __file__, "--game", str(folder)])
 
 
-def _sum(file: Path) -> str | None:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+def _apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    return max(float((one[k].double() - other[k].double()).abs().max()) for k in one)
 
 
-def _apart(one: Path, other: Path) -> float:
-    a, b = (torch.load(file, weights_only=True) for file in (one, other))
-    return max(float((a[k].double() - b[k].double()).abs().max()) for k in a)
-
-
-def game(folder: Path) -> None:
-    """A short game with a checkpoint after every batch; its players end in ``end.pt``."""
-    device = runtime.resolve_device("auto")
-    where = context(device, folder=folder)
+def _played(
+    device: torch.device, steady: bool, checkpoint: Path | None = None
+) -> dict[str, Tensor]:
+    """A short game, with a checkpoint after every batch; the state of all players at its end."""
+    where = context(device)
     where.checkpoint_seconds = 0
     setting = TrainConfig(
         size=(32, 32),
         width=1 / 16,
         batch_size=16,
-        epochs=2.0,
+        epochs=1.0,
         adversary_epochs=1.0,
-        game_epochs=4.0,
+        game_epochs=2.0,
     )
     draw = np.random.default_rng(5)
-    labels = draw.integers(0, 2, (320, 1), dtype=np.uint8)
-    pictures = draw.integers(0, 256, (320, 32, 32, 3), dtype=np.uint8)
-    material = Labelled(pictures, labels, 1 - labels, np.arange(320))
+    labels = draw.integers(0, 2, (192, 1), dtype=np.uint8)
+    pictures = draw.integers(0, 256, (192, 32, 32, 3), dtype=np.uint8)
+    material = Labelled(pictures, labels, 1 - labels, np.arange(192))
     defence = DeepObfuscator()
     players = defence.players(TASK, setting, where)
-    play(players, defence.phases(setting), material, setting, where, folder / "train.ckpt")
-    state = {f"{n}.{k}": v.cpu() for n, p in players.items() for k, v in p.state_dict().items()}
+    phases = [replace(phase, steady=steady) for phase in defence.phases(setting)]
+    play(players, phases, material, setting, where, checkpoint)
+    return {f"{n}.{k}": v.cpu() for n, p in players.items() for k, v in p.state_dict().items()}
+
+
+def game(folder: Path) -> None:
+    """A short game on its own; its players end in ``end.pt``."""
+    device = runtime.resolve_device("auto")
+    state = _played(device, True, folder / "train.ckpt")
     torch.save(state, folder / "end.pt")
 
 

@@ -54,6 +54,7 @@ def correctness(found: Mapping[str, Any]) -> list[str]:
         "folded norms",
         "augmentation",
         "Bundle.encode",
+        "recorded",
         "killed and resumed",
     ):
         if isinstance(one := found.get(name), dict):

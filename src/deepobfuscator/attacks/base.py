@@ -126,6 +126,8 @@ class TrainedAttack(Attack):
     """The player of the game whose place it takes."""
     length: ClassVar[str] = "infer_epochs"
     """The field of the setting that holds its passes."""
+    steady: ClassVar[bool] = False
+    """Whether its network and loss compute the same for every batch, as `Phase.steady` says."""
 
     @abstractmethod
     def network(self, threat: Threat) -> nn.Module:
@@ -162,6 +164,7 @@ class TrainedAttack(Attack):
             epochs=self.passes * self.share * getattr(setting, self.length),
             stages=(stage("attack", update(self.role, loss=self.objective)),),
             score=lambda players: self.score(self.guess(players[self.role]), threat, context),
+            steady=self.steady,
         )
         players = {self.role: network}
         history = play(
@@ -177,6 +180,7 @@ class InferenceAttack(TrainedAttack):
 
     target: ClassVar[str] = "attributes"
     suite: ClassVar[str] = QUICK
+    steady: ClassVar[bool] = True
     seeds: ClassVar[tuple[int, ...]] = (1, 1, 3, 5)
     """Seeds in each suite."""
 
@@ -221,6 +225,7 @@ class ReconstructionAttack(TrainedAttack):
     rate: ClassVar[float] = 8.0
     role: ClassVar[str] = "AR"
     length: ClassVar[str] = "reconstruct_epochs"
+    steady: ClassVar[bool] = True
 
     loss: str = "ms_ssim"
     """ms_ssim, l1 or mixed."""

@@ -100,10 +100,11 @@ class DeepObfuscator(NetworkDefence):
         if self.lambda1:
             against.append(stage("defend against AC", update("O", loss=self.against_ac)))
         recover = stage("recover C", update("C", loss=lambda r: r.L_C))
+        game = (*against, attack, recover)
         return [
-            Phase("pre-train O, C", config.epochs, (SERVICE,)),
-            Phase("pre-train AC, AR", config.adversary_epochs, (attack,)),
-            Phase("algorithm 1", config.game_epochs, (*against, attack, recover), anneal=False),
+            Phase("pre-train O, C", config.epochs, (SERVICE,), steady=True),
+            Phase("pre-train AC, AR", config.adversary_epochs, (attack,), steady=True),
+            Phase("algorithm 1", config.game_epochs, game, anneal=False, steady=True),
         ]
 
     def against_ar(self, r: Round) -> Tensor:

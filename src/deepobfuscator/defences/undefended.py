@@ -15,7 +15,7 @@ class Undefended(NetworkDefence):
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """The first phase of the game alone."""
-        return [Phase("pre-train O, C", config.epochs, (SERVICE,))]
+        return [Phase("pre-train O, C", config.epochs, (SERVICE,), steady=True)]
 
 
 def undefended(defence: Defence) -> Undefended:

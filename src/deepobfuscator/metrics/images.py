@@ -190,10 +190,13 @@ def _planes_index(
 
 
 def _side_by_side(planes: Tensor) -> Tensor:
-    """(p, H, W) to (1, p, H, W), all planes of a pixel side by side in memory.
+    """(p, H, W) to (1, p, H, W); on a processor all planes of a pixel lie side by side in memory.
 
-    A processor's vector units then work on as many planes at once.
+    Its vector units then work on as many planes at once. A GPU takes planes one after another
+    2.5 times as fast, and with the other layout gives a wrong slope (cuDNN 9.19).
     """
+    if planes.device.type != "cpu":
+        return planes[None]
     return planes.flatten(1).t().contiguous().view(1, *planes.shape[1:], -1).permute(0, 3, 1, 2)
 
 

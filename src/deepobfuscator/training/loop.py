@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,6 +22,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch, Material
+from deepobfuscator.training.graphs import Recorder
 from deepobfuscator.training.objectives import Phase, Players, Round, Stage, TrainConfig
 
 WARM_UP = 0.05
@@ -83,6 +85,30 @@ def learning_rate(peak: float, batch: int, total: int, anneal: bool = True) -> f
         return peak
     fall = (batch - rise) / max(1, total - rise)
     return peak * (FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * fall)) / 2)
+
+
+def adam(
+    player: nn.Module, recorded: bool, state: dict[str, Any] | None = None
+) -> torch.optim.Adam:
+    """Adam in ``state``; its learning rate is set batch by batch. If ``recorded``, a graph reads
+    that from the GPU.
+    """
+    parameters = list(player.parameters())
+    optimiser = torch.optim.Adam(parameters, fused=True, capturable=recorded)
+    if state is not None:
+        optimiser.load_state_dict(state)
+    rate = torch.zeros((), device=parameters[0].device) if recorded else 0.0
+    optimiser.param_groups[0].update(lr=rate, capturable=recorded)
+    return optimiser
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate, in place where a graph reads it."""
+    group = optimiser.param_groups[0]
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def derive_seed(*numbers: int) -> int:
@@ -184,12 +210,10 @@ def play(
     lengths = [max(1, math.ceil(p.epochs * per_epoch)) if p.epochs else 0 for p in phases]
     for index, phase in list(enumerate(phases))[at.phase :]:
         total = lengths[index]
+        recorder = Recorder(context, phase.steady)
         optimisers = {
-            name: torch.optim.Adam(players[name].parameters(), lr=setting.learning_rate, fused=True)
-            for name in phase.movers
+            name: adam(players[name], recorder.records, states.get(name)) for name in phase.movers
         }
-        for name, state in states.items():
-            optimisers[name].load_state_dict(state)
         states = {}
         order, order_of = np.empty(0, dtype=np.int64), -1
         with context.progress(f"{title}{phase.name}", total, at.batch) as bar:
@@ -202,13 +226,20 @@ def play(
                     order, order_of = draw.permutation(len(material)), epoch
                 rate = learning_rate(setting.learning_rate, b, total, phase.anneal)
                 for optimiser in optimisers.values():
-                    optimiser.param_groups[0]["lr"] = rate
+                    set_rate(optimiser, rate)
                 torch.manual_seed(derive_seed(setting.seed, index, b, 1, context.rank))
                 rows = np.sort(order[within * size : (within + 1) * size])
                 draw = np.random.default_rng(derive_seed(setting.seed, index, b, 2))
                 batch = material.batch(rows, context.device, draw, context.part)
-                current = phase.stages[b % len(phase.stages)]
-                at.count(play_stage(current, batch, players, optimisers, context))
+                number = b % len(phase.stages)
+                step = partial(
+                    play_stage,
+                    phase.stages[number],
+                    players=players,
+                    optimisers=optimisers,
+                    context=context,
+                )
+                at.count(recorder.play(number, step, batch))
                 at.batch, done = b + 1, sum(lengths[:index]) + b + 1
                 every = min(HISTORY_EVERY, max(len(phase.stages), total // 20))
                 if at.batch % every == 0 or at.batch == total:
