@@ -68,23 +68,32 @@ def main() -> None:
     settings = games(figures.rehearse)
     for name, setting in settings.items():
         figures.attempt(f"game {name}", lambda s=setting: game(s, device, Choices(), figures))
-    large = list(settings)[-1]
-    figures.attempt(f"stages {large}", lambda: each_stage(settings[large], device))
-    figures.attempt(f"profile {large}", lambda: profile(settings[large], device))
-    figures.attempt(f"phases {large}", lambda: phases(settings[large], device, figures))
-    figures.attempt(f"attackers {large}", lambda: attackers(settings[large], device, figures))
-    figures.attempt("ms_ssim", lambda: index(settings[large], device))
-    for name, setting in reversed(settings.items()):
-        for variant, choices in VARIANTS.items():
-            on_gpus = choices.search or choices.compiled or not choices.graphs
-            if device.type == "cpu" and on_gpus:
-                figures.put(f"{variant}, {name}", {"skipped": "no GPU"})
-                continue
-            figures.attempt(
-                f"{variant}, {name}",
-                lambda s=setting, c=choices: game(s, device, c, figures),
-                least=60 if choices.compiled else 8,
-            )
+    for name, setting in settings.items():
+        vary(figures, device, name, setting, "no CUDA graphs")
+    large = settings["paper"]
+    figures.attempt("phases paper", lambda: phases(large, device, figures))
+    figures.attempt("stages paper", lambda: each_stage(large, device))
+    figures.attempt("attackers paper", lambda: attackers(large, device, figures))
+    figures.attempt("profile paper", lambda: profile(large, device))
+    figures.attempt("ms_ssim", lambda: index(large, device))
+    for name in ("paper", "small"):
+        for variant in list(VARIANTS)[1:]:
+            vary(figures, device, name, settings[name], variant)
+
+
+def vary(
+    figures: Figures, device: torch.device, name: str, setting: TrainConfig, variant: str
+) -> None:
+    """The game with one choice changed."""
+    choices = VARIANTS[variant]
+    if device.type == "cpu" and (choices.search or choices.compiled or not choices.graphs):
+        figures.put(f"{variant}, {name}", {"skipped": "no GPU"})
+        return
+    figures.attempt(
+        f"{variant}, {name}",
+        lambda: game(setting, device, choices, figures),
+        least=60 if choices.compiled else 8,
+    )
 
 
 def games(rehearse: bool) -> dict[str, TrainConfig]:
@@ -265,11 +274,12 @@ def game(
 
 def phases(setting: TrainConfig, device: torch.device, figures: Figures) -> dict[str, Any]:
     """Images a second of each phase of a training: what a whole run costs."""
-    names = [phase.name for phase in DeepObfuscator().phases(setting)]
-    return {
+    *before, last = (phase.name for phase in DeepObfuscator().phases(setting))
+    rates = {
         name: game(setting, device, Choices(), figures, number)["images/s"]
-        for number, name in enumerate(names)
+        for number, name in enumerate(before)
     }
+    return rates | {last: figures.found["game paper"]["images/s"]}
 
 
 def each_stage(setting: TrainConfig, device: torch.device) -> dict[str, float]:

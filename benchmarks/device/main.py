@@ -19,7 +19,7 @@ import pictures
 from harness import Options
 
 HERE = Path(__file__).parent
-PARTS = {"correct": 0.12, "fast": 0.35, "scale": 1.0}
+PARTS = {"correct": 0.15, "fast": 0.26, "scale": 1.0}
 """Share of the time that is left when a part begins."""
 DRAWN = 400
 """Drawn faces where no pictures are carried."""

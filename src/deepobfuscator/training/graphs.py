@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from dataclasses import fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,17 +23,16 @@ class Recorder:
     def __init__(self, context: Context, steady: bool) -> None:
         self.records = steady and context.device.type == "cuda" and context.ranks == 1
         self.played: Counter[Hashable] = Counter()
-        self.recorded: dict[Hashable, tuple[torch.cuda.CUDAGraph, Batch, dict[str, Tensor]]] = {}
-        self.pool = torch.cuda.graph_pool_handle() if self.records else None
+        self.recorded: dict[Hashable, _Recording | None] = {}
 
     def play(self, name: Hashable, step: Step, batch: Batch) -> dict[str, Tensor]:
         """Play ``batch`` by the step of that name, which computes the same whatever came before.
 
         The losses stand until the next batch is played.
         """
-        self.played[name] += 1
         if not self.records:
             return step(batch)
+        self.played[name] += 1
         if self.played[name] <= EAGER:
             aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
@@ -41,28 +40,39 @@ class Recorder:
                 losses = step(batch)
             torch.cuda.current_stream().wait_stream(aside)
             return losses
-        if name not in self.recorded and not self._record(name, step, batch):
-            return step(batch)
-        graph, own, losses = self.recorded[name]
-        for field in fields(Batch):
-            if (value := getattr(batch, field.name)) is not None:
-                getattr(own, field.name).copy_(value)
-        graph.replay()
-        return losses
+        if name not in self.recorded:
+            self.recorded[name] = _record(step, batch)
+        recording = self.recorded[name]
+        return step(batch) if recording is None else recording.replay(batch)
 
-    def _record(self, name: Hashable, step: Step, batch: Batch) -> bool:
-        """Record a step; False where it does what no graph can hold, such as wait for a number."""
-        given = {field.name: getattr(batch, field.name) for field in fields(Batch)}
-        kept = {key: None if value is None else value.clone() for key, value in given.items()}
-        own = Batch(**kept)
-        graph = torch.cuda.CUDAGraph()
+
+@dataclass(frozen=True)
+class _Recording:
+    """A graph with the tensors that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: dict[str, Tensor]
+    losses: dict[str, Tensor]
+
+    def replay(self, batch: Batch) -> dict[str, Tensor]:
+        for name, tensor in self.inputs.items():
+            tensor.copy_(getattr(batch, name))
+        self.graph.replay()
+        return self.losses
+
+
+def _record(step: Step, batch: Batch) -> _Recording | None:
+    """A step as a graph; None where it does what no graph can hold, such as wait for a number."""
+    inputs = {n: v.clone() for n, v in vars(batch).items() if v is not None}
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            losses = step(Batch(**inputs))
+    except RuntimeError:
+        # What a capture that failed leaves behind: its stream, and a generator that waits for it.
+        torch.cuda.set_stream(stream)
         torch.cuda.synchronize()
-        try:
-            with torch.cuda.graph(graph, pool=self.pool):
-                losses = step(own)
-        except RuntimeError:
-            self.records = False
-            torch.cuda.synchronize()
-            return False
-        self.recorded[name] = graph, Batch(**kept), losses
-        return True
+        fresh = torch.Generator(stream.device).graphsafe_get_state()
+        torch.cuda.default_generators[stream.device.index].graphsafe_set_state(fresh)
+        return None
+    return _Recording(graph, inputs, losses)
