@@ -8,6 +8,7 @@ from typing import Any
 
 from deepobfuscator.core.records import (
     EXCESS,
+    IMAGE,
     LABEL_ONLY,
     MAJORITY,
     MEAN_FACE,
@@ -35,9 +36,10 @@ from deepobfuscator.report.subjects import (
 )
 from deepobfuscator.report.wording import called
 
+OF_ATTRIBUTES = ("balanced_accuracy", *(m for m in SERVICE_METRICS if m != "balanced_accuracy"))
 ROLE_METRICS = {
-    Role.PUBLIC: ("balanced_accuracy", "accuracy", "auc", "mcc"),
-    Role.PRIVATE: ("balanced_accuracy", "accuracy", "auc", "mcc"),
+    Role.PUBLIC: OF_ATTRIBUTES,
+    Role.PRIVATE: OF_ATTRIBUTES,
     Role.IMAGE: ("ms_ssim", "ssim", "psnr", "ms_ssim_worst"),
     Role.IDENTITY: ("auc", "eer", "rank1"),
 }
@@ -59,18 +61,6 @@ SHORT_HASH = 16
 
 
 @dataclass(frozen=True)
-class Group:
-    """Rows that share a heading."""
-
-    heading: str
-    """What they are about; empty where the table has no headings."""
-    rows: tuple[tuple[str, ...], ...]
-    """Cells."""
-    means: tuple[int, ...] = ()
-    """Which of the rows are means of those below."""
-
-
-@dataclass(frozen=True)
 class Table:
     """Headers and rows of text, all rows as long as the headers."""
 
@@ -80,23 +70,6 @@ class Table:
     """Whether the first column is a heading over the rows that share it, where there is room."""
     means: tuple[int, ...] = ()
     """Which of the rows are means of those below."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The headers of the cells in `groups`."""
-        return self.headers[1:] if self.grouped else self.headers
-
-    @property
-    def groups(self) -> list[Group]:
-        """The rows under their headings, which are then no cells any more."""
-        if not self.grouped:
-            return [Group("", self.rows, self.means)]
-        found = []
-        for heading, numbered in groupby(enumerate(self.rows), lambda row: row[1][0]):
-            at, rows = zip(*numbered, strict=True)
-            means = tuple(i for i, n in enumerate(at) if n in self.means)
-            found.append(Group(heading, tuple(row[1:] for row in rows), means))
-        return found
 
 
 BESIDE = ("In the game", "Measured", "By", "Maximum", "Majority", "Label-only", "Ceiling")
@@ -134,11 +107,11 @@ def results(comparison: Comparison) -> Table:
     )
 
 
-def heading(subject: Subject) -> str:
-    """A subject, what it is in the task and how it is measured."""
-    name = f"{subject.name} ({subject.role})"
-    name = "Reconstruction" if subject.role is Role.IMAGE else name
-    return f"{name}, {METRICS[subject.metric]}"
+def headings(comparison: Comparison) -> dict[str, str]:
+    """By name, a subject, what it is in the task and how it is measured."""
+    called = {s.name: f"{s.name} ({s.role})" for s in comparison.subjects}
+    called[IMAGE] = "Reconstruction"
+    return {s.name: f"{called[s.name]}, {METRICS[s.metric]}" for s in comparison.subjects}
 
 
 def _cells(subject: Subject, readings: Sequence[SubjectReport]) -> tuple[str, ...]:
@@ -162,25 +135,32 @@ def _cells(subject: Subject, readings: Sequence[SubjectReport]) -> tuple[str, ..
     )
 
 
-def comparison_attacks(comparison: Comparison, roles: Sequence[Role]) -> Table:
-    """Every test figure on the subjects of these roles, references included."""
-    rows = [
-        (subject.name, configuration.label, str(reading.seed), *row)
-        for subject in comparison.subjects
-        if subject.role in roles
-        for configuration in comparison.configurations
-        for reading in comparison.readings(configuration, subject)
-        for row in _attack_rows(reading, (*reading.attackers, *reading.references.values()))
-    ]
-    headers = ("Subject", "Defence", "Seed", *_attack_headers(roles[0]))
-    return Table(headers, tuple(rows), grouped=True)
+def comparison_attacks(comparison: Comparison) -> list[Table]:
+    """Every test figure on attributes, then on images, references included; no empty table."""
+    found = []
+    for roles in ((Role.PUBLIC, Role.PRIVATE), (Role.IMAGE,)):
+        rows = [
+            (subject.name, configuration.label, str(reading.seed), *row)
+            for subject in comparison.subjects
+            if subject.role in roles
+            for configuration in comparison.configurations
+            for reading in comparison.readings(configuration, subject)
+            for row in _attack_rows(reading, (*reading.attackers, *reading.references.values()))
+        ]
+        headers = ("Subject", "Defence", "Seed", *_attack_headers(roles[0]))
+        found += [Table(headers, tuple(rows), grouped=True)] if rows else []
+    return found
 
 
-def audit_attacks(attacked: Sequence[SubjectReport], role: Role) -> Table:
-    """Every attacker of the common threat model on the subjects of one role."""
-    found = [s for s in attacked if s.role is role]
-    rows = [(called(s), *row) for s in found for row in _attack_rows(s, s.common)]
-    return Table(("Subject", *_attack_headers(role)), tuple(rows), grouped=True)
+def audit_attacks(attacked: Sequence[SubjectReport]) -> list[Table]:
+    """Every attacker of the common threat model, a table for each role; no empty one."""
+    found = []
+    for role in (Role.PRIVATE, Role.IMAGE, Role.IDENTITY):
+        subjects = [s for s in attacked if s.role is role]
+        rows = [(called(s), *row) for s in subjects for row in _attack_rows(s, s.common)]
+        headers = ("Subject", *_attack_headers(role))
+        found += [Table(headers, tuple(rows), grouped=True)] if rows else []
+    return found
 
 
 def _attack_headers(role: Role) -> tuple[str, ...]:
@@ -247,11 +227,10 @@ def parts(found: Mapping[str, Mapping[str, Any] | None]) -> Table:
     """The four parts of the data and what each was for, as notes.json holds them."""
     rows = []
     for name, part in found.items():
-        shown = ("unknown", "unknown", DASH)
-        if part is not None:
-            people = "unknown" if part["people"] is None else f"{part['people']:,}"
-            shown = (f"{part['pictures']:,}", people, part["sha256"][:SHORT_HASH])
-        rows.append((name, PURPOSES.get(name, ""), *shown))
+        counts = [part and part[k] for k in ("pictures", "people")]
+        shown = ["unknown" if count is None else f"{count:,}" for count in counts]
+        digest = part["sha256"][:SHORT_HASH] if part else DASH
+        rows.append((name, PURPOSES.get(name, ""), *shown, digest))
     return Table(("Part", "What", "Pictures", "People", "SHA-256 begins"), tuple(rows))
 
 

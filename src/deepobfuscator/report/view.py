@@ -15,7 +15,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import Record, ThreatKind
 from deepobfuscator.core.registry import suggest
-from deepobfuscator.report import pages
+from deepobfuscator.report import audit_plots, pages
 from deepobfuscator.report.comparison import Comparison, compare
 from deepobfuscator.report.runs import RunResult, find_runs, read_run
 from deepobfuscator.report.subjects import (
@@ -154,7 +154,8 @@ class AuditReport:
         return "\n".join([self.verdict.title, *(f"  {s!r}" for s in self.subjects)])
 
     def _repr_html_(self) -> str:
-        return pages.audit_brief(self)
+        drawing = audit_plots.brief(self.subjects)
+        return pages.render("brief.html", title=self.verdict.title, drawing=drawing, table=None)
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,7 +212,7 @@ class ComparisonReport:
         return as_markdown(self.table)
 
     def _repr_html_(self) -> str:
-        return pages.table_brief(self.table)
+        return pages.render("brief.html", title="", drawing="", table=self.table)
 
 
 def finish(

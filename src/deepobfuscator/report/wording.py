@@ -204,29 +204,6 @@ def _mean(readings: Sequence[SubjectReport]) -> float | None:
     return mean([value_of(r.result) for r in readings])
 
 
-def lede_of(comparison: Comparison) -> str:
-    """What was trained and attacked on what."""
-    run = comparison.first
-    height, width = run.size
-    data = run.card["data"]
-    pictures, people = data["pictures"], data.get("people") or {}
-
-    def count(part: str) -> str:
-        of_people = f" of {people[part]:,} people" if people.get(part) else ""
-        return f"{pictures[part]:,} pictures{of_people}"
-
-    skipped = data.get("skipped", 0)
-    missing = f" {skipped:,} pictures could not be decoded and are left out." if skipped else ""
-    trained = f"was trained on {count('defender')}"
-    return (
-        f"On {run.source} ({height} × {width} px), each encoder "
-        f"{trained if pictures['defender'] else 'was made elsewhere'} so "
-        f"that a cloud service can tell {listed(run.public)}, while {listed(run.private)} should "
-        f"stay unread. Fresh attackers then learned from {count('attacker')} that the encoder "
-        f"never saw, and everything was scored once on {count('test')}.{missing}"
-    )
-
-
 def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
     """What is to be said of one configuration."""
     sentences, outcomes = [], []
