@@ -196,7 +196,6 @@ def audit_page(report: "AuditReport", faces: bool = True) -> str:
         run=report.run,
         notes=report.run.notes,
         write=formatting,
-        called=wording.called,
         plots=audit_plots,
         tables=tables,
         worst=report.run.worst_faces if faces else None,

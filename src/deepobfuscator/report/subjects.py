@@ -25,13 +25,12 @@ from deepobfuscator.core.records import (
     headline_metric,
     select,
 )
+from deepobfuscator.metrics import METRICS
 from deepobfuscator.report.formatting import cell, excess_text, number, value_of
 from deepobfuscator.report.runs import RunResult
 
 COMMON = ThreatKey()
 """The common threat model."""
-
-SERVICE_METRICS = ("accuracy", "balanced_accuracy", "auc", "mcc")
 
 
 class Role(StrEnum):
@@ -62,6 +61,11 @@ class Subject:
         attribute, MS-SSIM of images, verification AUC of identity.
         """
         return "accuracy" if self.role is Role.PUBLIC else headline_metric(self.name)
+
+    @property
+    def called(self) -> str:
+        """How a sentence calls it."""
+        return "faces" if self.role is Role.IMAGE else self.name
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class SubjectReport(Subject):
     def service(self) -> dict[str, Record]:
         """The service's figures by metric."""
         found = self.references[SERVICE].figures if SERVICE in self.references else {}
-        return {m: found[m] for m in SERVICE_METRICS if m in found}
+        return {m: found[m] for m in METRICS if m in found}
 
     @property
     def floor(self) -> float | None:

@@ -15,6 +15,7 @@ from deepobfuscator.core.records import (
     Record,
     ThreatKind,
 )
+from deepobfuscator.metrics import ATTRIBUTE_METRICS
 from deepobfuscator.report.comparison import Comparison
 from deepobfuscator.report.formatting import (
     DASH,
@@ -28,15 +29,13 @@ from deepobfuscator.report.formatting import (
 )
 from deepobfuscator.report.subjects import (
     COMMON,
-    SERVICE_METRICS,
     AttackerReport,
     Role,
     Subject,
     SubjectReport,
 )
-from deepobfuscator.report.wording import called
 
-OF_ATTRIBUTES = ("balanced_accuracy", *(m for m in SERVICE_METRICS if m != "balanced_accuracy"))
+OF_ATTRIBUTES = ("balanced_accuracy", *(m for m in ATTRIBUTE_METRICS if m != "balanced_accuracy"))
 ROLE_METRICS = {
     Role.PUBLIC: OF_ATTRIBUTES,
     Role.PRIVATE: OF_ATTRIBUTES,
@@ -157,7 +156,7 @@ def audit_attacks(attacked: Sequence[SubjectReport]) -> list[Table]:
     found = []
     for role in (Role.PRIVATE, Role.IMAGE, Role.IDENTITY):
         subjects = [s for s in attacked if s.role is role]
-        rows = [(called(s), *row) for s in subjects for row in _attack_rows(s, s.common)]
+        rows = [(s.called, *row) for s in subjects for row in _attack_rows(s, s.common)]
         headers = ("Subject", *_attack_headers(role))
         found += [Table(headers, tuple(rows), grouped=True)] if rows else []
     return found
@@ -198,7 +197,7 @@ def given(attacked: Sequence[SubjectReport]) -> Table:
         for threat, found in groupby(others, lambda a: a.threat):
             best = max(found, key=lambda a: (a.own_validation is not None, a.own_validation or 0))
             name = f"{threat}{' (negative control)' * (threat.kind is ThreatKind.SHUFFLED)}"
-            rows.append((called(s), name, best.name, cell(best.figures[s.metric]), _excess(best)))
+            rows.append((s.called, name, best.name, cell(best.figures[s.metric]), _excess(best)))
     headers = ("Subject", "Threat model", "Attacker", "Measured", "Above the labels")
     return Table(headers, tuple(rows), grouped=True)
 
@@ -208,9 +207,11 @@ def service(subjects: Sequence[SubjectReport]) -> Table:
     rows = []
     for s in subjects:
         if s.role is Role.PUBLIC and s.service:
-            figures = [cell(s.service.get(m)) for m in SERVICE_METRICS]
+            figures = [cell(s.service.get(m)) for m in ATTRIBUTE_METRICS]
             rows.append((s.name, *figures, number(s.metric, s.floor), cell(s.ceiling)))
-    return Table(("Attribute", *map(capital, SERVICE_METRICS), "Majority", "Ceiling"), tuple(rows))
+    return Table(
+        ("Attribute", *map(capital, ATTRIBUTE_METRICS), "Majority", "Ceiling"), tuple(rows)
+    )
 
 
 def doubled(found: Sequence[Mapping[str, Any]]) -> Table:
