@@ -46,13 +46,11 @@ class AuditReport:
     """Everything there is to say of one audited run."""
 
     run: RunResult
-    """The run, with its records and the notes of its audit."""
     subjects: tuple[SubjectReport, ...]
     """What the task names: public and private attributes, the image, identity."""
     undeclared: tuple[Undeclared, ...]
     """Attributes that the task does not name, by excess."""
     verdict: Verdict
-    """The outcome in words."""
 
     @classmethod
     def of(cls, run: RunResult) -> "AuditReport":
@@ -91,12 +89,10 @@ class AuditReport:
         Raises:
             InputError: the audit has no such subject.
         """
-        for subject in self.subjects:
-            if subject.name == name:
-                return subject
-        raise InputError(
-            f"{name!r} is not audited; {suggest(name, [s.name for s in self.subjects])}"
-        )
+        known = {s.name: s for s in self.subjects}
+        if name not in known:
+            raise InputError(f"{name!r} is not audited; {suggest(name, list(known))}")
+        return known[name]
 
     def to_json(self) -> dict[str, Any]:
         """The summary in plain JSON types, as schema.json describes it.
@@ -110,11 +106,7 @@ class AuditReport:
             "target": notes.get("target"),
             "ceiling": notes.get("ceiling"),
             "task": {"public": list(run.public), "private": list(run.private)},
-            "data": {
-                "source": run.source,
-                "size": list(run.size),
-                "parts": notes.get("parts", {}),
-            },
+            "data": {"source": run.source, "size": list(run.size), "parts": notes.get("parts", {})},
             "suite": notes.get("suite", ""),
             "subjects": [_plain(_summary(s)) for s in self.subjects],
             "undeclared": [_plain(vars(u) | {"leaks": u.leaks}) for u in self.undeclared],
@@ -127,19 +119,13 @@ class AuditReport:
         }
 
     def to_frame(self) -> Any:
-        """A pandas.DataFrame, one row for each record.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
+        """A pandas.DataFrame, one row for each record; InputError where pandas is missing."""
         return _frame(self.run.records)
 
     def save(self, path: str | Path, faces: bool = True) -> None:
         """Write the summary where ``path`` ends in .json, else the page as one HTML file.
 
-        Args:
-            path: the file to write.
-            faces: whether the page may show the pictures of people that were rebuilt best.
+        ``faces``: whether the page may show the pictures of people that were rebuilt best.
 
         Raises:
             InputError: a file of the run cannot be read, or ``path`` cannot be written.
@@ -160,10 +146,9 @@ class AuditReport:
 
 @dataclass(frozen=True, repr=False)
 class ComparisonReport:
-    """Everything there is to say of some runs side by side."""
+    """Everything there is to say of some runs, unfinished ones included, side by side."""
 
     runs: tuple[RunResult, ...]
-    """The runs, unfinished ones included."""
     command: str = ""
     """What the reader would type to make its page again."""
 
@@ -188,19 +173,11 @@ class ComparisonReport:
         return utility_and_leakage(self.comparisons)
 
     def to_frame(self) -> Any:
-        """A pandas.DataFrame, one row for each record.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
+        """A pandas.DataFrame, one row for each record; InputError where pandas is missing."""
         return _frame([record for run in self.runs for record in run.records])
 
     def save(self, path: str | Path, faces: bool = True) -> None:
-        """Write one self-contained HTML page.
-
-        Args:
-            path: the file to write.
-            faces: whether to show the pictures of people that the runs kept.
+        """Write one self-contained HTML page, with ``faces`` the pictures that the runs kept.
 
         Raises:
             InputError: no finished run, a file of a run that cannot be read, or ``path`` cannot be
@@ -231,7 +208,7 @@ def finish(
     """
     run, path = read_run(folder), folder / "audit" / "notes.json"
     told = json.loads(path.read_text())
-    told["gates"] = [to_json(gate.judge(run.records)) for gate in gates]
+    told["gates"] = [asdict(gate.judge(run.records)) for gate in gates]
     write_atomic(path, f"{json.dumps(told, indent=1)}\n".encode())
     report = AuditReport.of(run)
     report.save(folder / "audit.json")
