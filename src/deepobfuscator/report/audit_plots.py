@@ -64,7 +64,7 @@ def attackers(subject: SubjectReport) -> Markup:
     bottom = HEAD + LANE * (len(common) + bool(maximum) + bool(in_game)) + 6
     lows = [a.figures[metric].low for a in common]
     beside = [value_of(f) for f in (*subject.floors.values(), ceiling, in_game)]
-    at = Axis.of(metric, [*lows, *(v for v in beside if v is not None)], NAMES, RIGHT)
+    at = Axis.of(metric, [*lows, *beside], NAMES, RIGHT)
     title = f"{subject.called}: {METRICS[metric]} of every attacker"
     sheet = Sheet(WIDTH, bottom + FOOT, title)
     at.rule(sheet, metric, HEAD, bottom)
@@ -101,9 +101,8 @@ def budget(subject: SubjectReport) -> Markup:
     """The headline figure against labelled inputs (logarithmic), with floor and ceiling."""
     metric, points, floor = subject.metric, subject.budget, subject.floor
     left, top, bottom = LEFT + 28, 16.0, 150.0
-    shown = [r.low for _, r in points] + ([] if floor is None else [floor])
-    first, last = (math.log(points[i][0]) for i in (0, -1))
-    x, y = Axis(first, last, left + 14, RIGHT - 20), Axis.of(metric, shown, bottom, top)
+    x = Axis(math.log(points[0][0]), math.log(points[-1][0]), left + 14, RIGHT - 20)
+    y = Axis.of(metric, [floor, *(r.low for _, r in points)], bottom, top)
     title = f"{subject.called}: {METRICS[metric]} by labelled pictures"
     sheet = Sheet(WIDTH, bottom + 36, title)
     for tick in y.ticks:
