@@ -46,10 +46,7 @@ class Row:
 
 
 def panel(subject: Subject, rows: Sequence[Row]) -> Markup:
-    """One subject under every configuration: result and interval, floor, ceiling, in-game figure.
-
-    ``rows`` run from top to bottom.
-    """
+    """One subject, each configuration a row: result, interval, floor, ceiling, in-game figure."""
     readings = [r for row in rows for r in row.readings]
     shown = [r.result.low for r in readings if r.result] + [r.floor for r in readings]
     shown += [value_of(f) for r in readings for f in (r.in_game, r.maximum, r.ceiling)]
@@ -128,9 +125,9 @@ def _in_game(sheet: Sheet, ends: tuple[float, float], y: float, radius: float, c
 
 
 def curves(history: Sequence[Mapping[str, Any]], losses: Sequence[str], title: str) -> Markup:
-    """Losses over batches, a thin line where a phase begins.
+    """Losses over batches, spikes above the 98th percentile cut, a thin line where a phase begins.
 
-    Spikes above the 98th percentile are cut at the upper edge. ``losses`` fixes each one's colour.
+    The place in ``losses`` fixes each one's colour.
     """
     height, top, right = 170.0, 16.0, 306.0
     bottom = height - 22

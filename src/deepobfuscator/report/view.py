@@ -197,11 +197,7 @@ def finish(
 ) -> AuditReport:
     """Judge the gates of an audited run, note what became of them, write its summary and page.
 
-    Args:
-        folder: the audited run; gets ``audit.json``.
-        gates: limits to judge.
-        page: the page to write; by default ``report.html`` in ``folder``.
-        faces: whether the page may show the pictures of people that were rebuilt best.
+    They are ``audit.json`` in ``folder``, and ``page``, by default ``report.html`` beside it.
 
     Raises:
         InputError: a file of the run cannot be read, or a file cannot be written.

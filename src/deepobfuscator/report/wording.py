@@ -56,13 +56,7 @@ def few(names: Iterable[str]) -> list[str]:
 def judge_audit(
     notes: Mapping[str, Any], subjects: Sequence[SubjectReport], undeclared: Sequence[Undeclared]
 ) -> Verdict:
-    """The verdict on one audit.
-
-    Args:
-        notes: what the audit noted beside its figures.
-        subjects: all subjects of the audit.
-        undeclared: its attributes that the task does not name, by excess.
-    """
+    """The verdict on one audit, from what it noted, all its subjects and undeclared attributes."""
     attacked = [s for s in subjects if s.role is not Role.PUBLIC]
     status = gravest(s.status for s in attacked)
     line = [_tested(notes, attacked)]

@@ -63,13 +63,8 @@ def draw(
     backgrounds; where too few are left, looks are given up from the last column. "random", the
     paper's way, takes anybody.
 
-    Args:
-        pictures: (n, H, W, 3); a memory map is read sparingly.
-        person: (n,) who is on them.
-        looks: (n, k) attributes to match on, the most important first; k may be 0.
-        count: questions.
-        mode: "matched" or "random".
-        seed: of the draw.
+    ``pictures`` are (n, H, W, 3), a memory map is read sparingly; ``person`` (n,) is who is on
+    them; ``looks`` (n, k) are attributes to match on, the most important first, k may be 0.
 
     Raises:
         InputError: too few people, or a count or mode that does not exist.

@@ -40,12 +40,8 @@ def share_right(right: ArrayLike, clusters: ArrayLike) -> Right:
     Student's quantile for the number of clusters. A single cluster shows no variation between
     clusters: its interval is of its own answers alone.
 
-    Args:
-        right: (n,) truth values, n >= 1.
-        clusters: (n,) one value per cluster.
-
     Raises:
-        ValueError: no answers, or shapes that do not match.
+        ValueError: no answers, or not (n,) truth values and (n,) names of clusters.
     """
     hit = np.asarray(right, dtype=bool)
     names = np.asarray(clusters)
@@ -71,11 +67,8 @@ def p_by_draw(votes: NDArray[np.int64], right: int) -> float:
 
     Participants may all favour the same face, so their answers are not independent guesses. But
     which of the four was rebuilt was drawn evenly; so, votes given, each question brings the votes
-    of one of its options at random. For a single participant this is the binomial test.
-
-    Args:
-        votes: (q, 4) how often each option was chosen.
-        right: right answers.
+    of one of its options at random. For a single participant this is the binomial test. ``votes``
+    (q, 4) are how often each option was chosen.
     """
     total = np.ones(1)
     for question in votes:

@@ -62,12 +62,11 @@ class Participant:
 
 @dataclass(frozen=True)
 class Answer:
-    """One option chosen."""
+    """One option chosen, 0..3, numbered as on the sheet."""
 
     participant: str
     question: int
     choice: int
-    """0..3, as on the sheet."""
     seconds: float
     """From showing the question to the answer."""
     counts: bool
@@ -76,10 +75,6 @@ class Answer:
 
 class Store:
     """Opens a study's database, or begins it; safe to share between threads.
-
-    Args:
-        path: of the SQLite file.
-        sheet: what is asked.
 
     Raises:
         InputError: no such database, or one that belongs to another sheet.
