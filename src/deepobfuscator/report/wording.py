@@ -38,7 +38,6 @@ class Verdict:
 class Finding:
     """What is to be said of one configuration."""
 
-    label: str
     status: Status | None
     """The gravest outcome over its private attributes and images; None for the baseline."""
     sentences: tuple[str, ...]
@@ -184,7 +183,7 @@ def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
         outcomes.append(gravest(r.status for r in readings))
         sentences.append(_leakage(subject, readings, configuration.defended))
     status = gravest(outcomes) if configuration.defended else None
-    return Finding(configuration.label, status, tuple(sentences))
+    return Finding(status, tuple(sentences))
 
 
 def _utility(subject: Subject, readings: Sequence[SubjectReport], defended: bool) -> str:

@@ -168,18 +168,15 @@ class Survey:
         if q is None:
             return see("/thanks")
         shown = int(time.time() * 1000)
-        height, width = self.sheet.rebuilt.shape[1:3]
         return page(
             "question.html",
+            sheet=self.sheet,
             done=len(me.answered),
-            count=len(self.sheet),
             question=self.store.mark("question", me.id, q),
             shown=shown,
             proof=self.store.mark("form", me.id, q, shown),
             rebuilt=self._address(me, q, REBUILT),
             options=[self._address(me, q, o) for o in self.store.options(me.id, q)],
-            width=width,
-            height=height,
         )
 
     async def answer(self, request: Request) -> Response:

@@ -67,10 +67,8 @@ def draw(
     them; ``looks`` (n, k) are attributes to match on, the most important first, k may be 0.
 
     Raises:
-        InputError: too few people, or a count or mode that does not exist.
+        InputError: too few people, or too many questions.
     """
-    if mode not in get_args(Mode):
-        raise InputError(f"no way {mode!r} of drawing options: give matched or random")
     if not 1 <= count <= MOST_QUESTIONS:
         raise InputError(f"{count} questions: give 1 to {MOST_QUESTIONS}")
     generator = np.random.default_rng(seed)

@@ -38,16 +38,11 @@ def share_right(right: ArrayLike, clusters: ArrayLike) -> Right:
     Answers of one cluster (a participant, or a question) are no independent evidence. They count as
     many independent ones as would vary as the clusters do, never as more than there are, with
     Student's quantile for the number of clusters. A single cluster shows no variation between
-    clusters: its interval is of its own answers alone.
-
-    Raises:
-        ValueError: no answers, or not (n,) truth values and (n,) names of clusters.
+    clusters: its interval is of its own answers alone. ``right`` are (n,) truth values, n >= 1,
+    ``clusters`` (n,) names.
     """
     hit = np.asarray(right, dtype=bool)
-    names = np.asarray(clusters)
-    if hit.ndim != 1 or hit.shape != names.shape or not len(hit):
-        raise ValueError(f"{hit.shape} answers and {names.shape} clusters do not match")
-    _, cluster = np.unique(names, return_inverse=True)
+    _, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     n, groups = len(hit), int(cluster.max()) + 1
     share = float(hit.mean())
     trials, errors = float(n), float(ndtri(0.975))

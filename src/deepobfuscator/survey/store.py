@@ -166,28 +166,19 @@ class Store:
         answered = frozenset(question for _, question in rows if question is not None)
         return Participant(name, answered, bool(rows[0][0])) if rows else None
 
-    def answer(self, participant: str, question: int, choice: int, seconds: float) -> bool:
-        """Keep an answer, and complete the sheet with the last one.
-
-        The first answer to a question stays: False if there was one, or no such participant.
-
-        Raises:
-            ValueError: no such question or option.
-        """
-        if not (0 <= question < len(self.sheet) and 0 <= choice < OPTIONS):
-            raise ValueError(f"no option {choice} of a question {question}")
+    def answer(self, participant: str, question: int, choice: int, seconds: float) -> None:
+        """Keep an answer unless the question has one, and complete the sheet with the last one."""
         with self._transaction() as db:
-            kept = db.execute(
+            db.execute(
                 "INSERT INTO answer SELECT id, ?, ?, ? FROM participant WHERE id = ?"
                 " ON CONFLICT DO NOTHING",
                 (question, choice, seconds, participant),
-            ).rowcount
+            )
             db.execute(
                 "UPDATE participant SET finished = ? WHERE id = ? AND finished IS NULL"
                 " AND (SELECT count(*) FROM answer WHERE participant = id) = ?",
                 (time.time(), participant, len(self.sheet)),
             )
-        return kept == 1
 
     def forget(self, participant: str) -> None:
         """Delete a participant with all answers."""
