@@ -86,6 +86,7 @@ from .report.formatting import METRICS as METRICS
 from .report.formatting import PERCENT as PERCENT
 from .report.formatting import interval as interval
 from .report.formatting import number as number
+from .report.pages import render as render
 from .report.runs import read_run as read_run
 from .report.svg import Sheet as Sheet
 from .report.svg import picture as picture
@@ -93,7 +94,6 @@ from .report.svg import scale as scale
 from .report.svg import tick_label as tick_label
 from .report.tables import Table as Table
 from .report.tables import as_markdown as as_markdown
-from .report.template import render as render
 from .training.bundle import apply as apply
 from .training.loop import derive_seed as derive_seed
 from .training.loop import play as play

@@ -6,7 +6,6 @@ import pytest
 from deepobfuscator.report.comparison import compare
 from deepobfuscator.report.formatting import number
 from deepobfuscator.report.runs import find_runs
-from deepobfuscator.report.subjects import Role
 from deepobfuscator.report.tables import (
     Table,
     as_markdown,
@@ -88,11 +87,8 @@ def test_several_settings_are_told_apart(plant: Any, tmp_path: Path) -> None:
 def test_every_attacker_is_in_the_full_tables(plant: Any, tmp_path: Path) -> None:
     plant(in_game=0.51)
     comparison = compare(find_runs(tmp_path))[0]
-    by = {
-        row[3]
-        for row in comparison_attacks(comparison, (Role.PUBLIC, Role.PRIVATE)).rows
-        if row[0] == "Male"
-    }
+    of_attributes, of_images = comparison_attacks(comparison)
+    by = {row[3] for row in of_attributes.rows if row[0] == "Male"}
     assert by == {
         "boosted (headline)",
         "lucky",
@@ -102,7 +98,7 @@ def test_every_attacker_is_in_the_full_tables(plant: Any, tmp_path: Path) -> Non
         "majority",
         "label-only",
     }
-    images = {row[3]: row[4:7] for row in comparison_attacks(comparison, (Role.IMAGE,)).rows}
+    images = {row[3]: row[4:7] for row in of_images.rows}
     assert images["mirror (headline)"] == (".412 (.401–.423)", "–", "17.8 dB (17.5–18.0)")
 
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -6,25 +7,30 @@ import pytest
 
 from deepobfuscator.auditing.leakage import Status
 from deepobfuscator.report.comparison import compare
+from deepobfuscator.report.pages import comparison_page
 from deepobfuscator.report.runs import find_runs
-from deepobfuscator.report.wording import Finding, finding_of, lede_of, title_of
+from deepobfuscator.report.view import ComparisonReport
+from deepobfuscator.report.wording import Finding, finding_of, title_of
 
 
 @dataclass(frozen=True)
 class Verdict:
     title: str
-    lede: str
     findings: list[Finding]
 
 
 def verdict(folder: Path) -> Verdict:
     found = compare(find_runs(folder))[0]
     findings = [finding_of(found, c) for c in found.configurations]
-    return Verdict(title_of(found), lede_of(found), findings)
+    return Verdict(title_of(found), findings)
+
+
+def page(folder: Path) -> str:
+    return comparison_page(ComparisonReport.read([folder]))
 
 
 def words(said: Verdict) -> str:
-    return " ".join([said.title, said.lede, *(s for f in said.findings for s in f.sentences)])
+    return " ".join([said.title, *(s for f in said.findings for s in f.sentences)])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,8 @@ def test_a_leak_needs_an_excess_whose_interval_lies_above_nothing(
 def test_nothing_is_ever_called_private_or_safe(plant: Any, tmp_path: Path) -> None:
     plant(defence="undefended", read=0.96)
     plant(defence="narrow-code", read=0.5, rebuilt=0.2)
-    said = words(verdict(tmp_path)).lower()
+    (lede,) = re.findall('<p class="lede">(.*?)</p>', page(tmp_path), re.DOTALL)
+    said = f"{words(verdict(tmp_path))} {lede}".lower()
     assert "private" not in said
     assert "safe" not in said
     assert "secure" not in said
@@ -92,6 +99,17 @@ def test_utility_and_the_games_own_belief_are_told(plant: Any, tmp_path: Path) -
     said = verdict(tmp_path).findings[1].sentences
     assert said[0] == "The service tells Smiling at 88.9\xa0% (undefended: 90.3\xa0%)."
     assert "adversary ended at 51.2\xa0%, fresh attackers read 79.3\xa0% (78.2–80.4)" in said[1]
+
+
+def test_the_page_says_what_was_trained_and_attacked_on_what(plant: Any, tmp_path: Path) -> None:
+    plant()
+    (lede,) = re.findall('<p class="lede">(.*?)</p>', page(tmp_path), re.DOTALL)
+    assert " ".join(lede.split()) == (
+        "On synthetic (64 × 64 px), each encoder was trained on 8,000 pictures of 2,710 people so "
+        "that a cloud service can tell Smiling, while Male should stay unread. Fresh attackers "
+        "then learned from 7,000 pictures of 2,380 people that the encoder never saw, and "
+        "everything was scored once on 3,000 pictures of 1,012 people."
+    )
 
 
 def test_one_leaking_seed_is_a_leak(plant: Any, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from deepobfuscator.report.formatting import (
 from deepobfuscator.report.plots import FOOT, HEAD, LEFT, RIGHT, WIDTH
 from deepobfuscator.report.subjects import Role, SubjectReport, Undeclared
 from deepobfuscator.report.svg import Axis, Sheet, tick_label
-from deepobfuscator.report.wording import called
 
 NAMES, LANE = 116.0, 17.0
 """Where the axis begins, right of a column of names; height of an attacker."""
@@ -43,7 +42,7 @@ def brief(subjects: Sequence[SubjectReport]) -> Markup:
         floor, ceiling = subject.baseline, subject.ceiling.value if subject.ceiling else 1.0
         lowest = floor or 0.0
         at = Axis(lowest, max(ceiling, lowest + 1e-6), NAMES, BRIEF_RIGHT)
-        sheet.row_name(0, y + 4, called(subject), LONGEST_NAME, "name")
+        sheet.row_name(0, y + 4, subject.called, LONGEST_NAME, "name")
         sheet.rect(NAMES, y - 5, BRIEF_RIGHT, y + 5, "track")
         sheet.line(at(result.low), y, at(result.high), y, f"interval {kind}")
         sheet.dot(at(result.value), y, 5.5, f"dot {kind}", figure_text(result))
@@ -65,8 +64,8 @@ def attackers(subject: SubjectReport) -> Markup:
     bottom = HEAD + LANE * (len(common) + bool(maximum) + bool(in_game)) + 6
     lows = [a.figures[metric].low for a in common]
     beside = [value_of(f) for f in (*subject.floors.values(), ceiling, in_game)]
-    at = Axis.of(metric, [*lows, *(v for v in beside if v is not None)], NAMES, RIGHT)
-    title = f"{called(subject)}: {METRICS[metric]} of every attacker"
+    at = Axis.of(metric, [*lows, *beside], NAMES, RIGHT)
+    title = f"{subject.called}: {METRICS[metric]} of every attacker"
     sheet = Sheet(WIDTH, bottom + FOOT, title)
     at.rule(sheet, metric, HEAD, bottom)
     if subject.floor is not None:
@@ -102,10 +101,9 @@ def budget(subject: SubjectReport) -> Markup:
     """The headline figure against labelled inputs (logarithmic), with floor and ceiling."""
     metric, points, floor = subject.metric, subject.budget, subject.floor
     left, top, bottom = LEFT + 28, 16.0, 150.0
-    shown = [r.low for _, r in points] + ([] if floor is None else [floor])
-    first, last = (math.log(points[i][0]) for i in (0, -1))
-    x, y = Axis(first, last, left + 14, RIGHT - 20), Axis.of(metric, shown, bottom, top)
-    title = f"{called(subject)}: {METRICS[metric]} by labelled pictures"
+    x = Axis(math.log(points[0][0]), math.log(points[-1][0]), left + 14, RIGHT - 20)
+    y = Axis.of(metric, [floor, *(r.low for _, r in points)], bottom, top)
+    title = f"{subject.called}: {METRICS[metric]} by labelled pictures"
     sheet = Sheet(WIDTH, bottom + 36, title)
     for tick in y.ticks:
         sheet.line(left, y(tick), RIGHT, y(tick), "grid")

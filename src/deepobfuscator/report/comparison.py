@@ -52,10 +52,10 @@ class Comparison:
         return [run for c in self.configurations for run in c.runs]
 
     @cached_property
-    def subjects(self) -> tuple[Subject, ...]:
+    def subjects(self) -> list[Subject]:
         """Public attributes, private attributes, and the image where any run has a figure of it."""
         measured = any(self.reading(run, IMAGE_SUBJECT) for run in self.runs)
-        return (*self._attributes, *([IMAGE_SUBJECT] if measured else []))
+        return [*self._attributes, IMAGE_SUBJECT] if measured else self._attributes
 
     def readings(self, configuration: Configuration, subject: Subject) -> list[SubjectReport]:
         """By seed, what those runs of ``configuration`` that have a figure say of ``subject``."""
@@ -102,11 +102,10 @@ def compare(runs: Iterable[RunResult]) -> list[Comparison]:
 
 def _configurations(groups: Sequence[dict[int, RunResult]]) -> tuple[Configuration, ...]:
     found = []
-    for group in groups:
+    defences = [_flat(next(iter(group.values())).trial["defence"]) for group in groups]
+    for group, mine in zip(groups, defences, strict=True):
         runs = tuple(group[seed] for seed in sorted(group))
-        mine = _flat(runs[0].trial["defence"])
-        others = [_flat(next(iter(g.values())).trial["defence"]) for g in groups]
-        namesakes = [o for o in others if o["name"] == mine["name"]]
+        namesakes = [other for other in defences if other["name"] == mine["name"]]
         label = " ".join([runs[0].defence, *_differences(mine, namesakes)])
         order = [(isinstance(v, str), v if isinstance(v, str) else v or 0) for v in mine.values()]
         found.append(((runs[0].defence not in UNDEFENDED, runs[0].defence, order), label, runs))

@@ -2,64 +2,56 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from deepobfuscator.auditing.gates import EXCEEDED, PASSED
-from deepobfuscator.auditing.leakage import Status
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import LABEL_ONLY
-from deepobfuscator.report import audit_plots, formatting, plots, tables
+from deepobfuscator.report import audit_plots, formatting, plots, tables, wording
 from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison
 from deepobfuscator.report.formatting import METRICS, listed, number, value_of
 from deepobfuscator.report.subjects import Role, Subject
 from deepobfuscator.report.svg import picture
-from deepobfuscator.report.template import render
-from deepobfuscator.report.wording import called, finding_of, lede_of, title_of
 
 if TYPE_CHECKING:
     from deepobfuscator.report.view import AuditReport, ComparisonReport
 
+HERE = Path(__file__).parent
+
+ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader([HERE, HERE.parent / "paper" / "render"]),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
 HUES = 7
 """Colours of the style sheet for defences, after which they repeat."""
 
-GATE_LOOKS = {PASSED: Status.NO_LEAK, EXCEEDED: Status.LEAK}
-"""A gate looks like these statuses, or like a weak attack."""
+Panel = tuple[str, str, Markup]
+"""What a drawing is about, how to read it, the SVG."""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One drawing with its heading."""
-
-    heading: str
-    """What it is about."""
-    note: str
-    """How to read it."""
-    drawing: Markup
-    """The SVG."""
-    footnote: str = ""
-    """What the figure depends on."""
-
-
-@dataclass(frozen=True)
-class Faces:
-    """One column, or row, of a grid of faces."""
+class Faces(NamedTuple):
+    """One column of a grid of faces."""
 
     heading: str
-    """Where these pictures come from."""
     note: str
-    """How they were made, and how good they are."""
-    pictures: tuple[str, ...]
-    """``data:`` addresses, one person each."""
+    """How these pictures were made, and how good they are."""
+    pictures: NDArray[Any]
+    """(m, H, W, 3) in 0..255, one person each."""
 
-    @classmethod
-    def of(cls, heading: str, note: str, pixels: NDArray[Any]) -> "Faces":
-        """From pictures (m, H, W, 3) in 0..255."""
-        return cls(heading, note, tuple(map(picture, pixels)))
+
+def render(template: str, **values: Any) -> str:
+    """``template`` with the style sheet and ``values``, escaped wherever they are not markup."""
+    style = Markup((HERE / "page.css").read_text())
+    return ENVIRONMENT.get_template(template).render(style=style, **values)
 
 
 def comparison_page(report: "ComparisonReport", faces: bool = True) -> str:
@@ -71,15 +63,24 @@ def comparison_page(report: "ComparisonReport", faces: bool = True) -> str:
         raise InputError(
             f"no finished run in {folders} ({len(unfinished)} unfinished): let one finish first"
         )
-    colours = _colours(comparisons)
     return render(
         "comparison.html",
-        sections=[_section(c, colours, faces) for c in comparisons],
-        colours=colours,
+        comparisons=comparisons,
+        colours=_colours(comparisons),
         unfinished=unfinished,
         with_faces=faces,
         command=report.command,
         versions=_versions(comparisons),
+        plots=plots,
+        tables=tables,
+        words=wording,
+        write=formatting,
+        panel_of=_panel,
+        faces_of=_faces,
+        curves_of=_curves,
+        assumptions_of=_assumptions,
+        sizes_of=_sizes,
+        picture=picture,
         pretty=lambda data: json.dumps(data, indent=2, ensure_ascii=False),
     )
 
@@ -92,35 +93,15 @@ def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
     return {label: f"hue{i % HUES}" for i, label in hued} | plain
 
 
-def _section(comparison: Comparison, colours: dict[str, str], faces: bool) -> dict[str, object]:
-    """One comparison, ready to be set."""
-    columns, left_out = _faces(comparison) if faces else ((), ())
-    attributes = tables.comparison_attacks(comparison, (Role.PUBLIC, Role.PRIVATE))
-    return {
-        "comparison": comparison,
-        "title": title_of(comparison),
-        "lede": lede_of(comparison),
-        "findings": [finding_of(comparison, c) for c in comparison.configurations],
-        "panels": [_panel(comparison, s, colours) for s in comparison.subjects],
-        "faces": columns,
-        "faces_left_out": left_out,
-        "results": tables.results(comparison),
-        "headings": {s.name: tables.heading(s) for s in comparison.subjects},
-        "wire": tables.wire(comparison),
-        "attacks": (attributes, tables.comparison_attacks(comparison, (Role.IMAGE,))),
-        "curves": _curves(comparison),
-        "assumptions": _assumptions(comparison),
-        "sizes": _sizes(comparison),
-    }
-
-
-def _panel(comparison: Comparison, subject: Subject, colours: dict[str, str]) -> Panel:
+def _panel(
+    comparison: Comparison, subject: Subject, colours: dict[str, str]
+) -> tuple[str, str, Markup, str]:
+    """A `Panel`, and what its figures depend on."""
     rows = [
         plots.Row(c.label, colours[c.label], readings)
         for c in comparison.configurations
         if (readings := comparison.readings(c, subject))
     ]
-    results = [r.result for row in rows for r in row.readings if r.result]
     metric, name = METRICS[subject.metric], subject.name
     heading, note = {
         Role.PUBLIC: (f"Utility: {name}", f"{metric} of the service, % · right is useful"),
@@ -128,35 +109,39 @@ def _panel(comparison: Comparison, subject: Subject, colours: dict[str, str]) ->
             f"Attribute inference: {name}",
             f"{metric} of attackers, % · right is leaked",
         ),
-    }.get(subject.role, ("Reconstruction", f"{metric} to the raw picture · right is leaked"))
+        Role.IMAGE: ("Reconstruction", f"{metric} to the raw picture · right is leaked"),
+    }[subject.role]
     drawing = plots.panel(subject, rows) if rows else Markup("<p>No figure yet.</p>")
-    return Panel(heading, note, drawing, listed(sorted({r.detail for r in results} - {""})))
+    details = {r.result.detail for row in rows for r in row.readings if r.result}
+    return heading, note, drawing, listed(sorted(details - {""}))
 
 
-def _faces(comparison: Comparison) -> tuple[tuple[Faces, ...], tuple[str, ...]]:
+def _faces(comparison: Comparison) -> tuple[list[Faces], list[str]]:
     """Columns of the grid, and the configurations whose pictures show other people."""
-    raw: Any = None
     columns: list[Faces] = []
     floor: list[Faces] = []
     left_out = []
-    metric = IMAGE_SUBJECT.metric
     for configuration in comparison.configurations:
         run = next((run for run in configuration.runs if run.faces), configuration.runs[0])
         held, reading = run.faces, comparison.reading(run, IMAGE_SUBJECT)
-        if held is None or not (raw is None or np.array_equal(raw, held["raw"])):
+        if held is None or (columns and not np.array_equal(columns[0].pictures, held["raw"])):
             left_out.append(configuration.label)
             continue
-        if raw is None:
-            raw = held["raw"]
-            columns.append(Faces.of("raw", "what the device sees", raw))
+        if not columns:
+            columns.append(Faces("raw", "what the device sees", held["raw"]))
             limit = value_of(reading.floors.get(LABEL_ONLY)) if reading else None
-            note = f"floor · MS-SSIM {number(metric, limit)}"
-            floor.append(Faces.of("labels alone", note, held["label_only"]))
+            floor.append(
+                Faces(
+                    "labels alone",
+                    f"floor · MS-SSIM {number('ms_ssim', limit)}",
+                    held["label_only"],
+                )
+            )
         note = str(held["attack"])
         if reading is not None:
-            note += f" · MS-SSIM {number(metric, value_of(reading.result))}"
-        columns.append(Faces.of(configuration.label, note, held["reconstructed"]))
-    return ((*columns, *floor), tuple(left_out)) if floor else ((), ())
+            note += f" · MS-SSIM {number('ms_ssim', value_of(reading.result))}"
+        columns.append(Faces(configuration.label, note, held["reconstructed"]))
+    return columns + floor, left_out if columns else []
 
 
 def _curves(comparison: Comparison) -> list[Panel]:
@@ -168,7 +153,7 @@ def _curves(comparison: Comparison) -> list[Panel]:
         heading = configuration.label + several
         named = [f"{i} {name}" for i, (name, _) in enumerate(plots.phases(run.history), 1)]
         drawing = plots.curves(run.history, losses, f"Training losses of {heading}")
-        panels.append(Panel(heading, " · ".join(named), drawing))
+        panels.append((heading, " · ".join(named), drawing))
     return panels
 
 
@@ -194,8 +179,7 @@ def _sizes(comparison: Comparison) -> str:
 
     if not pictures:
         return "nothing"
-    said = f"{spread(pictures)} test pictures"
-    return f"{said} of {spread(people)} people" if people else f"{said} of unknown people"
+    return f"{spread(pictures)} test pictures of {spread(people) if people else 'unknown'} people"
 
 
 def _versions(comparisons: Sequence[Comparison]) -> list[str]:
@@ -206,31 +190,18 @@ def _versions(comparisons: Sequence[Comparison]) -> list[str]:
 
 def audit_page(report: "AuditReport", faces: bool = True) -> str:
     """The page of one audit; see `AuditReport.save`."""
-    run, attacked = report.run, report.attacked
-    worst = run.worst_faces if faces else None
-    every = [tables.audit_attacks(attacked, r) for r in (Role.PRIVATE, Role.IMAGE, Role.IDENTITY)]
     return render(
         "audit.html",
         report=report,
-        run=run,
-        notes=run.notes,
-        looks=GATE_LOOKS,
-        weak=Status.TOO_WEAK,
+        run=report.run,
+        notes=report.run.notes,
         write=formatting,
-        called=called,
         plots=audit_plots,
         tables=tables,
-        worst=_worst(worst) if worst else (),
-        worst_scores=[number("ms_ssim", v) for v in worst["worst_ms_ssim"]] if worst else (),
-        worst_attack=str(worst["attack"]) if worst else "",
-        attackers=[table for table in every if table.rows],
-        epochs=_epochs(run.notes.get("curves", [])),
+        worst=report.run.worst_faces if faces else None,
+        picture=picture,
+        epochs=_epochs(report.run.notes.get("curves", [])),
     )
-
-
-def _worst(faces: Mapping[str, NDArray[Any]]) -> list[Faces]:
-    rows = (("raw", "raw"), ("rebuilt", "rebuilt"), ("labels alone", "label_only"))
-    return [Faces.of(name, "", faces[f"worst_{key}"]) for name, key in rows]
 
 
 def _epochs(curves: Sequence[Mapping[str, Any]]) -> list[Panel]:
@@ -241,16 +212,5 @@ def _epochs(curves: Sequence[Mapping[str, Any]]) -> list[Panel]:
         every = [v for c in curves if (c["target"], c["metric"]) == axis for v in c["scores"]]
         title = ", ".join(filter(None, (curve["attack"], curve["given"])))
         drawing = audit_plots.epochs(curve["scores"], min(every), max(every), title)
-        panels.append(Panel(title, ", ".join(axis), drawing))
+        panels.append((title, ", ".join(axis), drawing))
     return panels
-
-
-def audit_brief(report: "AuditReport") -> str:
-    """One audit at a glance, as a fragment for a notebook."""
-    drawing = audit_plots.brief(report.subjects)
-    return render("brief.html", title=report.verdict.title, drawing=drawing, table=None)
-
-
-def table_brief(table: tables.Table) -> str:
-    """A table as a fragment for a notebook."""
-    return render("brief.html", title="", drawing="", table=table)

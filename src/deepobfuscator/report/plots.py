@@ -1,8 +1,4 @@
-"""The drawings of the comparison, as inline SVG that takes its colours from the style sheet.
-
-Written as SVG directly: every mark then follows the page's light or dark colours and its fonts,
-and the same records give the same bytes.
-"""
+"""The drawings of the comparison, as inline SVG: colours and fonts are the style sheet's."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,15 +9,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from deepobfuscator.report.formatting import (
-    METRICS,
-    cell,
-    mean,
-    number,
-    value_of,
-)
+from deepobfuscator.report.formatting import METRICS, cell, mean, number, value_of
 from deepobfuscator.report.subjects import Subject, SubjectReport
-from deepobfuscator.report.svg import MOST_POINTS, Axis, Sheet
+from deepobfuscator.report.svg import Axis, Sheet
 
 WIDTH = 360.0
 """Width of a panel: a phone's."""
@@ -34,15 +24,17 @@ NAME, BAND, SEED_BAND, GAP = 21.0, 18.0, 9.0, 5.0
 
 LONGEST_LABEL = 34
 
+MOST_POINTS = 240
+"""A training curve shows at most about so many batches of a phase, evenly spaced."""
+
 
 @dataclass(frozen=True)
 class Row:
     """One configuration in a panel."""
 
     label: str
-    """The configuration."""
     colour: str
-    """CSS class of its colour."""
+    """A CSS class."""
     readings: Sequence[SubjectReport]
     """One for each seed, at least one."""
 
@@ -54,15 +46,10 @@ class Row:
 
 
 def panel(subject: Subject, rows: Sequence[Row]) -> Markup:
-    """One subject under every configuration: result and interval, floor, ceiling, in-game figure.
-
-    ``rows`` run from top to bottom.
-    """
+    """One subject, each configuration a row: result, interval, floor, ceiling, in-game figure."""
     readings = [r for row in rows for r in row.readings]
-    shown = [r.result.low for r in readings if r.result]
-    for r in readings:
-        beside = (value_of(f) for f in (r.in_game, r.maximum, r.ceiling))
-        shown += [v for v in (*beside, r.floor) if v is not None]
+    shown = [r.result.low for r in readings if r.result] + [r.floor for r in readings]
+    shown += [value_of(f) for r in readings for f in (r.in_game, r.maximum, r.ceiling)]
     at = Axis.of(subject.metric, shown, LEFT, RIGHT)
     bottom = HEAD + sum(row.height for row in rows)
     title = f"{subject.name}: {METRICS[subject.metric]} under each defence"
@@ -77,21 +64,23 @@ def panel(subject: Subject, rows: Sequence[Row]) -> Markup:
 
 
 def _references(sheet: Sheet, at: Axis, subject: Subject, rows: Sequence[Row]) -> None:
-    top, floors, ceilings = HEAD, [], []
+    """Floor and ceiling of every row; the first of each is written above."""
+    top = HEAD
+    named: dict[str, float] = {}
     for row in rows:
         floor = mean([r.floor for r in row.readings])
         ceiling = mean([value_of(r.ceiling) for r in row.readings])
         first, last = top + NAME, top + row.height - GAP
         if floor is not None:
             sheet.rect(LEFT, first, at(floor), last, "floor")
-            floors.append(floor)
+            named.setdefault("floor", floor)
         if ceiling is not None:
             sheet.line(at(ceiling), first, at(ceiling), last, "ceiling")
-            ceilings.append(ceiling)
+            named.setdefault("undefended", ceiling)
         top += row.height
-    for values, words, y in ((ceilings, "undefended", 12.0), (floors, "floor", 27.0)):
-        if values:
-            x, said = at(values[0]), f"{words} {number(subject.metric, values[0])}"
+    for words, y in (("undefended", 12.0), ("floor", 27.0)):
+        if words in named:
+            x, said = at(named[words]), f"{words} {number(subject.metric, named[words])}"
             right = x > (LEFT + RIGHT) / 2
             sheet.text(x if right else LEFT, y, said, "reference", "end" if right else "start")
 
@@ -136,9 +125,9 @@ def _in_game(sheet: Sheet, ends: tuple[float, float], y: float, radius: float, c
 
 
 def curves(history: Sequence[Mapping[str, Any]], losses: Sequence[str], title: str) -> Markup:
-    """Losses over batches, a thin line where a phase begins.
+    """Losses over batches, spikes above the 98th percentile cut, a thin line where a phase begins.
 
-    Spikes above the 98th percentile are cut at the upper edge. ``losses`` fixes each one's colour.
+    The place in ``losses`` fixes each one's colour.
     """
     height, top, right = 170.0, 16.0, 306.0
     bottom = height - 22
@@ -172,12 +161,10 @@ def curves(history: Sequence[Mapping[str, Any]], losses: Sequence[str], title: s
 
 def phases(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
     """Each phase and the batch at which it begins (0 for the first)."""
-    found: list[tuple[str, float]] = []
-    previous = 0.0
-    for entry in history:
-        if not found or found[-1][0] != entry["phase"]:
-            found.append((str(entry["phase"]), previous))
-        previous = float(entry["batch"])
+    found, begins = [], 0.0
+    for phase, entries in groupby(history, lambda h: h["phase"]):
+        found.append((str(phase), begins))
+        begins = float(list(entries)[-1]["batch"])
     return found
 
 

@@ -22,7 +22,6 @@ class RunResult:
     """One run folder, read."""
 
     folder: Path
-    """Where it lies."""
     trial: dict[str, Any]
     """The trial as tagged JSON."""
     card: dict[str, Any]
@@ -101,7 +100,7 @@ class RunResult:
     @cached_property
     def faces_in_game(self) -> NDArray[Any] | None:
         """What the game's own AR rebuilt of the people in `faces`; None where none played."""
-        found = _arrays(self.folder / "audit" / "floors.npz", (), ("in-game/faces",))
+        found = _arrays(self.folder / "audit" / "floors.npz", ("in-game/faces",), required=False)
         return None if found is None else found.get("in-game/faces")
 
     @cached_property
@@ -109,8 +108,8 @@ class RunResult:
         """The test pictures that were rebuilt best, best first: ``worst_raw``, ``worst_rebuilt``,
         ``worst_label_only`` (m, H, W, 3) in 0..255, ``worst_ms_ssim`` (m,), ``attack``; or None.
         """
-        pictures = ("worst_raw", "worst_rebuilt", "worst_label_only")
-        return _arrays(self.folder / "audit" / "faces.npz", (*pictures, "worst_ms_ssim", "attack"))
+        names = ("worst_raw", "worst_rebuilt", "worst_label_only", "worst_ms_ssim", "attack")
+        return _arrays(self.folder / "audit" / "faces.npz", names)
 
 
 def find_runs(folder: Path) -> list[RunResult]:
@@ -164,12 +163,12 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _arrays(
-    path: Path, names: Sequence[str], maybe: Sequence[str] = ()
+    path: Path, names: Sequence[str], required: bool = True
 ) -> dict[str, NDArray[Any]] | None:
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in (*names, *(m for m in maybe if m in held))}
+            return {name: held[name] for name in names if required or name in held}
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{path}: not readable ({error}); delete it to go without faces") from None

@@ -5,33 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deepobfuscator.auditing.leakage import Status, best, evidence, one, undeclared_leaks
-from deepobfuscator.core.records import (
-    CEILING,
-    EXCESS,
-    FLOORS,
-    IDENTITY,
-    IMAGE,
-    IN_GAME,
-    LABEL_ONLY,
-    MAXIMUM,
-    OVER_SERVICE,
-    P_HOLM,
-    REFERENCES,
-    SERVICE,
-    Record,
-    ThreatKey,
-    ThreatKind,
-    group,
-    headline_metric,
-    select,
-)
+from deepobfuscator.core import records
+from deepobfuscator.core.records import SERVICE, Record, ThreatKey, ThreatKind, group, select
+from deepobfuscator.metrics import METRICS
 from deepobfuscator.report.formatting import cell, excess_text, number, value_of
 from deepobfuscator.report.runs import RunResult
 
 COMMON = ThreatKey()
 """The common threat model."""
-
-SERVICE_METRICS = ("accuracy", "balanced_accuracy", "auc", "mcc")
 
 
 class Role(StrEnum):
@@ -54,14 +35,18 @@ class Subject:
     name: str
     """An attribute, ``image`` or ``identity``."""
     role: Role
-    """What it is in the task."""
 
     @property
     def metric(self) -> str:
         """Its first metric: accuracy for the service; for attackers balanced accuracy of an
         attribute, MS-SSIM of images, verification AUC of identity.
         """
-        return "accuracy" if self.role is Role.PUBLIC else headline_metric(self.name)
+        return "accuracy" if self.role is Role.PUBLIC else records.headline_metric(self.name)
+
+    @property
+    def called(self) -> str:
+        """How a sentence calls it."""
+        return "faces" if self.role is Role.IMAGE else self.name
 
 
 @dataclass(frozen=True)
@@ -83,7 +68,6 @@ class Undeclared:
     """An attribute that the task does not name."""
 
     name: str
-    """The attribute."""
     headline: Record | None
     """The headline attacker's balanced accuracy."""
     excess: Record
@@ -93,7 +77,7 @@ class Undeclared:
 
     @property
     def leaks(self) -> bool:
-        """Whether it leaks."""
+        """By Holm's p."""
         return undeclared_leaks(self.excess.value, self.p_holm)
 
 
@@ -102,7 +86,6 @@ class SubjectReport(Subject):
     """One subject in one run; every figure has a value, its 95 % interval and who reached it."""
 
     seed: int
-    """Seed of the run."""
     status: Status
     """What came of the attacks."""
     leak: Record | None
@@ -143,7 +126,7 @@ class SubjectReport(Subject):
     def service(self) -> dict[str, Record]:
         """The service's figures by metric."""
         found = self.references[SERVICE].figures if SERVICE in self.references else {}
-        return {m: found[m] for m in SERVICE_METRICS if m in found}
+        return {m: found[m] for m in METRICS if m in found}
 
     @property
     def floor(self) -> float | None:
@@ -153,7 +136,8 @@ class SubjectReport(Subject):
     @property
     def baseline(self) -> float | None:
         """What an excess is measured from: the public labels alone, else the highest floor."""
-        return self.floors[LABEL_ONLY].value if LABEL_ONLY in self.floors else self.floor
+        of_labels = self.floors.get(records.LABEL_ONLY)
+        return self.floor if of_labels is None else of_labels.value
 
     @property
     def common(self) -> list[AttackerReport]:
@@ -174,36 +158,29 @@ def declared(run: RunResult) -> list[Subject]:
     return [
         *(Subject(name, Role.PUBLIC) for name in run.public),
         *(Subject(name, Role.PRIVATE) for name in run.private),
-        *(Subject(name, Role(name)) for name in (IMAGE, IDENTITY) if name in measured),
+        *(Subject(str(role), role) for role in (Role.IMAGE, Role.IDENTITY) if role in measured),
     ]
 
 
 def report_of(
     run: RunResult, subject: Subject, undefended: RunResult | None = None
 ) -> SubjectReport:
-    """What ``run`` says of ``subject``.
-
-    Args:
-        run: a finished run.
-        subject: what is asked for.
-        undefended: a run whose figures are the ceiling where ``run`` holds none.
-    """
+    """What a finished run says of ``subject``; ``undefended`` is the ceiling where it has none."""
     name, metric, public = subject.name, subject.metric, subject.role is Role.PUBLIC
     about = select(run.records, subject=name)
     beside = () if undefended is None else select(undefended.records, subject=name)
     found = evidence(about, name, run.notes.get("ceiling") == "raw", beside)
-    every = [
-        _attacker(of_one, metric) for of_one in group(about, lambda r: (r.attack, r.given)).values()
-    ]
-    references = {a.name: a for a in every if a.name in REFERENCES}
-    fresh = [a for a in every if a.name not in REFERENCES and metric in a.figures]
+    by_attacker = group(about, lambda r: (r.attack, r.given))
+    every = [_attacker(of_one, metric) for of_one in by_attacker.values()]
+    references = {a.name: a for a in every if a.name in records.REFERENCES}
+    fresh = [a for a in every if a.name not in records.REFERENCES and metric in a.figures]
 
     def reference(attack: str, metric: str = metric) -> Record | None:
         return one(about, attack=attack, metric=metric)
 
-    def result(records: Sequence[Record]) -> Record | None:
-        service = one(records, attack=SERVICE, metric=metric)
-        return service if public else best(records, name, metric)
+    def result(found: Sequence[Record]) -> Record | None:
+        service = one(found, attack=SERVICE, metric=metric)
+        return service if public else best(found, name, metric)
 
     return SubjectReport(
         name=name,
@@ -213,14 +190,14 @@ def report_of(
         leak=found.leak,
         result=result(about),
         headline=None if public else result(about),
-        maximum=reference(MAXIMUM),
-        floors={f: record for f in FLOORS if (record := reference(f))},
-        ceiling=reference(CEILING) or result(beside),
-        in_game=None if public else reference(IN_GAME),
+        maximum=reference(records.MAXIMUM),
+        floors={f: record for f in records.FLOORS if (record := reference(f))},
+        ceiling=reference(records.CEILING) or result(beside),
+        in_game=None if public else reference(records.IN_GAME),
         excess=found.excess,
-        maximum_excess=reference(MAXIMUM, EXCESS),
+        maximum_excess=reference(records.MAXIMUM, records.EXCESS),
         excess_given_labels=found.given_labels,
-        excess_over_service=best(about, name, OVER_SERVICE),
+        excess_over_service=best(about, name, records.OVER_SERVICE),
         ceiling_excess=found.ceiling,
         worst=best(about, name, "ms_ssim_worst"),
         attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
@@ -241,8 +218,8 @@ def _budget(
 ) -> tuple[tuple[int, Record], ...]:
     """The best of the same attackers for each number of labelled inputs, with all of them too."""
     few = [r for r in about if r.threat.kind is ThreatKind.BUDGET]
-    sizes = {r.given: r.threat.count for r in few}
-    mine = [r for r in about if r.attack in {f.attack for f in few}]
+    sizes, attacks = {r.given: r.threat.count for r in few}, {r.attack for r in few}
+    mine = [r for r in about if r.attack in attacks]
     if sizes and (attacker := run.notes.get("parts", {}).get("attacker")):
         sizes[str(COMMON)] = attacker["pictures"]
     found = [(n, best(mine, subject.name, subject.metric, given)) for given, n in sizes.items()]
@@ -254,8 +231,8 @@ def undeclared(run: RunResult) -> tuple[Undeclared, ...]:
     """Attributes that the task does not name, by excess."""
     known, found = {s.name for s in declared(run)}, []
     for name, about in group(run.records, lambda r: r.subject).items():
-        excess, p = best(about, name, EXCESS), one(about, metric=P_HOLM)
+        excess, p = best(about, name, records.EXCESS), one(about, metric=records.P_HOLM)
         if name not in known and excess is not None and p is not None:
-            headline = best(about, name, headline_metric(name))
+            headline = best(about, name, records.headline_metric(name))
             found.append(Undeclared(name, headline, excess, p.value))
     return tuple(sorted(found, key=lambda u: -u.excess.value))

@@ -3,18 +3,15 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
 from deepobfuscator.report.formatting import PERCENT
-
-MOST_POINTS = 240
-"""A training curve shows at most about so many batches of a phase, evenly spaced."""
 
 
 class Sheet:
@@ -24,11 +21,9 @@ class Sheet:
     """
 
     def __init__(self, width: float, height: float, title: str) -> None:
-        self._parts = [
-            Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-                _px(width), _px(height), title
-            )
-        ]
+        self._parts: list[Markup] = []
+        form = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">')
+        self._add(form, _px(width), _px(height), title)
 
     def rect(self, x0: float, y0: float, x1: float, y1: float, kind: str) -> None:
         """A rectangle between two corners."""
@@ -66,7 +61,7 @@ class Sheet:
         return Markup("").join([*self._parts, Markup("</svg>")])
 
     def _add(self, form: Markup, *values: str) -> None:
-        self._parts.append(form.format(*map(escape, values)))
+        self._parts.append(form.format(*values))
 
 
 def _px(value: float) -> str:
@@ -85,14 +80,13 @@ class Axis:
     """Position in pixels."""
     end: float
     """Position in pixels, on either side of ``start``."""
-    ticks: tuple[float, ...] = ()
-    """Round figures."""
+    ticks: Sequence[float] = ()
 
     @classmethod
-    def of(cls, metric: str, shown: Sequence[float], start: float, end: float) -> "Axis":
-        """An axis that shows figures of ``metric`` and ends at 1."""
-        low, high, ticks = scale(metric, shown)
-        return cls(low, high, start, end, tuple(ticks))
+    def of(cls, metric: str, shown: Iterable[float | None], start: float, end: float) -> "Axis":
+        """An axis that shows figures of ``metric``, where there are any, and ends at 1."""
+        low, high, ticks = scale(metric, [value for value in shown if value is not None])
+        return cls(low, high, start, end, ticks)
 
     def __call__(self, value: float) -> float:
         """The position of ``value``."""

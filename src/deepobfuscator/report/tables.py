@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from deepobfuscator.core.records import (
-    EXCESS,
-    LABEL_ONLY,
-    MAJORITY,
-    MEAN_FACE,
-    Record,
-    ThreatKind,
-)
+from deepobfuscator.core import records
+from deepobfuscator.core.records import Record, ThreatKind
+from deepobfuscator.metrics import ATTRIBUTE_METRICS
 from deepobfuscator.report.comparison import Comparison
 from deepobfuscator.report.formatting import (
     DASH,
@@ -27,17 +22,14 @@ from deepobfuscator.report.formatting import (
 )
 from deepobfuscator.report.subjects import (
     COMMON,
-    SERVICE_METRICS,
     AttackerReport,
     Role,
     Subject,
     SubjectReport,
 )
-from deepobfuscator.report.wording import called
 
-ROLE_METRICS = {
-    Role.PUBLIC: ("balanced_accuracy", "accuracy", "auc", "mcc"),
-    Role.PRIVATE: ("balanced_accuracy", "accuracy", "auc", "mcc"),
+OF_ATTRIBUTES = ("balanced_accuracy", *(m for m in ATTRIBUTE_METRICS if m != "balanced_accuracy"))
+OF_OTHERS = {
     Role.IMAGE: ("ms_ssim", "ssim", "psnr", "ms_ssim_worst"),
     Role.IDENTITY: ("auc", "eer", "rank1"),
 }
@@ -45,29 +37,6 @@ ROLE_METRICS = {
 
 SHOWN_ELSEWHERE = (ThreatKind.COMMON, ThreatKind.BUDGET)
 """Threat models that have drawings of their own."""
-
-PURPOSES = {
-    "defender": "the encoder was trained on",
-    "attacker": "attackers learned from",
-    "validation": "attackers were chosen on",
-    "test": "everything was scored on",
-}
-"""What each part of the data was for."""
-
-SHORT_HASH = 16
-"""Characters of a hash that a table shows; the summary holds all of them."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rows that share a heading."""
-
-    heading: str
-    """What they are about; empty where the table has no headings."""
-    rows: tuple[tuple[str, ...], ...]
-    """Cells."""
-    means: tuple[int, ...] = ()
-    """Which of the rows are means of those below."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +49,6 @@ class Table:
     """Whether the first column is a heading over the rows that share it, where there is room."""
     means: tuple[int, ...] = ()
     """Which of the rows are means of those below."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The headers of the cells in `groups`."""
-        return self.headers[1:] if self.grouped else self.headers
-
-    @property
-    def groups(self) -> list[Group]:
-        """The rows under their headings, which are then no cells any more."""
-        if not self.grouped:
-            return [Group("", self.rows, self.means)]
-        found = []
-        for heading, numbered in groupby(enumerate(self.rows), lambda row: row[1][0]):
-            at, rows = zip(*numbered, strict=True)
-            means = tuple(i for i, n in enumerate(at) if n in self.means)
-            found.append(Group(heading, tuple(row[1:] for row in rows), means))
-        return found
 
 
 BESIDE = ("In the game", "Measured", "By", "Maximum", "Majority", "Label-only", "Ceiling")
@@ -129,16 +81,15 @@ def results(comparison: Comparison) -> Table:
                 means.append(len(rows))
                 rows.append((*lead, f"mean of {len(readings)}", *_cells(subject, readings)))
             rows += [(*lead, str(r.seed), *_cells(subject, [r])) for r in readings]
-    return Table(
-        ("Subject", "Defence", "Seed", *BESIDE), tuple(rows), grouped=True, means=tuple(means)
-    )
+    headers = ("Subject", "Defence", "Seed", *BESIDE)
+    return Table(headers, tuple(rows), grouped=True, means=tuple(means))
 
 
-def heading(subject: Subject) -> str:
-    """A subject, what it is in the task and how it is measured."""
-    name = f"{subject.name} ({subject.role})"
-    name = "Reconstruction" if subject.role is Role.IMAGE else name
-    return f"{name}, {METRICS[subject.metric]}"
+def headings(comparison: Comparison) -> dict[str, str]:
+    """By name, a subject, what it is in the task and how it is measured."""
+    called = {s.name: f"{s.name} ({s.role})" for s in comparison.subjects}
+    called[records.IMAGE] = "Reconstruction"
+    return {s.name: f"{called[s.name]}, {METRICS[s.metric]}" for s in comparison.subjects}
 
 
 def _cells(subject: Subject, readings: Sequence[SubjectReport]) -> tuple[str, ...]:
@@ -156,57 +107,62 @@ def _cells(subject: Subject, readings: Sequence[SubjectReport]) -> tuple[str, ..
         several if len(found) > 1 else cell(found[0]),
         attacks[0] if len(attacks) == 1 else f"{len(attacks)} attackers",
         value(r.maximum for r in readings),
-        value(r.floors.get(MAJORITY) or r.floors.get(MEAN_FACE) for r in readings),
-        value(r.floors.get(LABEL_ONLY) for r in readings),
+        value(r.floors.get(records.MAJORITY) or r.floors.get(records.MEAN_FACE) for r in readings),
+        value(r.floors.get(records.LABEL_ONLY) for r in readings),
         value(r.ceiling for r in readings),
     )
 
 
-def comparison_attacks(comparison: Comparison, roles: Sequence[Role]) -> Table:
-    """Every test figure on the subjects of these roles, references included."""
-    rows = [
-        (subject.name, configuration.label, str(reading.seed), *row)
-        for subject in comparison.subjects
-        if subject.role in roles
-        for configuration in comparison.configurations
-        for reading in comparison.readings(configuration, subject)
-        for row in _attack_rows(reading, (*reading.attackers, *reading.references.values()))
+def comparison_attacks(comparison: Comparison) -> list[Table]:
+    """Every test figure on attributes, then on images, references included; no empty table."""
+    found = [
+        ((s.name, c.label, str(r.seed)), r, (*r.attackers, *r.references.values()))
+        for s in comparison.subjects
+        for c in comparison.configurations
+        for r in comparison.readings(c, s)
     ]
-    headers = ("Subject", "Defence", "Seed", *_attack_headers(roles[0]))
-    return Table(headers, tuple(rows), grouped=True)
+    return _attacks(("Subject", "Defence", "Seed"), found)
 
 
-def audit_attacks(attacked: Sequence[SubjectReport], role: Role) -> Table:
-    """Every attacker of the common threat model on the subjects of one role."""
-    found = [s for s in attacked if s.role is role]
-    rows = [(called(s), *row) for s in found for row in _attack_rows(s, s.common)]
-    return Table(("Subject", *_attack_headers(role)), tuple(rows), grouped=True)
+def audit_attacks(attacked: Sequence[SubjectReport]) -> list[Table]:
+    """Every attacker of the common threat model on attributes, images, identity; no empty table."""
+    return _attacks(("Subject",), [((s.called,), s, s.common) for s in attacked])
 
 
-def _attack_headers(role: Role) -> tuple[str, ...]:
+def _attacks(
+    lead: tuple[str, ...],
+    found: Iterable[tuple[tuple[str, ...], SubjectReport, Sequence[AttackerReport]]],
+) -> list[Table]:
+    """A table for each run of subjects with the same metrics; ``lead`` heads the first cells."""
+    tables = []
     last = ("Above the labels", "On own validation", "Inputs", "Detail")
-    return ("Attacker", *map(capital, ROLE_METRICS[role]), *last)
+    for metrics, some in groupby(found, lambda f: OF_OTHERS.get(f[1].role, OF_ATTRIBUTES)):
+        rows = tuple(
+            (*cells, *_attack_row(subject, attacker, metrics))
+            for cells, subject, attackers in some
+            for attacker in attackers
+        )
+        headers = (*lead, "Attacker", *map(capital, metrics), *last)
+        tables += [Table(headers, rows, grouped=True)] if rows else []
+    return tables
 
 
-def _attack_rows(
-    subject: SubjectReport, attackers: Iterable[AttackerReport]
-) -> list[tuple[str, ...]]:
-    metrics, rows = ROLE_METRICS[subject.role], []
-    headline = subject.headline.attack if subject.headline else None
-    for a in attackers:
-        chosen = (a.name, a.threat) == (headline, COMMON)
-        given = f", given {a.threat}" if a.threat != COMMON else ""
-        inputs = dict.fromkeys(f"{r.n:,}" for m, r in a.figures.items() if m in metrics)
-        details = dict.fromkeys(r.detail for m, r in a.figures.items() if m in metrics and r.detail)
-        figures = (cell(a.figures.get(m)) for m in metrics)
-        own = number(subject.metric, a.own_validation)
-        measured = (*figures, _excess(a), own, ", ".join(inputs), "; ".join(details))
-        rows.append((a.name + " (headline)" * chosen + given, *measured))
-    return rows
+def _attack_row(subject: SubjectReport, a: AttackerReport, metrics: Sequence[str]) -> list[str]:
+    headline = subject.headline and (subject.headline.attack, COMMON)
+    name = a.name + " (headline)" * ((a.name, a.threat) == headline)
+    shown = [r for m, r in a.figures.items() if m in metrics]
+    return [
+        name + (f", given {a.threat}" if a.threat != COMMON else ""),
+        *(cell(a.figures.get(m)) for m in metrics),
+        _excess(a),
+        number(subject.metric, a.own_validation),
+        ", ".join(dict.fromkeys(f"{r.n:,}" for r in shown)),
+        "; ".join(dict.fromkeys(r.detail for r in shown if r.detail)),
+    ]
 
 
 def _excess(attacker: AttackerReport) -> str:
-    excess = attacker.figures.get(EXCESS)
+    excess = attacker.figures.get(records.EXCESS)
     return excess_text(excess) if excess else DASH
 
 
@@ -218,7 +174,7 @@ def given(attacked: Sequence[SubjectReport]) -> Table:
         for threat, found in groupby(others, lambda a: a.threat):
             best = max(found, key=lambda a: (a.own_validation is not None, a.own_validation or 0))
             name = f"{threat}{' (negative control)' * (threat.kind is ThreatKind.SHUFFLED)}"
-            rows.append((called(s), name, best.name, cell(best.figures[s.metric]), _excess(best)))
+            rows.append((s.called, name, best.name, cell(best.figures[s.metric]), _excess(best)))
     headers = ("Subject", "Threat model", "Attacker", "Measured", "Above the labels")
     return Table(headers, tuple(rows), grouped=True)
 
@@ -228,9 +184,10 @@ def service(subjects: Sequence[SubjectReport]) -> Table:
     rows = []
     for s in subjects:
         if s.role is Role.PUBLIC and s.service:
-            figures = [cell(s.service.get(m)) for m in SERVICE_METRICS]
+            figures = [cell(s.service.get(m)) for m in ATTRIBUTE_METRICS]
             rows.append((s.name, *figures, number(s.metric, s.floor), cell(s.ceiling)))
-    return Table(("Attribute", *map(capital, SERVICE_METRICS), "Majority", "Ceiling"), tuple(rows))
+    headers = ("Attribute", *map(capital, ATTRIBUTE_METRICS), "Majority", "Ceiling")
+    return Table(headers, tuple(rows))
 
 
 def doubled(found: Sequence[Mapping[str, Any]]) -> Table:
@@ -241,18 +198,6 @@ def doubled(found: Sequence[Mapping[str, Any]]) -> Table:
         rows.append((d["subject"], d["attack"], METRICS[d["metric"]], once, twice))
     headers = ("Subject", "Attacker", "Metric", "Budget once", "Budget twice")
     return Table(headers, tuple(rows), grouped=True)
-
-
-def parts(found: Mapping[str, Mapping[str, Any] | None]) -> Table:
-    """The four parts of the data and what each was for, as notes.json holds them."""
-    rows = []
-    for name, part in found.items():
-        shown = ("unknown", "unknown", DASH)
-        if part is not None:
-            people = "unknown" if part["people"] is None else f"{part['people']:,}"
-            shown = (f"{part['pictures']:,}", people, part["sha256"][:SHORT_HASH])
-        rows.append((name, PURPOSES.get(name, ""), *shown))
-    return Table(("Part", "What", "Pictures", "People", "SHA-256 begins"), tuple(rows))
 
 
 def wire(comparison: Comparison) -> Table:

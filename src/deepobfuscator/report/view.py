@@ -15,7 +15,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import Record, ThreatKind
 from deepobfuscator.core.registry import suggest
-from deepobfuscator.report import pages
+from deepobfuscator.report import audit_plots, pages
 from deepobfuscator.report.comparison import Comparison, compare
 from deepobfuscator.report.runs import RunResult, find_runs, read_run
 from deepobfuscator.report.subjects import (
@@ -46,13 +46,11 @@ class AuditReport:
     """Everything there is to say of one audited run."""
 
     run: RunResult
-    """The run, with its records and the notes of its audit."""
     subjects: tuple[SubjectReport, ...]
     """What the task names: public and private attributes, the image, identity."""
     undeclared: tuple[Undeclared, ...]
     """Attributes that the task does not name, by excess."""
     verdict: Verdict
-    """The outcome in words."""
 
     @classmethod
     def of(cls, run: RunResult) -> "AuditReport":
@@ -91,12 +89,10 @@ class AuditReport:
         Raises:
             InputError: the audit has no such subject.
         """
-        for subject in self.subjects:
-            if subject.name == name:
-                return subject
-        raise InputError(
-            f"{name!r} is not audited; {suggest(name, [s.name for s in self.subjects])}"
-        )
+        known = {s.name: s for s in self.subjects}
+        if name not in known:
+            raise InputError(f"{name!r} is not audited; {suggest(name, list(known))}")
+        return known[name]
 
     def to_json(self) -> dict[str, Any]:
         """The summary in plain JSON types, as schema.json describes it.
@@ -110,11 +106,7 @@ class AuditReport:
             "target": notes.get("target"),
             "ceiling": notes.get("ceiling"),
             "task": {"public": list(run.public), "private": list(run.private)},
-            "data": {
-                "source": run.source,
-                "size": list(run.size),
-                "parts": notes.get("parts", {}),
-            },
+            "data": {"source": run.source, "size": list(run.size), "parts": notes.get("parts", {})},
             "suite": notes.get("suite", ""),
             "subjects": [_plain(_summary(s)) for s in self.subjects],
             "undeclared": [_plain(vars(u) | {"leaks": u.leaks}) for u in self.undeclared],
@@ -127,19 +119,13 @@ class AuditReport:
         }
 
     def to_frame(self) -> Any:
-        """A pandas.DataFrame, one row for each record.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
+        """A pandas.DataFrame, one row for each record; InputError where pandas is missing."""
         return _frame(self.run.records)
 
     def save(self, path: str | Path, faces: bool = True) -> None:
         """Write the summary where ``path`` ends in .json, else the page as one HTML file.
 
-        Args:
-            path: the file to write.
-            faces: whether the page may show the pictures of people that were rebuilt best.
+        ``faces``: whether the page may show the pictures of people that were rebuilt best.
 
         Raises:
             InputError: a file of the run cannot be read, or ``path`` cannot be written.
@@ -154,15 +140,15 @@ class AuditReport:
         return "\n".join([self.verdict.title, *(f"  {s!r}" for s in self.subjects)])
 
     def _repr_html_(self) -> str:
-        return pages.audit_brief(self)
+        drawing = audit_plots.brief(self.subjects)
+        return pages.render("brief.html", title=self.verdict.title, drawing=drawing, table=None)
 
 
 @dataclass(frozen=True, repr=False)
 class ComparisonReport:
-    """Everything there is to say of some runs side by side."""
+    """Everything there is to say of some runs, unfinished ones included, side by side."""
 
     runs: tuple[RunResult, ...]
-    """The runs, unfinished ones included."""
     command: str = ""
     """What the reader would type to make its page again."""
 
@@ -187,19 +173,11 @@ class ComparisonReport:
         return utility_and_leakage(self.comparisons)
 
     def to_frame(self) -> Any:
-        """A pandas.DataFrame, one row for each record.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
+        """A pandas.DataFrame, one row for each record; InputError where pandas is missing."""
         return _frame([record for run in self.runs for record in run.records])
 
     def save(self, path: str | Path, faces: bool = True) -> None:
-        """Write one self-contained HTML page.
-
-        Args:
-            path: the file to write.
-            faces: whether to show the pictures of people that the runs kept.
+        """Write one self-contained HTML page, with ``faces`` the pictures that the runs kept.
 
         Raises:
             InputError: no finished run, a file of a run that cannot be read, or ``path`` cannot be
@@ -211,7 +189,7 @@ class ComparisonReport:
         return as_markdown(self.table)
 
     def _repr_html_(self) -> str:
-        return pages.table_brief(self.table)
+        return pages.render("brief.html", title="", drawing="", table=self.table)
 
 
 def finish(
@@ -219,18 +197,14 @@ def finish(
 ) -> AuditReport:
     """Judge the gates of an audited run, note what became of them, write its summary and page.
 
-    Args:
-        folder: the audited run; gets ``audit.json``.
-        gates: limits to judge.
-        page: the page to write; by default ``report.html`` in ``folder``.
-        faces: whether the page may show the pictures of people that were rebuilt best.
+    They are ``audit.json`` in ``folder``, and ``page``, by default ``report.html`` beside it.
 
     Raises:
         InputError: a file of the run cannot be read, or a file cannot be written.
     """
     run, path = read_run(folder), folder / "audit" / "notes.json"
     told = json.loads(path.read_text())
-    told["gates"] = [to_json(gate.judge(run.records)) for gate in gates]
+    told["gates"] = [asdict(gate.judge(run.records)) for gate in gates]
     write_atomic(path, f"{json.dumps(told, indent=1)}\n".encode())
     report = AuditReport.of(run)
     report.save(folder / "audit.json")

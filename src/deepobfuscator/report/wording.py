@@ -1,6 +1,6 @@
 """What the figures mean, in words: sentences made by rule, never more than was measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ from deepobfuscator.report.formatting import (
 )
 from deepobfuscator.report.subjects import COMMON, Role, Subject, SubjectReport, Undeclared
 
-CALLED = {Role.IMAGE: "faces", Role.IDENTITY: "identity"}
-
 MOST_NAMES = 4
 """A sentence names at most so many things."""
 
@@ -30,7 +28,6 @@ class Verdict:
     """What is to be said of one audit."""
 
     status: Status
-    """The gravest outcome."""
     title: str
     """The outcome in one clause, without a full stop."""
     line: str
@@ -41,36 +38,24 @@ class Verdict:
 class Finding:
     """What is to be said of one configuration."""
 
-    label: str
-    """The configuration."""
     status: Status | None
     """The gravest outcome over its private attributes and images; None for the baseline."""
     sentences: tuple[str, ...]
     """Plain sentences, utility first."""
 
 
-def called(subject: Subject) -> str:
-    """How a sentence calls a subject."""
-    return CALLED.get(subject.role, subject.name)
-
-
-def few(names: Sequence[str]) -> list[str]:
+def few(names: Iterable[str]) -> list[str]:
     """The names, or the first of them and how many more there are."""
-    if len(names) <= MOST_NAMES:
-        return list(names)
-    return [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"]
+    every = list(names)
+    if len(every) <= MOST_NAMES:
+        return every
+    return [*every[: MOST_NAMES - 1], f"{len(every) - MOST_NAMES + 1} more"]
 
 
 def judge_audit(
     notes: Mapping[str, Any], subjects: Sequence[SubjectReport], undeclared: Sequence[Undeclared]
 ) -> Verdict:
-    """The verdict on one audit.
-
-    Args:
-        notes: what the audit noted beside its figures.
-        subjects: all subjects of the audit.
-        undeclared: its attributes that the task does not name, by excess.
-    """
+    """The verdict on one audit, from what it noted, all its subjects and undeclared attributes."""
     attacked = [s for s in subjects if s.role is not Role.PUBLIC]
     status = gravest(s.status for s in attacked)
     line = [_tested(notes, attacked)]
@@ -80,7 +65,7 @@ def judge_audit(
     line += [_beyond(undeclared)] if undeclared else []
     if not_tried := [n["what"] for n in notes.get("not_tried", [])]:
         line.append(f"Not tried: {listed(few(not_tried))}.")
-    names = few([called(s) for s in attacked if s.status is status])
+    names = few(s.called for s in attacked if s.status is status)
     what = listed(names, "or")
     title = {
         Status.BROKEN: "This audit is broken: its negative control leaks",
@@ -107,38 +92,29 @@ def _tested(notes: Mapping[str, Any], attacked: Sequence[SubjectReport]) -> str:
 
 def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
     """What is said of the subjects of one outcome."""
-    names = few([called(s) for s in found])
+    names = few(s.called for s in found)
     either = listed(names, "or")
-    match outcome:
-        case Status.BROKEN:
-            return (
-                f"Attackers who learned from shuffled pairs read {either} too, "
-                "so that no figure of this audit counts."
-            )
-        case Status.LEAK:
-            said = few([_leak(s, s.leak) for s in found if s.leak])
-            return f"Leaks above what the public labels alone give: {'; '.join(said)}."
-        case Status.CANNOT_TELL:
-            return (
-                f"Cannot tell about {either}: even raw pictures do not give it away "
-                "to these attackers."
-            )
-        case Status.TOO_WEAK:
-            why = "the same attackers do not clearly read it from the undefended encoder either"
-            if not any(s.ceiling_excess for s in found):
-                why = "no ceiling shows that these attackers could read it at all"
-            return f"Too weak to tell about {either}: {why}."
-        case Status.NOT_ATTACKED:
-            return f"Not attacked: {listed(names)}."
-        case Status.NO_LEAK:
-            bounds = [(s, s.maximum_excess or s.excess) for s in found]
-            most = [f"{called(s)} (at most {points(s.metric, b.high)})" for s, b in bounds if b]
-            return f"No leak was found by these attackers of {listed(few(most), 'or')}."
+    leaks = few(_leak(s, s.leak) for s in found if s.leak)
+    bounds = [(s, s.maximum_excess or s.excess) for s in found]
+    most = few(f"{s.called} (at most {points(s.metric, b.high)})" for s, b in bounds if b)
+    weak = "the same attackers do not clearly read it from the undefended encoder either"
+    if not any(s.ceiling_excess for s in found):
+        weak = "no ceiling shows that these attackers could read it at all"
+    return {
+        Status.BROKEN: f"Attackers who learned from shuffled pairs read {either} too, so that no "
+        "figure of this audit counts.",
+        Status.LEAK: f"Leaks above what the public labels alone give: {'; '.join(leaks)}.",
+        Status.CANNOT_TELL: f"Cannot tell about {either}: even raw pictures do not give it away to "
+        "these attackers.",
+        Status.TOO_WEAK: f"Too weak to tell about {either}: {weak}.",
+        Status.NOT_ATTACKED: f"Not attacked: {listed(names)}.",
+        Status.NO_LEAK: f"No leak was found by these attackers of {listed(most, 'or')}.",
+    }[outcome]
 
 
 def _leak(subject: SubjectReport, leak: Record) -> str:
     reached = with_unit(subject.metric, value_of(subject.headline))
-    by = f"{called(subject)} {excess_text(leak)}{_given(leak)}"
+    by = f"{subject.called} {excess_text(leak)}{_given(leak)}"
     return f"{by}, to {METRICS[subject.metric]} {reached}"
 
 
@@ -158,30 +134,31 @@ def _beyond(undeclared: Sequence[Undeclared]) -> str:
     return f"{among}, {len(leaking)} leak; most of all {leaking[0].name}, {by}."
 
 
-def _status(readings: Sequence[SubjectReport]) -> Status:
-    """The gravest outcome on one subject over the seeds of one configuration."""
-    return gravest(r.status for r in readings)
-
-
 def title_of(comparison: Comparison) -> str:
     """The outcome on the private attributes in one sentence, without a full stop."""
     private = [s for s in comparison.subjects if s.role is Role.PRIVATE]
     defended = [c for c in comparison.configurations if c.defended]
     if not defended:
-        return _undefended_title(comparison, private)
+        plain = comparison.configurations[0]
+        figures = [
+            f"{s.name} at {with_unit(s.metric, _mean(readings))}"
+            for s in private
+            if (readings := comparison.readings(plain, s))
+        ]
+        return f"Without a defence, fresh attackers read {listed(figures) or 'nothing yet'}"
     outcomes = {
-        (subject.name, c.label): _status(comparison.readings(c, subject))
+        (subject.name, c.label): gravest(r.status for r in comparison.readings(c, subject))
         for subject in private
         for c in defended
     }
     leaks = [key for key, outcome in outcomes.items() if outcome is Status.LEAK]
     if leaks and Status.BROKEN not in outcomes.values():
-        what = listed(few(list(dict.fromkeys(name for name, _ in leaks))), "or")
+        what = listed(few(dict.fromkeys(name for name, _ in leaks)), "or")
         through = len({label for _, label in leaks})
         if len(defended) == 1:
             return f"Fresh attackers read {what} through {defended[0].label}"
         return f"Fresh attackers read {what} through {through} of {len(defended)} defences"
-    what = listed(few([s.name for s in private]), "or")
+    what = listed(few(s.name for s in private), "or")
     return {
         Status.BROKEN: "The audit is broken: its negative control leaks",
         Status.CANNOT_TELL: f"These attackers cannot tell whether {what} leaks",
@@ -191,40 +168,8 @@ def title_of(comparison: Comparison) -> str:
     }[gravest(outcomes.values())]
 
 
-def _undefended_title(comparison: Comparison, private: Sequence[Subject]) -> str:
-    figures = []
-    for subject in private:
-        readings = comparison.readings(comparison.configurations[0], subject)
-        if readings:
-            figures.append(f"{subject.name} at {with_unit(subject.metric, _mean(readings))}")
-    return f"Without a defence, fresh attackers read {listed(figures) or 'nothing yet'}"
-
-
 def _mean(readings: Sequence[SubjectReport]) -> float | None:
     return mean([value_of(r.result) for r in readings])
-
-
-def lede_of(comparison: Comparison) -> str:
-    """What was trained and attacked on what."""
-    run = comparison.first
-    height, width = run.size
-    data = run.card["data"]
-    pictures, people = data["pictures"], data.get("people") or {}
-
-    def count(part: str) -> str:
-        of_people = f" of {people[part]:,} people" if people.get(part) else ""
-        return f"{pictures[part]:,} pictures{of_people}"
-
-    skipped = data.get("skipped", 0)
-    missing = f" {skipped:,} pictures could not be decoded and are left out." if skipped else ""
-    trained = f"was trained on {count('defender')}"
-    return (
-        f"On {run.source} ({height} × {width} px), each encoder "
-        f"{trained if pictures['defender'] else 'was made elsewhere'} so "
-        f"that a cloud service can tell {listed(run.public)}, while {listed(run.private)} should "
-        f"stay unread. Fresh attackers then learned from {count('attacker')} that the encoder "
-        f"never saw, and everything was scored once on {count('test')}.{missing}"
-    )
 
 
 def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
@@ -235,10 +180,10 @@ def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
         if subject.role is Role.PUBLIC:
             sentences += [_utility(subject, readings, configuration.defended)] if readings else []
             continue
-        outcomes.append(_status(readings))
+        outcomes.append(gravest(r.status for r in readings))
         sentences.append(_leakage(subject, readings, configuration.defended))
     status = gravest(outcomes) if configuration.defended else None
-    return Finding(configuration.label, status, tuple(sentences))
+    return Finding(status, tuple(sentences))
 
 
 def _utility(subject: Subject, readings: Sequence[SubjectReport], defended: bool) -> str:
@@ -270,25 +215,23 @@ def _leakage(subject: Subject, readings: Sequence[SubjectReport], defended: bool
 def _outcome(subject: Subject, readings: Sequence[SubjectReport]) -> str:
     floor = mean([value_of(r.floors.get(LABEL_ONLY)) for r in readings])
     at = f"label-only floor of {with_unit(subject.metric, floor)}"
-    outcome = _status(readings)
-    if outcome is Status.BROKEN:
-        return ". Attackers who learned from shuffled pairs read it too: the audit is broken."
-    if outcome is Status.LEAK:
-        leaks = [r.leak for r in readings if r.leak]
-        if len(readings) > 1:
-            return f", a leak above the {at}, under {len(leaks)} of {len(readings)} seeds."
-        by = excess_text(leaks[0])
-        return f", a leak{_given(leaks[0])}: {by} above the {at}."
-    if outcome is Status.NO_LEAK:
-        return f". No leak above the {at} was found by these attackers."
-    if outcome is Status.NOT_ATTACKED:
-        return f". Nothing was paired with the {at}: audit this run again."
+    leaks = [r.leak for r in readings if r.leak]
+    leak = f" above the {at}, under {len(leaks)} of {len(readings)} seeds."
+    if len(readings) == 1 and leaks:
+        leak = f"{_given(leaks[0])}: {excess_text(leaks[0])} above the {at}."
+    raw = ", but even raw pictures do not give it away to these attackers."
+    weak = ", but neither is the undefended encoder clearly: the attack is too weak to tell."
     if not all(r.ceiling_excess for r in readings):
-        return (
-            f". That is not above the {at}, but no undefended encoder was attacked beside it: "
-            "whether these attackers can tell at all is open."
+        raw = weak = (
+            ", but no undefended encoder was attacked beside it: whether these attackers can tell "
+            "at all is open."
         )
-    weak = "even raw pictures do not give it away to these attackers"
-    if outcome is Status.TOO_WEAK:
-        weak = "neither is the undefended encoder clearly: the attack is too weak to tell"
-    return f". That is not above the {at}, but {weak}."
+    return {
+        Status.BROKEN: ". Attackers who learned from shuffled pairs read it too: the audit is "
+        "broken.",
+        Status.LEAK: f", a leak{leak}",
+        Status.CANNOT_TELL: f". That is not above the {at}{raw}",
+        Status.TOO_WEAK: f". That is not above the {at}{weak}",
+        Status.NOT_ATTACKED: f". Nothing was paired with the {at}: audit this run again.",
+        Status.NO_LEAK: f". No leak above the {at} was found by these attackers.",
+    }[gravest(r.status for r in readings)]

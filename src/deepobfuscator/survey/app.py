@@ -34,22 +34,17 @@ def create_app(
     contact: str = "",
     machines: Mapping[str, Iterable[int]] | None = None,
 ) -> Starlette:
-    """The application; its ``state.token`` opens the owner's page.
+    """The application; its ``state.token``, by default one of the database, opens the owner's page.
 
-    Args:
-        sheet: what is asked.
-        database: where the answers are kept; made where missing.
-        token: of the owner's page; by default one that stays with the database.
-        contact: whom participants may ask, as they shall read it.
-        machines: by name, options that machine participants chose for every question, beside those
-            of `machine` that need pixels alone.
+    ``contact`` is whom participants may ask, as they shall read it; ``machines`` holds, by name,
+    the options that machines chose, beside those of `machine` that need pixels alone.
 
     Raises:
         InputError: the database cannot be used, or belongs to another sheet.
     """
     store = Store(database, sheet)
     seeing = {"pixels": machine.pixels(sheet), "background": machine.background(sheet)}
-    for name, choices in {**seeing, **(machines or {})}.items():
+    for name, choices in (seeing | dict(machines or {})).items():
         store.put_machine(name, choices)
     survey = Survey(sheet, store, token or store.mark("token"), contact)
     app = Starlette(routes=survey.routes(), exception_handlers={HTTPException: failed})
@@ -61,10 +56,8 @@ def create_app(
 def serve(app: Starlette, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve what `create_app` made until interrupted, after printing the addresses of its pages.
 
-    Args:
-        app: the study; its database is closed at the end.
-        host: address to listen at; 0.0.0.0 for all of this computer's.
-        port: to listen at; 0 for any free one.
+    ``host`` 0.0.0.0 is every address of this computer, ``port`` 0 any free one. The study's
+    database is closed at the end.
 
     Raises:
         InputError: the address cannot be used.

@@ -31,12 +31,7 @@ def background(sheet: Sheet) -> Choices:
 
 
 def nearest(probes: NDArray[np.floating], options: NDArray[np.floating]) -> Choices:
-    """(q,) options of the highest cosine similarity.
-
-    Args:
-        probes: (q, d) embeddings of the rebuilt pictures.
-        options: (q, 4, d) embeddings of the raw ones.
-    """
+    """(q,) options of the highest cosine similarity of (q, d) probes and (q, 4, d) options."""
     length = np.linalg.norm(options, axis=2)
     inner = np.einsum("qd,qod->qo", probes, options)
     return np.asarray((inner / np.where(length > 0, length, 1)).argmax(axis=1), dtype=np.int64)

@@ -69,6 +69,16 @@ def see(path: str) -> Response:
     return RedirectResponse(path, 303, HEADERS)
 
 
+def keep(
+    request: Request, path: str, name: str, value: str, site: Literal["strict", "lax"]
+) -> Response:
+    """Send the browser elsewhere with a cookie that scripts cannot read."""
+    reply = see(path)
+    secure = request.url.scheme == "https"
+    reply.set_cookie(name, value, REMEMBERED, httponly=True, samesite=site, secure=secure)
+    return reply
+
+
 async def failed(request: Request, error: Exception) -> Response:
     """What a participant sees of a request that is refused."""
     assert isinstance(error, HTTPException)
@@ -104,16 +114,9 @@ async def form(request: Request) -> dict[str, str]:
 
 
 class Survey:
-    """What the pages do.
+    """What the pages do; ``token`` opens the owner's, ``contact`` is whom participants may ask."""
 
-    Args:
-        sheet: what is asked.
-        store: where the answers are kept.
-        token: opens the owner's page.
-        contact: whom a participant may ask; "" for nobody in particular.
-    """
-
-    def __init__(self, sheet: Sheet, store: Store, token: str, contact: str = "") -> None:
+    def __init__(self, sheet: Sheet, store: Store, token: str, contact: str) -> None:
         self.sheet, self.store, self.contact = sheet, store, contact
         # Browsers share cookies between the ports of a host, so another study has other names.
         self.cookie = f"participant-{store.mark('cookie')[:8]}"
@@ -154,9 +157,7 @@ class Survey:
         if fields.get("agree") != "yes":
             return see("/")
         cookie = await run_in_threadpool(self.store.begin)
-        reply = see("/question")
-        self._set_cookie(reply, request, self.cookie, cookie, "strict")
-        return reply
+        return keep(request, "/question", self.cookie, cookie, "strict")
 
     async def question(self, request: Request) -> Response:
         """The first question without an answer."""
@@ -167,18 +168,15 @@ class Survey:
         if q is None:
             return see("/thanks")
         shown = int(time.time() * 1000)
-        height, width = self.sheet.rebuilt.shape[1:3]
         return page(
             "question.html",
+            sheet=self.sheet,
             done=len(me.answered),
-            count=len(self.sheet),
             question=self.store.mark("question", me.id, q),
             shown=shown,
             proof=self.store.mark("form", me.id, q, shown),
             rebuilt=self._address(me, q, REBUILT),
             options=[self._address(me, q, o) for o in self.store.options(me.id, q)],
-            width=width,
-            height=height,
         )
 
     async def answer(self, request: Request) -> Response:
@@ -236,10 +234,8 @@ class Survey:
         """Figures; the token in the address is exchanged for a cookie, to keep it out of sight."""
         token = request.query_params.get("token", "")
         if token and secrets.compare_digest(token.encode(), self.token.encode()):
-            reply = see("/owner")
             # Not strict, or a link in the owner's mail would not open the page.
-            self._set_cookie(reply, request, self.owner_cookie, self.pass_, "lax")
-            return reply
+            return keep(request, "/owner", self.owner_cookie, self.pass_, "lax")
         self._only_owner(request)
         found = await run_in_threadpool(study, self.sheet, self.store)
         within, between = self.sheet.backgrounds()
@@ -263,10 +259,8 @@ class Survey:
     def _only_owner(self, request: Request) -> None:
         given = request.cookies.get(self.owner_cookie, "")
         if not secrets.compare_digest(given.encode(), self.pass_.encode()):
-            raise HTTPException(
-                403,
-                "This page is the owner's: open the address that the study printed at its start.",
-            )
+            told = "This page is the owner's: open the address that the study printed at its start."
+            raise HTTPException(403, told)
 
     async def _participant(self, request: Request) -> Participant | None:
         cookie = request.cookies.get(self.cookie)
@@ -283,14 +277,3 @@ class Survey:
         file = io.BytesIO()
         Image.fromarray(shown).save(file, "PNG")
         return file.getvalue()
-
-    def _set_cookie(
-        self,
-        reply: Response,
-        request: Request,
-        name: str,
-        value: str,
-        site: Literal["strict", "lax"],
-    ) -> None:
-        secure = request.url.scheme == "https"
-        reply.set_cookie(name, value, REMEMBERED, httponly=True, samesite=site, secure=secure)

@@ -30,8 +30,8 @@ STRIP = 0.1
 CANDIDATES = 200
 """Pictures of matching looks whose backgrounds are compared; reading all would take long."""
 
-CHUNK = 32
-"""Pictures read at once."""
+TEXTS = ("defence", "looks", "mode")
+"""Fields of a sheet that hold text."""
 
 Mode = Literal["matched", "random"]
 Pictures = NDArray[np.uint8]
@@ -47,8 +47,6 @@ class Drawn:
     """(count,) 0..3: which option is rebuilt."""
     agreed: NDArray[np.int64]
     """(count,) how many leading columns of the looks all four share."""
-    background: NDArray[np.float64]
-    """(count,) `unlikeness` of the four, in grey levels."""
 
 
 def draw(
@@ -65,19 +63,12 @@ def draw(
     backgrounds; where too few are left, looks are given up from the last column. "random", the
     paper's way, takes anybody.
 
-    Args:
-        pictures: (n, H, W, 3); a memory map is read sparingly.
-        person: (n,) who is on them.
-        looks: (n, k) attributes to match on, the most important first; k may be 0.
-        count: questions.
-        mode: "matched" or "random".
-        seed: of the draw.
+    ``pictures`` are (n, H, W, 3), a memory map is read sparingly; ``person`` (n,) is who is on
+    them; ``looks`` (n, k) are attributes to match on, the most important first, k may be 0.
 
     Raises:
-        InputError: too few people, or a count or mode that does not exist.
+        InputError: too few people, or too many questions.
     """
-    if mode not in get_args(Mode):
-        raise InputError(f"no way {mode!r} of drawing options: give matched or random")
     if not 1 <= count <= MOST_QUESTIONS:
         raise InputError(f"{count} questions: give 1 to {MOST_QUESTIONS}")
     generator = np.random.default_rng(seed)
@@ -93,43 +84,28 @@ def draw(
     for q in range(count):
         asked, others = free[0], free[1:]
         if mode == "matched":
-            others = _alike(looks, asked, others)[:CANDIDATES]
-            border = borders(pictures, np.concatenate([[asked], others]))
+            # Those who share as many leading looks as three people do.
+            same = np.cumprod(looks[others] == looks[asked], axis=1).sum(axis=1)
+            others = others[same >= np.sort(same)[1 - OPTIONS]][:CANDIDATES]
+            border = borders(pictures[[asked, *others]])
             gap = np.square(border[1:] - border[0]).sum(axis=(1, 2))
             others = others[np.argsort(gap, kind="stable")]
-        rows[q] = generator.permutation(np.concatenate([[asked], others[: OPTIONS - 1]]))
+        rows[q] = generator.permutation([asked, *others[: OPTIONS - 1]])
         free = free[~np.isin(free, rows[q])]
     shared = (looks[rows] == looks[rows[:, :1]]).all(axis=1)
     return Drawn(
         rows=rows,
         answer=generator.integers(OPTIONS, size=count),
         agreed=np.cumprod(shared, axis=1).sum(axis=1).astype(np.int64),
-        background=unlikeness(np.stack([borders(pictures, four) for four in rows])),
     )
 
 
-def _alike(
-    looks: NDArray[np.uint8], asked: np.int64, others: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Those of ``others`` who share as many leading looks with ``asked`` as three people do."""
-    same = np.cumprod(looks[others] == looks[asked], axis=1).sum(axis=1)
-    enough = np.sort(same)[-(OPTIONS - 1)]
-    return np.asarray(others[same >= enough])
-
-
-def borders(pictures: Pictures, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-    """(m, 3, 3) mean colours, 0..255, of the left, right and top strips of some pictures, or of
-    all.
-    """
-    rows = np.arange(len(pictures)) if rows is None else rows
+def borders(pictures: Pictures) -> NDArray[np.float64]:
+    """(n, 3, 3) mean colours, 0..255, of the left, right and top strips of (n, H, W, 3)."""
     height, width = pictures.shape[1:3]
     high, wide = max(1, round(STRIP * height)), max(1, round(STRIP * width))
-    found = np.empty((len(rows), 3, 3))
-    for start in range(0, len(rows), CHUNK):
-        some = np.asarray(pictures[rows[start : start + CHUNK]], dtype=np.float64)
-        strips = (some[:, :, :wide], some[:, :, -wide:], some[:, :high])
-        found[start : start + CHUNK] = np.stack([s.mean(axis=(1, 2)) for s in strips], axis=1)
-    return found
+    strips = (pictures[:, :, :wide], pictures[:, :, -wide:], pictures[:, :high])
+    return np.stack([s.mean(axis=(1, 2), dtype=np.float64) for s in strips], axis=1)
 
 
 def unlikeness(border: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -248,13 +224,8 @@ class Sheet:
             raise InputError(f"{path} is no answer sheet, or broken: draw it again") from error
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Every field, in order; an empty tuple of names is text too."""
         return {
-            "defence": np.array(self.defence, dtype=np.str_),
-            "rebuilt": self.rebuilt,
-            "options": self.options,
-            "answer": self.answer,
-            "mode": np.array(self.mode),
-            "seed": np.array(self.seed, dtype=np.int64),
-            "agreed": self.agreed,
-            "looks": np.array(self.looks, dtype=np.str_),
+            f.name: np.asarray(getattr(self, f.name), np.str_ if f.name in TEXTS else None)
+            for f in fields(self)
         }

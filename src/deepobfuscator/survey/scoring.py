@@ -38,20 +38,11 @@ def share_right(right: ArrayLike, clusters: ArrayLike) -> Right:
     Answers of one cluster (a participant, or a question) are no independent evidence. They count as
     many independent ones as would vary as the clusters do, never as more than there are, with
     Student's quantile for the number of clusters. A single cluster shows no variation between
-    clusters: its interval is of its own answers alone.
-
-    Args:
-        right: (n,) truth values, n >= 1.
-        clusters: (n,) one value per cluster.
-
-    Raises:
-        ValueError: no answers, or shapes that do not match.
+    clusters: its interval is of its own answers alone. ``right`` are (n,) truth values, n >= 1,
+    ``clusters`` (n,) names.
     """
     hit = np.asarray(right, dtype=bool)
-    names = np.asarray(clusters)
-    if hit.ndim != 1 or hit.shape != names.shape or not len(hit):
-        raise ValueError(f"{hit.shape} answers and {names.shape} clusters do not match")
-    _, cluster = np.unique(names, return_inverse=True)
+    _, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     n, groups = len(hit), int(cluster.max()) + 1
     share = float(hit.mean())
     trials, errors = float(n), float(ndtri(0.975))
@@ -71,11 +62,8 @@ def p_by_draw(votes: NDArray[np.int64], right: int) -> float:
 
     Participants may all favour the same face, so their answers are not independent guesses. But
     which of the four was rebuilt was drawn evenly; so, votes given, each question brings the votes
-    of one of its options at random. For a single participant this is the binomial test.
-
-    Args:
-        votes: (q, 4) how often each option was chosen.
-        right: right answers.
+    of one of its options at random. For a single participant this is the binomial test. ``votes``
+    (q, 4) are how often each option was chosen.
     """
     total = np.ones(1)
     for question in votes:

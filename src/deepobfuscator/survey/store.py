@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,14 +62,11 @@ class Participant:
 
 @dataclass(frozen=True)
 class Answer:
-    """One option chosen."""
+    """One option chosen, 0..3, numbered as on the sheet."""
 
     participant: str
-    """Their id."""
     question: int
-    """Its number on the sheet."""
     choice: int
-    """0..3, as on the sheet."""
     seconds: float
     """From showing the question to the answer."""
     counts: bool
@@ -77,10 +75,6 @@ class Answer:
 
 class Store:
     """Opens a study's database, or begins it; safe to share between threads.
-
-    Args:
-        path: of the SQLite file.
-        sheet: what is asked.
 
     Raises:
         InputError: no such database, or one that belongs to another sheet.
@@ -119,13 +113,10 @@ class Store:
             if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 for statement in TABLES.split(";"):
                     db.execute(statement)
-                begun = {
-                    "version": str(VERSION),
-                    "sheet": self.sheet.key,
-                    "secret": secrets.token_hex(32),
-                }
+                begun = {"version": str(VERSION), "sheet": self.sheet.key}
+                begun["secret"] = secrets.token_hex(32)
                 db.executemany("INSERT INTO study VALUES (?, ?)", begun.items())
-            return dict(db.execute("SELECT key, value FROM study").fetchall())
+            return dict(db.execute("SELECT key, value FROM study"))
 
     def close(self) -> None:
         """Close the file."""
@@ -135,15 +126,9 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, one at a time."""
-        with self._lock:
+        with self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+            yield self._db
 
     def mark(self, *what: object) -> str:
         """32 hexadecimal digits that stand for ``what`` and tell nothing of it."""
@@ -162,47 +147,38 @@ class Store:
         """Note a consent; returns the new participant's cookie, 256 random bits."""
         cookie = secrets.token_urlsafe(32)
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO participant VALUES (?, ?, NULL)", (self._id(cookie), time.time())
-            )
+            row = (self._id(cookie), time.time())
+            db.execute("INSERT INTO participant VALUES (?, ?, NULL)", row)
         return cookie
+
+    def _read(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
 
     def participant(self, cookie: str) -> Participant | None:
         """Who holds a cookie; None if nobody."""
         name = self._id(cookie)
-        with self._lock:
-            row = self._db.execute(
-                "SELECT finished FROM participant WHERE id = ?", (name,)
-            ).fetchone()
-            answers = self._db.execute(
-                "SELECT question FROM answer WHERE participant = ?", (name,)
-            ).fetchall()
-        if row is None:
-            return None
-        return Participant(name, frozenset(q for (q,) in answers), row[0] is not None)
+        rows = self._read(
+            "SELECT finished IS NOT NULL, question FROM participant"
+            " LEFT JOIN answer ON participant = id WHERE id = ?",
+            name,
+        )
+        answered = frozenset(question for _, question in rows if question is not None)
+        return Participant(name, answered, bool(rows[0][0])) if rows else None
 
-    def answer(self, participant: str, question: int, choice: int, seconds: float) -> bool:
-        """Keep an answer, and complete the sheet with the last one.
-
-        The first answer to a question stays: False if there was one, or no such participant.
-
-        Raises:
-            ValueError: no such question or option.
-        """
-        if not (0 <= question < len(self.sheet) and 0 <= choice < OPTIONS):
-            raise ValueError(f"no option {choice} of a question {question}")
+    def answer(self, participant: str, question: int, choice: int, seconds: float) -> None:
+        """Keep an answer unless the question has one, and complete the sheet with the last one."""
         with self._transaction() as db:
-            kept = db.execute(
+            db.execute(
                 "INSERT INTO answer SELECT id, ?, ?, ? FROM participant WHERE id = ?"
                 " ON CONFLICT DO NOTHING",
                 (question, choice, seconds, participant),
-            ).rowcount
+            )
             db.execute(
                 "UPDATE participant SET finished = ? WHERE id = ? AND finished IS NULL"
                 " AND (SELECT count(*) FROM answer WHERE participant = id) = ?",
                 (time.time(), participant, len(self.sheet)),
             )
-        return kept == 1
 
     def forget(self, participant: str) -> None:
         """Delete a participant with all answers."""
@@ -211,16 +187,14 @@ class Store:
 
     def started(self) -> int:
         """Participants who agreed to take part."""
-        with self._lock:
-            return int(self._db.execute("SELECT count(*) FROM participant").fetchone()[0])
+        return int(self._read("SELECT count(*) FROM participant")[0][0])
 
     def answers(self) -> list[Answer]:
         """People's answers, in the order of their ids and questions."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT participant, question, choice, seconds, finished IS NOT NULL"
-                " FROM answer JOIN participant ON id = participant ORDER BY 1, 2"
-            ).fetchall()
+        rows = self._read(
+            "SELECT participant, question, choice, seconds, finished IS NOT NULL"
+            " FROM answer JOIN participant ON id = participant ORDER BY 1, 2"
+        )
         return [Answer(name, q, choice, s, bool(done)) for name, q, choice, s, done in rows]
 
     def put_machine(self, name: str, choices: Iterable[int]) -> None:
@@ -234,18 +208,14 @@ class Store:
             raise ValueError(f"{name}: not one option for each of {len(self.sheet)} questions")
         with self._transaction() as db:
             db.execute("DELETE FROM machine WHERE name = ?", (name,))
-            db.executemany(
-                "INSERT INTO machine VALUES (?, ?, ?)",
-                [(name, q, choice) for q, choice in enumerate(chosen)],
-            )
+            rows = [(name, q, choice) for q, choice in enumerate(chosen)]
+            db.executemany("INSERT INTO machine VALUES (?, ?, ?)", rows)
 
     def machines(self) -> dict[str, NDArray[np.int64]]:
         """By name, the (count,) options that each machine chose."""
-        with self._lock:
-            rows = self._db.execute("SELECT name, choice FROM machine ORDER BY name, question")
-            chosen: dict[str, list[int]] = {}
-            for name, choice in rows:
-                chosen.setdefault(name, []).append(choice)
+        chosen: dict[str, list[int]] = {}
+        for name, choice in self._read("SELECT name, choice FROM machine ORDER BY name, question"):
+            chosen.setdefault(name, []).append(choice)
         return {name: np.array(choices) for name, choices in chosen.items()}
 
     def _id(self, cookie: str) -> str:

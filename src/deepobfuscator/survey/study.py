@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepobfuscator.survey.questions import OPTIONS, Sheet
 from deepobfuscator.survey.scoring import Right, p_by_draw, share_right
@@ -30,15 +31,9 @@ class Tally:
 
 @dataclass(frozen=True)
 class Question:
-    """One question and what was answered."""
+    """What was answered to one question."""
 
-    number: int
-    """On the sheet, from 1."""
-    defence: str
-    """Whose features the picture was rebuilt from."""
-    answer: int
-    """0..3: the option that was rebuilt."""
-    votes: tuple[int, ...]
+    votes: list[int]
     """Answers for each of the four options."""
     right: Right | None
     """None without an answer."""
@@ -62,7 +57,7 @@ class Study:
     """By defence, in the sheet's order."""
     machines: dict[str, dict[str, Right]]
     """By machine and defence."""
-    questions: tuple[Question, ...]
+    questions: list[Question]
     """In the sheet's order."""
 
 
@@ -89,10 +84,7 @@ def study(sheet: Sheet, store: Store) -> Study:
             }
             for machine, chosen in machines.items()
         },
-        questions=tuple(
-            _question(sheet, q, people, {name: int(c[q]) for name, c in machines.items()})
-            for q in range(len(sheet))
-        ),
+        questions=[_question(sheet, q, people, machines) for q in range(len(sheet))],
     )
 
 
@@ -111,18 +103,17 @@ def _tally(sheet: Sheet, answers: Sequence[Answer]) -> Tally | None:
     )
 
 
-def _question(sheet: Sheet, q: int, people: Sequence[Answer], machines: dict[str, int]) -> Question:
+def _question(
+    sheet: Sheet, q: int, people: Sequence[Answer], machines: Mapping[str, NDArray[np.int64]]
+) -> Question:
     answers = [answer for answer in people if answer.question == q]
     chosen = [answer.choice for answer in answers]
     right = [choice == sheet.answer[q] for choice in chosen]
     return Question(
-        number=q + 1,
-        defence=sheet.defence[q],
-        answer=int(sheet.answer[q]),
-        votes=tuple(chosen.count(option) for option in range(OPTIONS)),
+        votes=[chosen.count(option) for option in range(OPTIONS)],
         right=share_right(right, range(len(right))) if right else None,
         seconds=median(answer.seconds for answer in answers) if answers else None,
-        machines=machines,
+        machines={name: int(choices[q]) for name, choices in machines.items()},
     )
 
 
