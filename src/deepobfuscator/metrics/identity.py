@@ -68,8 +68,8 @@ def verification(
     equal = (similar == genuine[:, None]).sum(1) - 1
     others = len(known) - 1
     return {
-        "auc": bootstrap.share(1 - (higher + equal / 2) / others),
-        "rank1": bootstrap.share((higher == 0) / (1 + equal)),
+        "auc": bootstrap.mean(1 - (higher + equal / 2) / others, kind=Share),
+        "rank1": bootstrap.mean((higher == 0) / (1 + equal), kind=Share),
         "eer": _equal_error_rate(bootstrap, genuine, similar),
     }
 

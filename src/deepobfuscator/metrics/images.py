@@ -33,38 +33,27 @@ LANES = 16
 """Values that a processor's widest vector unit works on at once."""
 
 KNEE = 0.01
-"""A scale's mean term below which a hyperbola continues it; see `_positive`."""
+"""A scale's mean term below which a hyperbola continues it; see `_product`."""
 
 
-def scale_count(side: int) -> int:
-    """The most scales, up to five, whose coarsest still holds the window; ``side`` is min(H, W).
+def scale_weights(side: int) -> tuple[float, ...]:
+    """The exponents of as many scales, up to five, as hold the window; ``side`` is min(H, W) in px.
+
+    As published, or the finest few rescaled to sum 1.
 
     Raises:
-        InputError: not even one does.
+        InputError: not even one scale holds the window.
     """
     if side < WINDOW:
         raise InputError(
             f"pictures of {side} px are too small to compare; give at least {WINDOW} px a side"
         )
-    return max(s for s in range(1, len(WEIGHTS) + 1) if side > (WINDOW - 1) * 2 ** (s - 1))
-
-
-def scale_weights(side: int) -> tuple[float, ...]:
-    """The exponents for pictures of ``side`` px: as published, or the finest few rescaled to sum 1.
-
-    Raises:
-        InputError: ``side`` is smaller than the window.
-    """
-    kept = WEIGHTS[: scale_count(side)]
+    kept = tuple(w for s, w in enumerate(WEIGHTS) if side > (WINDOW - 1) * 2**s)
     return kept if kept == WEIGHTS else tuple(w / sum(kept) for w in kept)
 
 
 def describe_ms_ssim(side: int) -> str:
-    """Scales and weights in words, for records: ``3 scales, weights .071 .453 .476``.
-
-    Raises:
-        InputError: ``side`` is smaller than the window.
-    """
+    """`scale_weights` in words, for records: ``3 scales, weights .071 .453 .476``."""
     weights = scale_weights(side)
     scales = "1 scale, weight" if len(weights) == 1 else f"{len(weights)} scales, weights"
     return " ".join([scales, *(f"{w:.3f}".removeprefix("0") for w in weights)])
@@ -90,7 +79,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         InputError: the shorter side is smaller than the window.
     """
-    scale_count(min(x.shape[-2:]))
+    scale_weights(min(x.shape[-2:]))
     return _mean_index(x, y, lambda terms: terms[0], 1)
 
 
@@ -101,18 +90,14 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _product(terms: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """The scales' terms (S, P) to the index (P,)."""
-    exponents = torch.tensor(weights, device=terms.device)[:, None]
-    return (_positive(terms) ** exponents).prod(0)
+    """The scales' terms (S, P) to the index (P,).
 
-
-def _positive(term: Tensor) -> Tensor:
-    """``term`` down to `KNEE`, below it a hyperbola of the same value and slope there.
-
-    The hyperbola is positive and rising for every term, so a power of it is finite and never flat.
+    Below `KNEE` a hyperbola of the same value and slope there takes the term's place. It is
+    positive and rising for every term, so a power of it is finite and never flat.
     """
-    below = KNEE**2 / (2 * KNEE - term.clamp(max=KNEE))
-    return torch.where(term < KNEE, below, term)
+    hyperbola = KNEE**2 / (2 * KNEE - terms.clamp(max=KNEE))
+    exponents = torch.tensor(weights, device=terms.device)[:, None]
+    return (torch.where(terms < KNEE, hyperbola, terms) ** exponents).prod(0)
 
 
 Combination: TypeAlias = Callable[[Tensor], Tensor]
@@ -176,8 +161,13 @@ def _planes_index(
             (weights,) = torch.autograd.grad(part, terms, torch.ones_like(part))
             total = None
             for (a, _), s, weight in zip(pyramid[::-1], slopes[::-1], weights.flip(0), strict=True):
-                s.mul_((weight / _places(a))[None, :, None, None])
-                total = s if total is None else s.add_(_halve_adjoint(total, a))
+                height, width = a.shape[-2:]
+                places = (height - WINDOW + 1) * (width - WINDOW + 1)
+                s.mul_((weight / places)[None, :, None, None])
+                if total is not None:  # the adjoint of `_halve`
+                    wider = F.interpolate(total, scale_factor=2)
+                    s.add_(wider[..., height % 2 :, width % 2 :], alpha=0.25)
+                total = s
             assert total is not None
             slope[turn].flatten(1).copy_(total[0].flatten(1))
     return index, slope
@@ -220,30 +210,9 @@ def _term(x: Tensor, y: Tensor, luminance: bool, want_slope: bool) -> tuple[Tens
     return mean, slope.addcmul_(x, _spread(a), value=-1).addcmul_(y, _spread(b))
 
 
-def _places(planes: Tensor) -> int:
-    """Places of the window on (1, P, H, W)."""
-    height, width = planes.shape[-2:]
-    return (height - WINDOW + 1) * (width - WINDOW + 1)
-
-
 def _halve(planes: Tensor) -> Tensor:
     """The next scale: means of 2 x 2 pixels."""
     return F.avg_pool2d(planes, 2, padding=[side % 2 for side in planes.shape[-2:]])
-
-
-def _halve_adjoint(slope: Tensor, planes: Tensor) -> Tensor:
-    """The slope along ``planes``, given that along their halves."""
-    padding = [side % 2 for side in planes.shape[-2:]]
-    return torch.ops.aten.avg_pool2d_backward(  # type: ignore[no-any-return]
-        slope,
-        planes,
-        kernel_size=[2, 2],
-        stride=[2, 2],
-        padding=padding,
-        ceil_mode=False,
-        count_include_pad=True,
-        divisor_override=None,
-    )
 
 
 def _blur(planes: Tensor, factor: float = 1, offset: float = 0) -> Tensor:
