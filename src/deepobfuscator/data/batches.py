@@ -1,9 +1,8 @@
 """Pictures with labels as training sees them, and everything a trial needs of its data."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -17,7 +16,7 @@ from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data import cache
 from deepobfuscator.data.augment import as_input, augment, augment_there, draw_moves
 from deepobfuscator.data.dataset import Data
-from deepobfuscator.data.table import Source, split
+from deepobfuscator.data.table import AttributeTable, Source, split
 
 
 @dataclass
@@ -145,52 +144,44 @@ def load(
     source, task = data.source, data.task
     table = source.read()
     task.check(table)
-    parts: dict[str, Labelled] = {}
-    hashes: dict[str, str] = {}
-    skipped = decoded = 0
     splits = split(table, data.limit, data.split_seed, data.protocol, defended)
-    undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
-    everything = len(splits.rows())
+    everything, decoded = len(splits.rows()), 0
 
     def report(done: int, _: int) -> None:
         if progress is not None:
             progress(decoded + done, everything)
 
-    for name, rows in vars(splits).items():
-        images = [table.images[i] for i in rows]
+    parts: dict[str, Labelled] = {}
+    rows: dict[str, NDArray[np.int64]] = {}
+    for name, asked in vars(splits).items():
         # A store for each part: whoever is handed one part cannot reach another's pictures.
-        pictures, bad = cache.pictures(source, images, size, data.skip_bad, report)
+        images = [table.images[i] for i in asked]
+        pictures, whole = cache.pictures(source, images, size, data.skip_bad, report)
         decoded += len(images)
-        if bad:
-            whole = np.array([image not in bad for image in images])
-            pictures, rows = pictures[whole], rows[whole]
-            images = [image for image in images if image not in bad]
-            skipped += len(bad)
-        public, private = table.columns(task.public)[rows], table.columns(task.private)[rows]
+        rows[name] = kept = asked[whole]
+        public, private = table.columns(task.public)[kept], table.columns(task.private)[kept]
         if defended or name != "defender":
             task.check_part(name, public, private)
-        others = table.columns(undeclared)[rows]
-        parts[name] = Labelled(pictures, public, private, table.people()[rows], others)
-        hashes[name] = _names(images, table.people()[rows])
+        parts[name] = Labelled(pictures, public, private, table.people()[kept])
     report(0, 0)
+    undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
+    others = [table.columns(undeclared)[kept] for kept in rows.values() if len(kept)]
+    varies = np.all([np.ptp(values, 0) > 0 for values in others], 0)
+    undeclared = tuple(a for a, both in zip(undeclared, varies, strict=True) if both)
+    for name, part in parts.items():
+        parts[name] = replace(part, undeclared=table.columns(undeclared)[rows[name]])
+    known = table.identity is not None
     summary = {
         "fingerprint": table.fingerprint(),
         "pixels": hashlib.sha256(b"".join(map(_sample, parts.values()))).hexdigest()[:16],
         "pictures": {name: len(part) for name, part in parts.items()},
-        "people": None
-        if table.identity is None
-        else {name: len(np.unique(part.people)) for name, part in parts.items()},
-        "sha256": hashes,
-        "skipped": skipped,
+        "people": {name: len(np.unique(part.people)) for name, part in parts.items()}
+        if known
+        else None,
+        "sha256": {name: _names(table, kept) for name, kept in rows.items()},
+        "skipped": everything - sum(map(len, rows.values())),
     }
-    varied = [k for k in range(len(undeclared)) if all(map(partial(_varies, k), parts.values()))]
-    for name, part in parts.items():
-        assert part.undeclared is not None
-        parts[name] = replace(part, undeclared=part.undeclared[:, varied])
-    named = tuple(undeclared[k] for k in varied)
-    return Parts(
-        **parts, summary=summary, known_people=table.identity is not None, undeclared=named
-    )
+    return Parts(**parts, summary=summary, known_people=known, undeclared=undeclared)
 
 
 def unlabelled(
@@ -213,14 +204,11 @@ def unlabelled(
     table = source.read()
     chosen = np.linspace(0, len(table) - 1, min(most or len(table), len(table))).astype(np.int64)
     images = [table.images[i] for i in chosen]
-    pictures, bad = cache.pictures(source, images, size, skip_bad, progress)
-    if bad:
-        whole = np.array([image not in bad for image in images])
-        pictures, chosen = pictures[whole], chosen[whole]
-    people = table.people()[chosen]
+    pictures, whole = cache.pictures(source, images, size, skip_bad, progress)
+    people = table.people()[chosen[whole]]
     if table.identity is None or type(source) is not type(own):
         people = -1 - people
-    nothing = np.zeros((len(chosen), 1), dtype=np.uint8)
+    nothing = np.zeros((len(people), 1), dtype=np.uint8)
     return Labelled(pictures, nothing, nothing, people)
 
 
@@ -231,24 +219,18 @@ def trained_on(
     table, there = source.read(), unlabelled(source, own, size, skip_bad=skip_bad)
     summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}
     summary["pictures"]["defender"] = len(there)
-    summary["sha256"]["defender"] = _names(table.images, table.people())
+    summary["sha256"]["defender"] = _names(table, np.arange(len(table)))
     if summary["people"] is not None:
-        known = table.identity is not None
-        summary["people"]["defender"] = len(np.unique(there.people)) if known else None
+        people = None if table.identity is None else len(np.unique(there.people))
+        summary["people"]["defender"] = people
     return replace(data, defender=there, summary=summary)
 
 
-def _names(images: Sequence[str], people: NDArray[np.int64]) -> str:
+def _names(table: AttributeTable, rows: NDArray[np.int64]) -> str:
     """SHA-256 of a part: the names of its pictures and who is on them."""
-    lines = "".join(f"{i} {p}\n" for i, p in zip(images, people.tolist(), strict=True))
+    people = table.people()
+    lines = "".join(f"{table.images[i]} {people[i]}\n" for i in rows)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _varies(k: int, part: Labelled) -> bool:
-    """Whether an undeclared attribute has both values in ``part`` (or the part is empty)."""
-    assert part.undeclared is not None
-    column = part.undeclared[:, k]
-    return not len(column) or bool(column.min() < column.max())
 
 
 def disjoint(parts: Mapping[str, Labelled]) -> None:

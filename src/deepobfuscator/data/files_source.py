@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepobfuscator.core.config import MACHINE
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import Source
+from deepobfuscator.data.table import Decoded, Source
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Endings (in either case) of the files that count as pictures."""
@@ -48,9 +48,7 @@ class FilesSource(Source):
         """The folder that picture names are relative to."""
         return self.path
 
-    def load(
-        self, images: Sequence[str], size: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
         """Decode pictures, as `Source.load` says; truncated and foreign files come back as bad."""
         out = np.zeros((len(images), *size, 3), dtype=np.uint8)
         bad: dict[str, str] = {}
@@ -155,23 +153,19 @@ def find_pictures(folder: Path) -> set[str]:
         InputError: the folder is missing or cannot be read.
     """
     found: set[str] = set()
-    todo = [""]
-    while todo:
-        below = todo.pop()
-        try:
-            with os.scandir(folder / below) as entries:
-                for entry in entries:
-                    name = below + entry.name
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(name + "/")
-                    elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
-                        found.add(name)
-        except OSError as error:
-            raise InputError(
-                f"cannot read the folder {folder / below}: {error.strerror}; check the path"
-            ) from None
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    found |= {f"{entry.name}/{name}" for name in find_pictures(folder / entry.name)}
+                elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                    found.add(entry.name)
+    except OSError as error:
+        raise InputError(
+            f"cannot read the folder {folder}: {error.strerror}; check the path"
+        ) from None
     return found
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.canvas import Array
 from deepobfuscator.data.portrait import portraits
-from deepobfuscator.data.table import AttributeTable, Source
+from deepobfuscator.data.table import AttributeTable, Decoded, Source
 
 VERSION = 2
 """Of the drawing: raised whenever a pixel changes."""
@@ -114,15 +114,10 @@ class Synthetic(Source):
             identity=np.arange(self.count, dtype=np.int64) // PER_PERSON,
         )
 
-    def load(
-        self, images: Sequence[str], size: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
         """Draw pictures, each the same whatever it is drawn with; see `Source.load`."""
-        names = {f"{i + 1:06d}": i for i in range(self.count)}
-        bad = {name: "no such picture" for name in images if name not in names}
-        good = np.array([i for i, name in enumerate(images) if name in names], dtype=np.int64)
-        rows = np.array([names[images[i]] for i in good], dtype=np.int64)
-        pixels = np.zeros((len(images), *size, 3), dtype=np.uint8)
+        rows = np.array([int(name) - 1 for name in images], dtype=np.int64)
+        pixels = np.empty((len(images), *size, 3), dtype=np.uint8)
         looks = _looks(self.count, self.seed)
         step = max(1, CHUNK // (size[0] * size[1]))
 
@@ -130,11 +125,11 @@ class Synthetic(Source):
             part = slice(start, start + step)
             chosen = {n: v[rows[part]] for n, v in looks.items()}
             grain = [(self.seed, 5, int(row)) for row in rows[part]]
-            pixels[good[part]] = portraits(chosen, size, grain)
+            pixels[part] = portraits(chosen, size, grain)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(draw, range(0, len(rows), step)))
-        return pixels, bad
+        return pixels, {}
 
     def stamp(self, images: Sequence[str]) -> str:
         """Hash of what determines the drawing."""
