@@ -24,11 +24,9 @@ IMAGES, LABELS = "images.npy", "labels.npz"
 class Columns(Protocol):
     """A dict of columns, or a pandas DataFrame: column names, and columns by name."""
 
-    def __iter__(self) -> Any:
-        """The names."""
+    def __iter__(self) -> Any: ...
 
-    def __getitem__(self, name: str, /) -> Any:
-        """One column (n,)."""
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,8 @@ class Material(Protocol):
         draw: np.random.Generator,
         part: slice = slice(None),
     ) -> Batch:
-        """This rank's part of the batch of the given rows.
-
-        ``draw`` decides how they are augmented, the same for a picture whoever gets it.
+        """This rank's ``part`` of the batch of some rows; ``draw`` decides how they are augmented,
+        the same for a picture whoever gets it.
         """
         ...
 
@@ -234,10 +233,9 @@ def _names(table: AttributeTable, rows: NDArray[np.int64]) -> str:
 
 
 def disjoint(parts: Mapping[str, Labelled]) -> None:
-    """Make sure that no person and no picture is in two parts.
+    """Raise InputError where a person or a picture is in two parts.
 
-    Raises:
-        InputError: one is; a figure measured across such a leak would mean nothing.
+    A figure measured across such a leak would mean nothing.
     """
     for (one, a), (other, b) in combinations(parts.items(), 2):
         if len(shared := np.intersect1d(a.people, b.people)):

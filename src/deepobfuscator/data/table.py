@@ -223,19 +223,15 @@ class Source(Family):
     @classmethod
     @abstractmethod
     def parse(cls, rest: str) -> Self:
-        """The source that ``KIND:rest`` names.
-
-        Raises:
-            InputError: ``rest`` is missing or not of this kind's form.
-        """
+        """The source that ``KIND:rest`` names; raises InputError for another form."""
 
     @abstractmethod
     def read(self) -> AttributeTable:
         """Read the labels (not the pictures).
 
         Raises:
-            InputError: a missing folder or file, labels not of the format, a row without a picture
-                or a picture without a row.
+            InputError: a missing folder or file, labels not of the format, a row without a picture,
+                with two or with one outside the folder, a picture without a row.
         """
 
     @abstractmethod

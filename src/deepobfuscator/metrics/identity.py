@@ -41,9 +41,6 @@ def verification(
         probe_people: (n,) who is on the probes.
         gallery_people: (N,) who is in the gallery, everyone once.
 
-    Returns:
-        Samples of ``auc``, ``rank1`` and ``eer``, all shares.
-
     Raises:
         InputError: fewer than two people in the gallery.
         ValueError: an embedding that is not finite, a person twice in the gallery or a probe's not

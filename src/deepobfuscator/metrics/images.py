@@ -6,9 +6,9 @@ difference of large numbers here.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -69,8 +69,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         InputError: the shorter side is smaller than the window.
     """
-    weights = scale_weights(min(x.shape[-2:]))
-    return _mean_index(x, y, lambda terms: _product(terms, weights), len(weights))
+    return _mean_index(x, y, scale_weights(min(x.shape[-2:])))
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -80,7 +79,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
         InputError: the shorter side is smaller than the window.
     """
     scale_weights(min(x.shape[-2:]))
-    return _mean_index(x, y, lambda terms: terms[0], 1)
+    return _mean_index(x, y, ())
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
@@ -90,7 +89,7 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _product(terms: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """The scales' terms (S, P) to the index (P,).
+    """The scales' mean terms (S, P) to the index (P,), differentiable.
 
     Below `KNEE` a hyperbola of the same value and slope there takes the term's place. It is
     positive and rising for every term, so a power of it is finite and never flat.
@@ -100,15 +99,11 @@ def _product(terms: Tensor, weights: tuple[float, ...]) -> Tensor:
     return (torch.where(terms < KNEE, hyperbola, terms) ** exponents).prod(0)
 
 
-Combination: TypeAlias = Callable[[Tensor], Tensor]
-"""What an index makes of its scales' mean terms: (S, P) to (P,), differentiable."""
-
-
-def _mean_index(x: Tensor, y: Tensor, combine: Combination, scales: int) -> Tensor:
-    """The index of each picture, the mean of its channels'."""
+def _mean_index(x: Tensor, y: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """The index of each picture, the mean of its channels'; without weights that of one scale."""
     kind, layout = torch.float32, torch.contiguous_format
     x, y = x.to(kind, memory_format=layout), y.to(kind, memory_format=layout)
-    index: Tensor = _Index.apply(x.flatten(0, 1), y.flatten(0, 1), combine, scales)  # type: ignore[no-untyped-call]
+    index: Tensor = _Index.apply(x.flatten(0, 1), y.flatten(0, 1), weights)  # type: ignore[no-untyped-call]
     return index.view(x.shape[:2]).mean(1)
 
 
@@ -120,12 +115,12 @@ class _Index(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, combine: Combination, scales: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, weights: tuple[float, ...]) -> Tensor:
         with _float32(x):
-            index, along_x = _planes_index(x, y, combine, scales, ctx.needs_input_grad[0])
+            index, along_x = _planes_index(x, y, weights, ctx.needs_input_grad[0])
             along_y = None
             if ctx.needs_input_grad[1]:
-                _, along_y = _planes_index(y, x, combine, scales, True)
+                _, along_y = _planes_index(y, x, weights, True)
         ctx.save_for_backward(along_x, along_y)
         return index
 
@@ -134,11 +129,11 @@ class _Index(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         slopes = ctx.saved_tensors
-        return *(s if s is None else s * gradient[:, None, None] for s in slopes), None, None
+        return *(s if s is None else s * gradient[:, None, None] for s in slopes), None
 
 
 def _planes_index(
-    x: Tensor, y: Tensor, combine: Combination, scales: int, want_slope: bool
+    x: Tensor, y: Tensor, weights: tuple[float, ...], want_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Indices (P,) and, if wanted, their slope along x, (P, H, W)."""
     count = len(x)
@@ -148,19 +143,19 @@ def _planes_index(
     for start in range(0, len(x), count):
         turn = slice(start, start + count)
         pyramid = [(_side_by_side(x[turn]), _side_by_side(y[turn]))]
-        while len(pyramid) < scales:
+        while len(pyramid) < len(weights):
             pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
         means, slopes = zip(
             *(_term(a, b, a is pyramid[-1][0], want_slope) for a, b in pyramid), strict=True
         )
         terms = torch.stack(means).requires_grad_(want_slope)
         with torch.set_grad_enabled(want_slope):
-            part = combine(terms)
+            part = _product(terms, weights) if weights else terms[0]
         index[turn] = part.detach()
         if slope is not None:
-            (weights,) = torch.autograd.grad(part, terms, torch.ones_like(part))
+            (along,) = torch.autograd.grad(part, terms, torch.ones_like(part))
             total = None
-            for (a, _), s, weight in zip(pyramid[::-1], slopes[::-1], weights.flip(0), strict=True):
+            for (a, _), s, weight in zip(pyramid[::-1], slopes[::-1], along.flip(0), strict=True):
                 height, width = a.shape[-2:]
                 places = (height - WINDOW + 1) * (width - WINDOW + 1)
                 s.mul_((weight / places)[None, :, None, None])

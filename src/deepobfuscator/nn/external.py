@@ -184,11 +184,7 @@ def examine(encoder: Encoder, pictures: NDArray[np.uint8], context: Context) -> 
 def check_memory(encoder: ExternalEncoder, batch_size: int, width: float, context: Context) -> None:
     """Make sure that what an audit cannot do without fits in the memory of ``context.device``.
 
-    Args:
-        encoder: what is to be audited.
-        batch_size: pictures that an attacker trains on at a time.
-        width: the attackers' width multiplier.
-        context: the device.
+    Attackers train on ``batch_size`` pictures at a time and have the width multiplier ``width``.
 
     Raises:
         InputError: a batch with its features, or the weights of the largest fully connected
