@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import ClassVar, NamedTuple, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,29 +35,23 @@ Variable: TypeAlias = NDArray[np.float64]
 """(count,) a variable of the drawing, or (count, 3) a colour, before it is rounded."""
 
 
-class _Rate(NamedTuple):
-    women: float
-    """Share of their pictures that has the attribute."""
-    men: float
-    lasting: float
-    """Share of the latent variable's variance that stays with the person."""
-
-
 RATES = {
-    "Male": _Rate(0, 1, 1.0),
-    "Young": _Rate(0.86, 0.64, 1.0),
-    "Smiling": _Rate(0.544, 0.392, 0.1),
-    "High_Cheekbones": _Rate(0.556, 0.304, 0.1),
-    "Mouth_Slightly_Open": _Rate(0.53, 0.42, 0.0),
-    "Heavy_Makeup": _Rate(0.652, 0.005, 0.5),
-    "Beard": _Rate(0, 0.36, 0.8),
-    "Eyeglasses": _Rate(0.05, 0.13, 0.5),
-    "Blond_Hair": _Rate(0.24, 0.03, 1.0),
-    "Bald": _Rate(0, 0.06, 1.0),
-    "Bangs": _Rate(0.21, 0.08, 0.6),
-    "Wearing_Hat": _Rate(0.04, 0.07, 0.2),
+    "Male": (0, 1, 1.0),
+    "Young": (0.86, 0.64, 1.0),
+    "Smiling": (0.544, 0.392, 0.1),
+    "High_Cheekbones": (0.556, 0.304, 0.1),
+    "Mouth_Slightly_Open": (0.53, 0.42, 0.0),
+    "Heavy_Makeup": (0.652, 0.005, 0.5),
+    "Beard": (0, 0.36, 0.8),
+    "Eyeglasses": (0.05, 0.13, 0.5),
+    "Blond_Hair": (0.24, 0.03, 1.0),
+    "Bald": (0, 0.06, 1.0),
+    "Bangs": (0.21, 0.08, 0.6),
+    "Wearing_Hat": (0.04, 0.07, 0.2),
 }
-"""About CelebA's, so that its correlations with Male follow."""
+"""Share of women's and of men's pictures that have the attribute, about CelebA's, so that its
+correlations with Male follow; share of the latent variable's variance that stays with the person.
+"""
 
 WITH_SMILE = {"High_Cheekbones": 0.88, "Mouth_Slightly_Open": 0.72}
 """Correlation of the latent variable with that of Smiling, for phi 0.68 and 0.51."""
@@ -141,7 +135,7 @@ def _latents(count: int, seed: int) -> tuple[dict[str, NDArray[np.bool_]], dict[
     person = np.arange(count) // PER_PERSON
     own = np.random.default_rng((seed, 1)).standard_normal((person[-1] + 1, len(RATES)))[person]
     now = np.random.default_rng((seed, 2)).standard_normal((count, len(RATES)))
-    lasting = np.array([rate.lasting for rate in RATES.values()])
+    lasting = np.array([stays for _, _, stays in RATES.values()])
     latent = dict(zip(RATES, (np.sqrt(lasting) * own + np.sqrt(1 - lasting) * now).T, strict=True))
     for name, r in WITH_SMILE.items():
         latent[name] = r * latent["Smiling"] + np.sqrt(1 - r * r) * latent[name]
@@ -151,8 +145,8 @@ def _latents(count: int, seed: int) -> tuple[dict[str, NDArray[np.bool_]], dict[
 
     male = latent["Male"] - bar(MALE)
     above = {
-        name: latent[name] - np.where(male > 0, bar(rate.men), bar(rate.women))
-        for name, rate in RATES.items()
+        name: latent[name] - np.where(male > 0, bar(men), bar(women))
+        for name, (women, men, _) in RATES.items()
     } | {"Male": male}
     above["Bangs"] = np.where(above["Bald"] > 0, -1, above["Bangs"])
     return {name: above[name] > 0 for name in RATES}, above
