@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data import cache
 from deepobfuscator.data.augment import as_input, augment, augment_there, draw_moves
 from deepobfuscator.data.dataset import Data
-from deepobfuscator.data.table import AttributeTable, Source, split
+from deepobfuscator.data.table import AttributeTable, Rows, Source, split
 
 
 @dataclass
@@ -41,11 +42,7 @@ class Material(Protocol):
     def __len__(self) -> int: ...
 
     def batch(
-        self,
-        rows: NDArray[np.int64],
-        device: torch.device,
-        draw: np.random.Generator,
-        part: slice = slice(None),
+        self, rows: Rows, device: torch.device, draw: Generator, part: slice = slice(None)
     ) -> Batch:
         """This rank's ``part`` of the batch of some rows; ``draw`` decides how they are augmented,
         the same for a picture whoever gets it.
@@ -75,11 +72,7 @@ class Labelled:
         return len(self.pictures)
 
     def batch(
-        self,
-        rows: NDArray[np.int64],
-        device: torch.device,
-        draw: np.random.Generator,
-        part: slice = slice(None),
+        self, rows: Rows, device: torch.device, draw: Generator, part: slice = slice(None)
     ) -> Batch:
         """Augmented pictures in [0, 1], channels last in memory, and both kinds of labels."""
         moves = draw_moves(len(rows), self.pictures.shape[1:3], draw)
@@ -94,7 +87,7 @@ class Labelled:
             private=torch.from_numpy(self.private[rows]).to(device).float(),
         )
 
-    def on(self, device: torch.device, rows: NDArray[np.int64]) -> Tensor:
+    def on(self, device: torch.device, rows: Rows) -> Tensor:
         """The given rows (n, H, W, 3) in 0..255 on a GPU; all pictures stay there if they fit."""
         if device not in self.resident and 2 * self.pictures.nbytes < free_memory(device):
             self.resident[device] = torch.from_numpy(np.array(self.pictures)).to(device)
@@ -112,7 +105,7 @@ class Parts:
     attacker: Labelled
     """What fresh attackers train on."""
     validation: Labelled
-    """What fresh attackers choose on."""
+    """The attacker's own pictures for choosing attackers and thresholds."""
     test: Labelled
     """What everything is scored on, once."""
     summary: dict[str, Any]
@@ -151,7 +144,7 @@ def load(
             progress(decoded + done, everything)
 
     parts: dict[str, Labelled] = {}
-    rows: dict[str, NDArray[np.int64]] = {}
+    rows: dict[str, Rows] = {}
     for name, asked in vars(splits).items():
         # A store for each part: whoever is handed one part cannot reach another's pictures.
         images = [table.images[i] for i in asked]
@@ -220,16 +213,24 @@ def trained_on(
     summary["pictures"]["defender"] = len(there)
     summary["sha256"]["defender"] = _names(table, np.arange(len(table)))
     if summary["people"] is not None:
-        people = None if table.identity is None else len(np.unique(there.people))
-        summary["people"]["defender"] = people
+        known = table.identity is not None
+        summary["people"]["defender"] = len(np.unique(there.people)) if known else None
     return replace(data, defender=there, summary=summary)
 
 
-def _names(table: AttributeTable, rows: NDArray[np.int64]) -> str:
+def _names(table: AttributeTable, rows: Rows) -> str:
     """SHA-256 of a part: the names of its pictures and who is on them."""
     people = table.people()
     lines = "".join(f"{table.images[i]} {people[i]}\n" for i in rows)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _sample(part: Labelled) -> bytes:
+    """Up to 64 of a part's pictures: enough to notice that they were replaced."""
+    if not len(part):
+        return b""
+    rows = np.linspace(0, len(part) - 1, 64).round().astype(np.int64)
+    return bytes(part.pictures[rows])
 
 
 def disjoint(parts: Mapping[str, Labelled]) -> None:
@@ -257,12 +258,3 @@ def identical(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
     rows = {picture[middle].tobytes(): i for i, picture in enumerate(b)}
     at = [(i, rows.get(picture[middle].tobytes())) for i, picture in enumerate(a)]
     return sum(j is not None and np.array_equal(a[i], b[j]) for i, j in at)
-
-
-def _sample(part: Labelled) -> bytes:
-    """Up to 64 of a part's pictures: enough to notice that they were replaced."""
-    if not len(part):
-        return b""
-    rows = np.linspace(0, len(part) - 1, 64).round().astype(np.int64)
-    pixels: bytes = part.pictures[rows].tobytes()
-    return pixels

@@ -27,6 +27,9 @@ MOST_PUBLIC = 16
 SMALLEST_PART = 8
 """Pictures that each part needs before any figure of it can mean something."""
 
+Rows: TypeAlias = NDArray[np.int64]
+"""(n,) row numbers in a table."""
+
 Decoded: TypeAlias = tuple[NDArray[np.uint8], dict[str, str]]
 """Pictures (n, height, width, 3) in 0..255, and what is wrong with the unreadable, by name."""
 
@@ -128,18 +131,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Splits:
-    """Row numbers, ascending, of four parts that share no picture and no person."""
+    """Row numbers, ascending, of the four `Parts`, which share no picture and no person."""
 
-    defender: NDArray[np.int64]
-    """What the defence trains on."""
-    attacker: NDArray[np.int64]
-    """What every fresh attacker trains on."""
-    validation: NDArray[np.int64]
-    """The attacker's own pictures for choosing attackers and thresholds."""
-    test: NDArray[np.int64]
-    """What everything is scored on, once."""
+    defender: Rows
+    attacker: Rows
+    validation: Rows
+    test: Rows
 
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Rows:
         """All rows in use, ascending."""
         return np.sort(np.concatenate((self.defender, self.attacker, self.validation, self.test)))
 
@@ -196,8 +195,8 @@ def split(
 
 
 def _cut(
-    rows: NDArray[np.int64], people: NDArray[np.int64], count: int, draw: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows: Rows, people: NDArray[np.int64], count: int, draw: np.random.Generator
+) -> tuple[Rows, Rows]:
     """Whole people drawn until one more would pass ``count`` pictures, and the rest."""
     if not len(rows):
         return rows, rows
