@@ -51,9 +51,7 @@ def pictures(
     Raises:
         InputError: unreadable pictures without ``skip_bad``; no room for the cache.
     """
-    identity = json.dumps([FORMAT, source.name, size, source.stamp(images), list(images)])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
-    path = cache_folder() / f"{source.name}-{size[0]}x{size[1]}-{digest}.npy"
+    path = _path(source, images, size)
     shape = (len(images), *size, 3)
 
     def chunks() -> Iterator[Decoded]:
@@ -71,6 +69,12 @@ def pictures(
         )
     whole = np.array([name not in bad for name in images], dtype=bool)
     return decoded if whole.all() else decoded[whole], whole
+
+
+def _path(source: Source, images: Sequence[str], size: tuple[int, int]) -> Path:
+    identity = json.dumps([FORMAT, source.name, size, source.stamp(images), list(images)])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
+    return cache_folder() / f"{source.name}-{size[0]}x{size[1]}-{digest}.npy"
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> Decoded | None:
