@@ -72,9 +72,9 @@ from .data.batches import Labelled as Labelled
 from .data.batches import Parts as Parts
 from .data.table import split as split
 from .experiments.run_folder import same_data as same_data
-from .metrics import Bootstrap as Bootstrap
-from .metrics import wilson as wilson
+from .metrics.bootstrap import Bootstrap as Bootstrap
 from .metrics.images import ms_ssim as ms_ssim
+from .metrics.sample import wilson as wilson
 from .nn.decoders import mirror as mirror
 from .nn.decoders import resrec as resrec
 from .nn.decoders import urec1 as urec1

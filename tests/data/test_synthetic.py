@@ -88,12 +88,6 @@ def test_one_scene_at_every_size() -> None:
     assert np.mean(np.abs(square - tall)) < unlike / 6
 
 
-def test_an_unknown_name_is_black_and_reported() -> None:
-    pixels, bad = Synthetic(count=10).load(["000003", "000011", "3", "000010"], (32, 40))
-    assert set(bad) == {"000011", "3"}
-    assert [bool(p.any()) for p in pixels] == [True, False, False, True]
-
-
 def test_stamp_changes_with_what_is_drawn_alone() -> None:
     stamp = Synthetic(count=10).stamp(["000001"])
     assert stamp == Synthetic(count=10).stamp(["000002", "000003"])

@@ -179,20 +179,6 @@ def test_columns_come_in_the_order_asked() -> None:
     assert (table.columns(("Young", "Male")) == table.values[:, [2, 0]]).all()
 
 
-def test_without_drops_the_rows_everywhere() -> None:
-    table = crowd(parts=True)
-    assert table.identity is not None
-    less = table.without([0, 3])
-    assert len(less) == len(table) - 2
-    assert less.images[:2] == ("1.jpg", "2.jpg")
-    assert (less.values == np.delete(table.values, [0, 3], axis=0)).all()
-    assert less.identity is not None
-    assert less.part is not None
-    assert less.identity.tolist() == np.delete(table.identity, [0, 3]).tolist()
-    assert len(less.part) == len(less)
-    assert table.without([]).fingerprint() == table.fingerprint()
-
-
 def test_fingerprint_tells_any_change() -> None:
     table = crowd(parts=True)
     assert table.identity is not None

@@ -2,10 +2,24 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.metrics import METRICS, best_threshold, measure
+from deepobfuscator.metrics.attributes import METRICS, best_threshold
+from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.metrics.sample import Measured
+
+
+def measure(
+    metric: str,
+    scores: ArrayLike,
+    labels: ArrayLike,
+    people: ArrayLike,
+    threshold: float = 0.5,
+    **of_bootstrap: int,
+) -> Measured:
+    sample = Bootstrap(people, **of_bootstrap).attribute(metric, scores, labels, threshold)
+    return sample.interval()
 
 
 def planted(

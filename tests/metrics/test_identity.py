@@ -5,7 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.metrics import Bootstrap, identity, verification
+from deepobfuscator.metrics import identity
+from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.metrics.identity import verification
 
 Embeddings = NDArray[np.float64]
 People = NDArray[np.int64]

@@ -1,15 +1,9 @@
 import numpy as np
 import pytest
 
-from deepobfuscator.metrics import (
-    METRICS,
-    Bootstrap,
-    Sample,
-    holm,
-    p_above_zero,
-    simultaneous,
-    wilson,
-)
+from deepobfuscator.metrics.attributes import METRICS
+from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.metrics.sample import Sample, Share, holm, p_above_zero, simultaneous, wilson
 
 
 def attackers(draw: np.random.Generator, count: int, accuracy: float = 0.7) -> list[Sample]:
@@ -18,9 +12,8 @@ def attackers(draw: np.random.Generator, count: int, accuracy: float = 0.7) -> l
     limit = np.quantile(right, accuracy)
     common = draw.normal(size=150)
     bootstrap = Bootstrap(np.arange(150), draws=300)
-    return [
-        bootstrap.share((common + draw.normal(size=150)) / np.sqrt(2) < limit) for _ in range(count)
-    ]
+    luck = [(common + draw.normal(size=150)) / np.sqrt(2) for _ in range(count)]
+    return [bootstrap.mean(own < limit, kind=Share) for own in luck]
 
 
 def test_simultaneous_bounds_hold_and_those_of_the_best_attacker_do_not() -> None:
@@ -63,7 +56,7 @@ def test_simultaneous_bound_grows_with_the_attackers_but_not_for_copies() -> Non
 
 def test_simultaneous_bound_of_figures_that_never_vary_has_width() -> None:
     bootstrap = Bootstrap(np.arange(100), draws=100)
-    perfect, half = bootstrap.share(np.ones(100)), bootstrap.share(np.arange(100) % 2)
+    perfect, half = (bootstrap.mean(v, kind=Share) for v in (np.ones(100), np.arange(100) % 2))
     found = simultaneous([perfect, perfect])
     assert (found.value, found.high) == (1, 1)
     assert 0.94 < found.low < 0.98

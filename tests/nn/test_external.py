@@ -201,7 +201,7 @@ def test_whatever_handles_players_leaves_a_brought_encoder_as_it_is(
         assert torch.equal(encoder(batch), before)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(encoder(batch), before)
-        assert not any(p.requires_grad for p in encoder.module.parameters())
+        assert not any(p.requires_grad for p in encoder.ask.args[0].parameters())
     examine(loaded.encoder, PICTURES, run)
     assert not loaded.encoder.stochastic
 

@@ -12,7 +12,8 @@ from torch.nn import functional
 from deepobfuscator.attacks.base import QUICK, STANDARD, Fitted, TrainedAttack, outputs
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat, rebuilt
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.metrics import Bootstrap, verification
+from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.metrics.identity import verification
 from deepobfuscator.nn.resnet import trunk
 from deepobfuscator.training.objectives import Round
 

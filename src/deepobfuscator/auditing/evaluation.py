@@ -30,7 +30,7 @@ from deepobfuscator.core.records import (
     headline_metric,
 )
 from deepobfuscator.metrics.attributes import METRICS
-from deepobfuscator.metrics.bootstrap import measure
+from deepobfuscator.metrics.bootstrap import Bootstrap
 from deepobfuscator.metrics.sample import Sample, holm, p_above_zero
 
 BEST = 3
@@ -268,7 +268,8 @@ def of_split(arrays: Mapping[str, NDArray[np.float64]], split: str) -> Arrays:
 
 def ensemble(scores: Sequence[Scores], truth: NDArray[np.uint8]) -> Scores:
     """The mean of the best on validation by AUC, each on its own scale."""
-    aucs = [measure("auc", own, truth, np.arange(len(truth)), draws=2).value for own, _ in scores]
+    bootstrap = Bootstrap(np.arange(len(truth)), draws=2)
+    aucs = [bootstrap.attribute("auc", own, truth).value for own, _ in scores]
     best = [scores[i] for i in np.argsort(aucs)[::-1][:BEST]]
     scaled = [[(s - own.mean()) / max(float(own.std()), 1e-9) for s in (own, t)] for own, t in best]
     return np.mean([s[0] for s in scaled], 0), np.mean([s[1] for s in scaled], 0)

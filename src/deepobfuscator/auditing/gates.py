@@ -17,7 +17,7 @@ from deepobfuscator.core.records import (
     fresh,
 )
 from deepobfuscator.core.registry import suggest
-from deepobfuscator.metrics import METRICS
+from deepobfuscator.metrics.attributes import METRICS
 
 ATTRIBUTE_FIGURES = (EXCESS, *METRICS)
 OTHER_FIGURES = {

@@ -60,20 +60,17 @@ def import_path(value: Callable[..., Any]) -> str:
     Raises:
         InputError: nothing of that name is there (a lambda, a function within another).
     """
-    path = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
-    module, _, name = path.partition(":")
+    module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", "")
     if not name or getattr(sys.modules.get(module), name, None) is not value:
         raise InputError(
             f"{value!r} cannot be found by its name: define it with def or class at the top of a "
             "module or notebook cell, so that a later process can build it again"
         )
-    return path
+    return f"{module}:{name}"
 
 
 def source_hash(value: Callable[..., Any]) -> str:
-    """Twelve hexadecimal digits of a function's or class's source; of its name where there is no
-    source to read.
-    """
+    """Twelve hexadecimal digits of a function's or class's source, or else of its name."""
     try:
         text = inspect.getsource(value)
     except (OSError, TypeError):
@@ -82,10 +79,8 @@ def source_hash(value: Callable[..., Any]) -> str:
 
 
 def imported(path: str) -> Callable[..., Any]:
-    """The function or class that MODULE:NAME names; the current folder is searched first.
-
-    Raises:
-        InputError: it cannot be imported.
+    """What MODULE:NAME names, the current folder searched first; InputError where it is no
+    function or class that can be imported.
     """
     module, _, name = path.partition(":")
     if os.getcwd() not in sys.path:
@@ -117,15 +112,12 @@ def from_json(kind: type[T], data: Any, where: str = "trial") -> T:
         with _at(where):
             kind = kind.find(str(data.pop("name")))
     hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for name in data:
         if name not in fields:
-            raise InputError(f"{where}: unknown field {name!r}: {suggest(name, list(fields))}")
-    for name, field in fields.items():
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        if name not in data and required:
+            raise InputError(f"{where}: unknown field {name!r}: {suggest(name, fields)}")
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if name not in data and parameter.default is parameter.empty:
             raise InputError(f"{where}: field {name!r} is missing")
     values = {n: _value(hints[n], v, f"{where}.{n}") for n, v in data.items()}
     with _at(where):
@@ -186,9 +178,7 @@ def key(value: Any) -> str:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The docstring line under each field of a dataclass, bases included, by field name; those of a
-    class whose source cannot be read are missing.
-    """
+    """The docstring under each field of a dataclass and its bases, as far as there is source."""
     docs: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(base):

@@ -23,13 +23,10 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if callable(content):
             content(temporary)
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
         else:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            temporary.write_bytes(content)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -78,7 +78,7 @@ def progress(
     if notebook() and not console.quiet:
         yield NotebookBar(title, total, done)
         return
-    columns = (
+    with Progress(
         TextColumn("{task.description:<34}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
@@ -86,6 +86,6 @@ def progress(
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as bars:
+        console=console,
+    ) as bars:
         yield TerminalBar(bars, bars.add_task(title, total=total, completed=done, note=""))

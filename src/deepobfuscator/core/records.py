@@ -80,13 +80,10 @@ EXCESS, OVER_SERVICE, P_HOLM = "excess", "excess_over_service", "p_holm"
 """Metrics of a comparison: attacker minus label-only floor, paired over people (of balanced
 accuracy, of MS-SSIM, of verification AUC); attacker minus what C's answer alone gives; Holm's p."""
 
-HEADLINE_METRIC = {IMAGE: "ms_ssim", IDENTITY: "auc"}
-"""What a headline attacker is chosen by, where it is not balanced accuracy."""
-
 
 def headline_metric(subject: str) -> str:
     """The metric that comes first for ``subject``; attackers are chosen by it."""
-    return HEADLINE_METRIC.get(subject, "balanced_accuracy")
+    return {IMAGE: "ms_ssim", IDENTITY: "auc"}.get(subject, "balanced_accuracy")
 
 
 @dataclass(frozen=True)

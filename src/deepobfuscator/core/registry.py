@@ -76,11 +76,7 @@ def place(member: type) -> str:
 
 @cache
 def load_plugins() -> None:
-    """Import what installed packages bring, once.
-
-    Raises:
-        InputError: one cannot be imported.
-    """
+    """Import what installed packages bring, once; InputError where one cannot be imported."""
     for plugin in entry_points(group=PLUGINS):
         try:
             plugin.load()

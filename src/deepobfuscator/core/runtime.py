@@ -66,9 +66,8 @@ def resolve_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capabilities = torch.backends.cpu.get_cpu_capability()
-    native = bool(torch.cpu._is_avx512_bf16_supported()) if capabilities == "AVX512" else False
-    return "bf16" if native else "fp32"
+    in_use = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return "bf16" if in_use and torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
 class RankLostError(Exception):
@@ -109,11 +108,7 @@ def join_ranks(device: str) -> tuple[torch.device, int, int]:
 
 
 def alone() -> None:
-    """Make sure that torchrun did not start several of this process.
-
-    Raises:
-        InputError: it did.
-    """
+    """Raise InputError where torchrun started several of this process."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError(
             "torchrun is for train: start other commands once; compare --jobs N spreads its trials"
@@ -169,10 +164,8 @@ class Context:
         return slice(self.rank, None, self.ranks)
 
     def divisible(self, batch: int) -> int:
-        """The batch size, after making sure that the ranks can share it evenly.
-
-        Raises:
-            InputError: they cannot, or would be left with single pictures.
+        """The batch size; raises InputError unless the ranks can share it evenly, in parts of at
+        least two pictures.
         """
         if self.ranks > 1 and (batch % self.ranks or batch < 2 * self.ranks):
             raise InputError(
@@ -182,11 +175,7 @@ class Context:
         return batch
 
     def average(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The mean of each tensor over the ranks.
-
-        Raises:
-            RankLostError: another rank is gone.
-        """
+        """The mean of each tensor over the ranks; RankLostError where another is gone."""
         if self.ranks == 1 or not tensors:
             return tensors
         joined = torch.cat([t.reshape(-1) for t in tensors])
@@ -196,11 +185,7 @@ class Context:
         return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
 
     def share(self, make: Callable[[], T]) -> T:
-        """What ``make`` gives on the first rank, which alone calls it.
-
-        Raises:
-            RankLostError: another rank is gone.
-        """
+        """What ``make`` gives on the first rank alone; RankLostError where another is gone."""
         if self.ranks == 1:
             return make()
         box: list[Any] = [make() if self.rank == 0 else None]

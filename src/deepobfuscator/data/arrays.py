@@ -16,7 +16,7 @@ from deepobfuscator.core.files import write_atomic
 from deepobfuscator.data.cache import cache_folder
 from deepobfuscator.data.files_source import fit
 from deepobfuscator.data.folder_csv import PARTS
-from deepobfuscator.data.table import AttributeTable, Source, person_number
+from deepobfuscator.data.table import AttributeTable, Decoded, Source, person_number
 
 IMAGES, LABELS = "images.npy", "labels.npz"
 
@@ -24,11 +24,9 @@ IMAGES, LABELS = "images.npy", "labels.npz"
 class Columns(Protocol):
     """A dict of columns, or a pandas DataFrame: column names, and columns by name."""
 
-    def __iter__(self) -> Any:
-        """The names."""
+    def __iter__(self) -> Any: ...
 
-    def __getitem__(self, name: str, /) -> Any:
-        """One column (n,)."""
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,7 @@ class Arrays(Source):
         people: Iterable[Any] | None = None,
         split: Iterable[str] | None = None,
     ) -> Self:
-        """Check the arrays and keep them in the cache.
-
-        Args:
-            images: (n, H, W, 3), uint8, RGB in 0..255.
-            labels: (n,) columns of 0 and 1 by name, as a dict or a DataFrame.
-            people: (n,) who is on each picture, as numbers or strings.
-            split: (n,) ``train``, ``validation`` or ``test``.
-
-        Raises:
-            InputError: another shape, type or value; no room for the cache.
-        """
+        """Check the arrays and keep them in the cache; see `Data.from_arrays`."""
         pictures = np.asarray(images)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
             raise InputError(
@@ -120,14 +108,11 @@ class Arrays(Source):
                 part=table.get("part"),
             )
 
-    def load(
-        self, images: Sequence[str], size: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
         """Pictures fitted to ``size``; see `Source.load`."""
         pictures = self._held(IMAGES)[[int(name) for name in images]]
         if pictures.shape[1:3] != size:
-            fitted = [np.asarray(fit(Image.fromarray(picture), size)) for picture in pictures]
-            pictures = np.stack(fitted)
+            pictures = np.stack([np.asarray(fit(Image.fromarray(p), size)) for p in pictures])
         return np.ascontiguousarray(pictures), {}
 
     def stamp(self, images: Sequence[str]) -> str:
@@ -136,11 +121,7 @@ class Arrays(Source):
 
 
 def binary(name: str, column: Any, count: int) -> NDArray[np.uint8]:
-    """One column of labels as (count,) 0 and 1.
-
-    Raises:
-        InputError: another length, or other values.
-    """
+    """One column of labels as (count,) 0 and 1; raises InputError for anything else."""
     values = as_long(np.asarray(column), count, f"label {name!r}")
     odd = [v for v in np.unique(values).tolist() if v not in (0, 1)]
     if odd:
@@ -149,11 +130,7 @@ def binary(name: str, column: Any, count: int) -> NDArray[np.uint8]:
 
 
 def as_long(values: NDArray[Any], count: int, what: str) -> NDArray[Any]:
-    """``values``, if there is one for each picture.
-
-    Raises:
-        InputError: there is not.
-    """
+    """``values``; raises InputError unless there is one for each picture."""
     if values.shape != (count,):
         raise InputError(f"{what} has shape {values.shape}, but there are {count} images")
     return values

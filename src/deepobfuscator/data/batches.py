@@ -1,14 +1,14 @@
 """Pictures with labels as training sees them, and everything a trial needs of its data."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data import cache
 from deepobfuscator.data.augment import as_input, augment, augment_there, draw_moves
 from deepobfuscator.data.dataset import Data
-from deepobfuscator.data.table import Source, split
+from deepobfuscator.data.table import AttributeTable, Rows, Source, split
 
 
 @dataclass
@@ -42,15 +42,10 @@ class Material(Protocol):
     def __len__(self) -> int: ...
 
     def batch(
-        self,
-        rows: NDArray[np.int64],
-        device: torch.device,
-        draw: np.random.Generator,
-        part: slice = slice(None),
+        self, rows: Rows, device: torch.device, draw: Generator, part: slice = slice(None)
     ) -> Batch:
-        """This rank's part of the batch of the given rows.
-
-        ``draw`` decides how they are augmented, the same for a picture whoever gets it.
+        """This rank's ``part`` of the batch of some rows; ``draw`` decides how they are augmented,
+        the same for a picture whoever gets it.
         """
         ...
 
@@ -77,11 +72,7 @@ class Labelled:
         return len(self.pictures)
 
     def batch(
-        self,
-        rows: NDArray[np.int64],
-        device: torch.device,
-        draw: np.random.Generator,
-        part: slice = slice(None),
+        self, rows: Rows, device: torch.device, draw: Generator, part: slice = slice(None)
     ) -> Batch:
         """Augmented pictures in [0, 1], channels last in memory, and both kinds of labels."""
         moves = draw_moves(len(rows), self.pictures.shape[1:3], draw)
@@ -96,7 +87,7 @@ class Labelled:
             private=torch.from_numpy(self.private[rows]).to(device).float(),
         )
 
-    def on(self, device: torch.device, rows: NDArray[np.int64]) -> Tensor:
+    def on(self, device: torch.device, rows: Rows) -> Tensor:
         """The given rows (n, H, W, 3) in 0..255 on a GPU; all pictures stay there if they fit."""
         if device not in self.resident and 2 * self.pictures.nbytes < free_memory(device):
             self.resident[device] = torch.from_numpy(np.array(self.pictures)).to(device)
@@ -114,7 +105,7 @@ class Parts:
     attacker: Labelled
     """What fresh attackers train on."""
     validation: Labelled
-    """What fresh attackers choose on."""
+    """The attacker's own pictures for choosing attackers and thresholds."""
     test: Labelled
     """What everything is scored on, once."""
     summary: dict[str, Any]
@@ -145,52 +136,44 @@ def load(
     source, task = data.source, data.task
     table = source.read()
     task.check(table)
-    parts: dict[str, Labelled] = {}
-    hashes: dict[str, str] = {}
-    skipped = decoded = 0
     splits = split(table, data.limit, data.split_seed, data.protocol, defended)
-    undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
-    everything = len(splits.rows())
+    everything, decoded = len(splits.rows()), 0
 
     def report(done: int, _: int) -> None:
         if progress is not None:
             progress(decoded + done, everything)
 
-    for name, rows in vars(splits).items():
-        images = [table.images[i] for i in rows]
+    parts: dict[str, Labelled] = {}
+    rows: dict[str, Rows] = {}
+    for name, asked in vars(splits).items():
         # A store for each part: whoever is handed one part cannot reach another's pictures.
-        pictures, bad = cache.pictures(source, images, size, data.skip_bad, report)
+        images = [table.images[i] for i in asked]
+        pictures, whole = cache.pictures(source, images, size, data.skip_bad, report)
         decoded += len(images)
-        if bad:
-            whole = np.array([image not in bad for image in images])
-            pictures, rows = pictures[whole], rows[whole]
-            images = [image for image in images if image not in bad]
-            skipped += len(bad)
-        public, private = table.columns(task.public)[rows], table.columns(task.private)[rows]
+        rows[name] = kept = asked[whole]
+        public, private = table.columns(task.public)[kept], table.columns(task.private)[kept]
         if defended or name != "defender":
             task.check_part(name, public, private)
-        others = table.columns(undeclared)[rows]
-        parts[name] = Labelled(pictures, public, private, table.people()[rows], others)
-        hashes[name] = _names(images, table.people()[rows])
+        parts[name] = Labelled(pictures, public, private, table.people()[kept])
     report(0, 0)
+    undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
+    others = [table.columns(undeclared)[kept] for kept in rows.values() if len(kept)]
+    varies = np.all([np.ptp(values, 0) > 0 for values in others], 0)
+    undeclared = tuple(a for a, both in zip(undeclared, varies, strict=True) if both)
+    for name, part in parts.items():
+        parts[name] = replace(part, undeclared=table.columns(undeclared)[rows[name]])
+    known = table.identity is not None
     summary = {
         "fingerprint": table.fingerprint(),
         "pixels": hashlib.sha256(b"".join(map(_sample, parts.values()))).hexdigest()[:16],
         "pictures": {name: len(part) for name, part in parts.items()},
-        "people": None
-        if table.identity is None
-        else {name: len(np.unique(part.people)) for name, part in parts.items()},
-        "sha256": hashes,
-        "skipped": skipped,
+        "people": {name: len(np.unique(part.people)) for name, part in parts.items()}
+        if known
+        else None,
+        "sha256": {name: _names(table, kept) for name, kept in rows.items()},
+        "skipped": everything - sum(map(len, rows.values())),
     }
-    varied = [k for k in range(len(undeclared)) if all(map(partial(_varies, k), parts.values()))]
-    for name, part in parts.items():
-        assert part.undeclared is not None
-        parts[name] = replace(part, undeclared=part.undeclared[:, varied])
-    named = tuple(undeclared[k] for k in varied)
-    return Parts(
-        **parts, summary=summary, known_people=table.identity is not None, undeclared=named
-    )
+    return Parts(**parts, summary=summary, known_people=known, undeclared=undeclared)
 
 
 def unlabelled(
@@ -213,14 +196,11 @@ def unlabelled(
     table = source.read()
     chosen = np.linspace(0, len(table) - 1, min(most or len(table), len(table))).astype(np.int64)
     images = [table.images[i] for i in chosen]
-    pictures, bad = cache.pictures(source, images, size, skip_bad, progress)
-    if bad:
-        whole = np.array([image not in bad for image in images])
-        pictures, chosen = pictures[whole], chosen[whole]
-    people = table.people()[chosen]
+    pictures, whole = cache.pictures(source, images, size, skip_bad, progress)
+    people = table.people()[chosen[whole]]
     if table.identity is None or type(source) is not type(own):
         people = -1 - people
-    nothing = np.zeros((len(chosen), 1), dtype=np.uint8)
+    nothing = np.zeros((len(people), 1), dtype=np.uint8)
     return Labelled(pictures, nothing, nothing, people)
 
 
@@ -231,31 +211,32 @@ def trained_on(
     table, there = source.read(), unlabelled(source, own, size, skip_bad=skip_bad)
     summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}
     summary["pictures"]["defender"] = len(there)
-    summary["sha256"]["defender"] = _names(table.images, table.people())
+    summary["sha256"]["defender"] = _names(table, np.arange(len(table)))
     if summary["people"] is not None:
         known = table.identity is not None
         summary["people"]["defender"] = len(np.unique(there.people)) if known else None
     return replace(data, defender=there, summary=summary)
 
 
-def _names(images: Sequence[str], people: NDArray[np.int64]) -> str:
+def _names(table: AttributeTable, rows: Rows) -> str:
     """SHA-256 of a part: the names of its pictures and who is on them."""
-    lines = "".join(f"{i} {p}\n" for i, p in zip(images, people.tolist(), strict=True))
+    people = table.people()
+    lines = "".join(f"{table.images[i]} {people[i]}\n" for i in rows)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _varies(k: int, part: Labelled) -> bool:
-    """Whether an undeclared attribute has both values in ``part`` (or the part is empty)."""
-    assert part.undeclared is not None
-    column = part.undeclared[:, k]
-    return not len(column) or bool(column.min() < column.max())
+def _sample(part: Labelled) -> bytes:
+    """Up to 64 of a part's pictures: enough to notice that they were replaced."""
+    if not len(part):
+        return b""
+    rows = np.linspace(0, len(part) - 1, 64).round().astype(np.int64)
+    return bytes(part.pictures[rows])
 
 
 def disjoint(parts: Mapping[str, Labelled]) -> None:
-    """Make sure that no person and no picture is in two parts.
+    """Raise InputError where a person or a picture is in two parts.
 
-    Raises:
-        InputError: one is; a figure measured across such a leak would mean nothing.
+    A figure measured across such a leak would mean nothing.
     """
     for (one, a), (other, b) in combinations(parts.items(), 2):
         if len(shared := np.intersect1d(a.people, b.people)):
@@ -277,12 +258,3 @@ def identical(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
     rows = {picture[middle].tobytes(): i for i, picture in enumerate(b)}
     at = [(i, rows.get(picture[middle].tobytes())) for i, picture in enumerate(a)]
     return sum(j is not None and np.array_equal(a[i], b[j]) for i, j in at)
-
-
-def _sample(part: Labelled) -> bytes:
-    """Up to 64 of a part's pictures: enough to notice that they were replaced."""
-    if not len(part):
-        return b""
-    rows = np.linspace(0, len(part) - 1, 64).round().astype(np.int64)
-    pixels: bytes = part.pictures[rows].tobytes()
-    return pixels

@@ -7,14 +7,14 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import Source
+from deepobfuscator.data.table import Decoded, Source
 
 FORMAT = 1
 """To be raised whenever the same files would decode to other pixels."""
@@ -34,35 +34,41 @@ def pictures(
     size: tuple[int, int],
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[NDArray[np.uint8], dict[str, str]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The named pictures, decoded or from the cache.
 
     Args:
         source: where the pictures come from.
         images: n names (at least one), in the order wanted.
         size: height and width in pixels.
-        skip_bad: return the unreadable pictures instead of refusing them.
+        skip_bad: leave out the unreadable pictures instead of refusing them.
         progress: called with (pictures done, n) while decoding.
 
     Returns:
-        A read-only memory map (n, height, width, 3) of 0..255, black where a picture is
-        unreadable, and what is wrong with each of those by name.
+        The readable pictures (m, height, width, 3) in 0..255, a read-only memory map if these are
+        all; and (n,) which they are.
 
     Raises:
         InputError: unreadable pictures without ``skip_bad``; no room for the cache.
     """
     path = _path(source, images, size)
-    cached = _open(path, (len(images), *size, 3))
-    if cached is None:
-        cached = _build(path, source, images, size, progress)
-    decoded, bad = cached
+    shape = (len(images), *size, 3)
+
+    def chunks() -> Iterator[Decoded]:
+        for start in range(0, len(images), CHUNK):
+            yield source.load(images[start : start + CHUNK], size)
+            if progress:
+                progress(min(start + CHUNK, len(images)), len(images))
+
+    decoded, bad = _open(path, shape) or _build(path, shape, chunks())
     if bad and not skip_bad:
         name, reason = next(iter(bad.items()))
         raise InputError(
             f"{len(bad)} of {len(images)} pictures cannot be read, the first {name!r} ({reason}): "
             "mend them, or leave them out with --skip-bad"
         )
-    return decoded, bad
+    whole = np.array([name not in bad for name in images], dtype=bool)
+    return decoded if whole.all() else decoded[whole], whole
 
 
 def _path(source: Source, images: Sequence[str], size: tuple[int, int]) -> Path:
@@ -71,7 +77,7 @@ def _path(source: Source, images: Sequence[str], size: tuple[int, int]) -> Path:
     return cache_folder() / f"{source.name}-{size[0]}x{size[1]}-{digest}.npy"
 
 
-def _open(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], dict[str, str]] | None:
+def _open(path: Path, shape: tuple[int, ...]) -> Decoded | None:
     """What the cache holds; None unless it is all there."""
     try:
         decoded = np.load(path, mmap_mode="r")
@@ -82,30 +88,31 @@ def _open(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], dict[s
     return (decoded, bad) if whole and (decoded.shape, decoded.dtype) == (shape, np.uint8) else None
 
 
-def _build(
-    path: Path,
-    source: Source,
-    images: Sequence[str],
-    size: tuple[int, int],
-    progress: Callable[[int, int], None] | None,
-) -> tuple[NDArray[np.uint8], dict[str, str]]:
+def _build(path: Path, shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Decoded:
     """Decode into ``path`` and open it; whoever comes second waits and opens it too."""
-    shape = (len(images), *size, 3)
     folder, temporary = path.parent, path.with_suffix(".part")
+    bad: dict[str, str] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "lock", "w") as lock:
             # One builder at a time, so any temporary file here was left by one that was killed.
             fcntl.flock(lock, fcntl.LOCK_EX)
-            cached = _open(path, shape)
-            if cached is not None:
+            if (cached := _open(path, shape)) is not None:
                 return cached
             for left in folder.glob("*.part"):
                 left.unlink()
             if shutil.disk_usage(folder).free < math.prod(shape):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             try:
-                bad = _write(temporary, source, images, size, progress)
+                # Plain writes: a full disk under a memory map kills the process instead of raising.
+                with open(temporary, "wb") as file:
+                    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                    for decoded, unreadable in chunks:
+                        file.write(decoded.data)
+                        bad |= unreadable
+                    file.flush()
+                    os.fsync(file.fileno())
                 path.with_suffix(".json").write_text(json.dumps(bad))
                 os.replace(temporary, path)
             finally:
@@ -116,28 +123,3 @@ def _build(
             f"{error.strerror or error}; make room, or set DEEPOBFUSCATOR_CACHE to another folder"
         ) from None
     return np.load(path, mmap_mode="r"), bad
-
-
-def _write(
-    temporary: Path,
-    source: Source,
-    images: Sequence[str],
-    size: tuple[int, int],
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, str]:
-    """Decode into an .npy file, chunk by chunk; returns what is wrong with the unreadable."""
-    bad: dict[str, str] = {}
-    # Plain writes: a full disk under a memory map kills the process instead of raising.
-    with open(temporary, "wb") as file:
-        shape = (len(images), *size, 3)
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(images), CHUNK):
-            decoded, unreadable = source.load(images[start : start + CHUNK], size)
-            file.write(decoded.data)
-            bad |= unreadable
-            if progress:
-                progress(min(start + CHUNK, len(images)), len(images))
-        file.flush()
-        os.fsync(file.fileno())
-    return bad

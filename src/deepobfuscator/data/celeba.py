@@ -26,12 +26,7 @@ class Celeba(FilesSource):
         return self.path / "img_align_celeba"
 
     def read(self) -> AttributeTable:
-        """Read the labels, as `Source.read` says.
-
-        Raises:
-            InputError: a missing folder or list, labels other than 1 and -1, a list that does not
-                name exactly the pictures in the folder, each once.
-        """
+        """Read the labels, 1 and -1; see `Source.read`."""
         found = find_pictures(self.pictures)
         file = self.path / "list_attr_celeba.txt"
         images, attributes, values = _read_attributes(file)

@@ -98,7 +98,7 @@ class Data:
             labels: (n,) columns of 0 and 1 by name, as a dict or a DataFrame.
             public: what the service tells.
             private: what nobody should learn.
-            people: (n,) who is on each picture, so that nobody is in two parts.
+            people: (n,) who is on each picture, numbers or strings, so that nobody is in two parts.
             split: (n,) ``train``, ``validation`` or ``test``, where there is such a split.
             **cut: the fields from ``size`` on.
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepobfuscator.core.config import MACHINE
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import Source
+from deepobfuscator.data.table import Decoded, Source
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Endings (in either case) of the files that count as pictures."""
@@ -34,11 +34,7 @@ class FilesSource(Source):
 
     @classmethod
     def parse(cls, rest: str) -> Self:
-        """The source in the folder ``rest``.
-
-        Raises:
-            InputError: ``rest`` is empty.
-        """
+        """The source in the folder ``rest``; see `Source.parse`."""
         if not rest:
             raise InputError(f"{cls.name!r} names no folder: write {cls.name}:PATH")
         return cls(Path(rest).expanduser().absolute())
@@ -48,10 +44,8 @@ class FilesSource(Source):
         """The folder that picture names are relative to."""
         return self.path
 
-    def load(
-        self, images: Sequence[str], size: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
-        """Decode pictures, as `Source.load` says; truncated and foreign files come back as bad."""
+    def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
+        """Decode pictures; see `Source.load`. Truncated and foreign files count as unreadable."""
         out = np.zeros((len(images), *size, 3), dtype=np.uint8)
         bad: dict[str, str] = {}
 
@@ -125,13 +119,13 @@ def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     height, width = size
     over_x, over_y = image.width - width, image.height - height
     if 0 <= over_x <= CROP_SLACK and 0 <= over_y <= CROP_SLACK:
-        left, top = over_x // 2, over_y // 2
-        return image.crop((left, top, left + width, top + height))
+        x, y = over_x // 2, over_y // 2
+        return image.crop((x, y, x + width, y + height))
     scale = min(image.width / width, image.height / height)
     # The bounds may be passed by a rounding error only, which Pillow refuses.
-    left_edge = max(0.0, (image.width - scale * width) / 2)
-    top_edge = max(0.0, (image.height - scale * height) / 2)
-    box = (left_edge, top_edge, image.width - left_edge, image.height - top_edge)
+    left = max(0.0, (image.width - scale * width) / 2)
+    top = max(0.0, (image.height - scale * height) / 2)
+    box = (left, top, image.width - left, image.height - top)
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 
@@ -149,38 +143,28 @@ def _reason(error: Exception) -> str:
 def find_pictures(folder: Path) -> set[str]:
     """Names, relative to ``folder``, of the pictures in it and below.
 
-    Hidden files are passed over and links to folders are not followed.
-
-    Raises:
-        InputError: the folder is missing or cannot be read.
+    Hidden files are passed over and links to folders are not followed. Raises InputError where a
+    folder is missing or cannot be read.
     """
     found: set[str] = set()
-    todo = [""]
-    while todo:
-        below = todo.pop()
-        try:
-            with os.scandir(folder / below) as entries:
-                for entry in entries:
-                    name = below + entry.name
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(name + "/")
-                    elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
-                        found.add(name)
-        except OSError as error:
-            raise InputError(
-                f"cannot read the folder {folder / below}: {error.strerror}; check the path"
-            ) from None
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    found |= {f"{entry.name}/{name}" for name in find_pictures(folder / entry.name)}
+                elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                    found.add(entry.name)
+    except OSError as error:
+        raise InputError(
+            f"cannot read the folder {folder}: {error.strerror}; check the path"
+        ) from None
     return found
 
 
 def read_list(file: Path) -> str:
-    """Text of a labels file.
-
-    Raises:
-        InputError: the file is missing, empty or not UTF-8.
-    """
+    """Text of a labels file; raises InputError where it is missing, empty or not UTF-8."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -29,13 +29,7 @@ class Folder(FilesSource):
     name: ClassVar[str] = "folder"
 
     def read(self) -> AttributeTable:
-        """Read the labels, as `Source.read` says.
-
-        Raises:
-            InputError: a missing folder or ``labels.csv``, columns or values not of the form
-                above, a row without a picture, with two or with one outside the folder, a picture
-                without a row.
-        """
+        """Read the labels; see `Source.read`."""
         found = find_pictures(self.path)
         file = self.path / "labels.csv"
         rows = _rows(file)

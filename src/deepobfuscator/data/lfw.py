@@ -32,12 +32,7 @@ class Lfw(FilesSource):
         return inner if inner.is_dir() else self.path
 
     def read(self) -> AttributeTable:
-        """Read the labels, as `Source.read` says, save that unlabelled pictures are left out.
-
-        Raises:
-            InputError: a missing folder or list, a row without a picture or with two, a score
-                that is not a finite number.
-        """
+        """Read the labels; see `Source.read`, save that unlabelled pictures are left out."""
         found = find_pictures(self.pictures)
         file = self.path / "lfw_attributes.txt"
         _, header, *lines = [*read_list(file).splitlines(), ""]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import ClassVar, NamedTuple, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.canvas import Array
 from deepobfuscator.data.portrait import portraits
-from deepobfuscator.data.table import AttributeTable, Source
+from deepobfuscator.data.table import AttributeTable, Decoded, Source
 
 VERSION = 2
 """Of the drawing: raised whenever a pixel changes."""
@@ -35,29 +35,23 @@ Variable: TypeAlias = NDArray[np.float64]
 """(count,) a variable of the drawing, or (count, 3) a colour, before it is rounded."""
 
 
-class _Rate(NamedTuple):
-    women: float
-    """Share of their pictures that has the attribute."""
-    men: float
-    lasting: float
-    """Share of the latent variable's variance that stays with the person."""
-
-
 RATES = {
-    "Male": _Rate(0, 1, 1.0),
-    "Young": _Rate(0.86, 0.64, 1.0),
-    "Smiling": _Rate(0.544, 0.392, 0.1),
-    "High_Cheekbones": _Rate(0.556, 0.304, 0.1),
-    "Mouth_Slightly_Open": _Rate(0.53, 0.42, 0.0),
-    "Heavy_Makeup": _Rate(0.652, 0.005, 0.5),
-    "Beard": _Rate(0, 0.36, 0.8),
-    "Eyeglasses": _Rate(0.05, 0.13, 0.5),
-    "Blond_Hair": _Rate(0.24, 0.03, 1.0),
-    "Bald": _Rate(0, 0.06, 1.0),
-    "Bangs": _Rate(0.21, 0.08, 0.6),
-    "Wearing_Hat": _Rate(0.04, 0.07, 0.2),
+    "Male": (0, 1, 1.0),
+    "Young": (0.86, 0.64, 1.0),
+    "Smiling": (0.544, 0.392, 0.1),
+    "High_Cheekbones": (0.556, 0.304, 0.1),
+    "Mouth_Slightly_Open": (0.53, 0.42, 0.0),
+    "Heavy_Makeup": (0.652, 0.005, 0.5),
+    "Beard": (0, 0.36, 0.8),
+    "Eyeglasses": (0.05, 0.13, 0.5),
+    "Blond_Hair": (0.24, 0.03, 1.0),
+    "Bald": (0, 0.06, 1.0),
+    "Bangs": (0.21, 0.08, 0.6),
+    "Wearing_Hat": (0.04, 0.07, 0.2),
 }
-"""About CelebA's, so that its correlations with Male follow."""
+"""Share of women's and of men's pictures that have the attribute, about CelebA's, so that its
+correlations with Male follow; share of the latent variable's variance that stays with the person.
+"""
 
 WITH_SMILE = {"High_Cheekbones": 0.88, "Mouth_Slightly_Open": 0.72}
 """Correlation of the latent variable with that of Smiling, for phi 0.68 and 0.51."""
@@ -114,15 +108,10 @@ class Synthetic(Source):
             identity=np.arange(self.count, dtype=np.int64) // PER_PERSON,
         )
 
-    def load(
-        self, images: Sequence[str], size: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
         """Draw pictures, each the same whatever it is drawn with; see `Source.load`."""
-        names = {f"{i + 1:06d}": i for i in range(self.count)}
-        bad = {name: "no such picture" for name in images if name not in names}
-        good = np.array([i for i, name in enumerate(images) if name in names], dtype=np.int64)
-        rows = np.array([names[images[i]] for i in good], dtype=np.int64)
-        pixels = np.zeros((len(images), *size, 3), dtype=np.uint8)
+        rows = np.array([int(name) - 1 for name in images], dtype=np.int64)
+        pixels = np.empty((len(images), *size, 3), dtype=np.uint8)
         looks = _looks(self.count, self.seed)
         step = max(1, CHUNK // (size[0] * size[1]))
 
@@ -130,11 +119,11 @@ class Synthetic(Source):
             part = slice(start, start + step)
             chosen = {n: v[rows[part]] for n, v in looks.items()}
             grain = [(self.seed, 5, int(row)) for row in rows[part]]
-            pixels[good[part]] = portraits(chosen, size, grain)
+            pixels[part] = portraits(chosen, size, grain)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(draw, range(0, len(rows), step)))
-        return pixels, bad
+        return pixels, {}
 
     def stamp(self, images: Sequence[str]) -> str:
         """Hash of what determines the drawing."""
@@ -146,7 +135,7 @@ def _latents(count: int, seed: int) -> tuple[dict[str, NDArray[np.bool_]], dict[
     person = np.arange(count) // PER_PERSON
     own = np.random.default_rng((seed, 1)).standard_normal((person[-1] + 1, len(RATES)))[person]
     now = np.random.default_rng((seed, 2)).standard_normal((count, len(RATES)))
-    lasting = np.array([rate.lasting for rate in RATES.values()])
+    lasting = np.array([stays for _, _, stays in RATES.values()])
     latent = dict(zip(RATES, (np.sqrt(lasting) * own + np.sqrt(1 - lasting) * now).T, strict=True))
     for name, r in WITH_SMILE.items():
         latent[name] = r * latent["Smiling"] + np.sqrt(1 - r * r) * latent[name]
@@ -156,8 +145,8 @@ def _latents(count: int, seed: int) -> tuple[dict[str, NDArray[np.bool_]], dict[
 
     male = latent["Male"] - bar(MALE)
     above = {
-        name: latent[name] - np.where(male > 0, bar(rate.men), bar(rate.women))
-        for name, rate in RATES.items()
+        name: latent[name] - np.where(male > 0, bar(men), bar(women))
+        for name, (women, men, _) in RATES.items()
     } | {"Male": male}
     above["Bangs"] = np.where(above["Bald"] > 0, -1, above["Bangs"])
     return {name: above[name] > 0 for name in RATES}, above

@@ -4,7 +4,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,12 @@ MOST_PUBLIC = 16
 
 SMALLEST_PART = 8
 """Pictures that each part needs before any figure of it can mean something."""
+
+Rows: TypeAlias = NDArray[np.int64]
+"""(n,) row numbers in a table."""
+
+Decoded: TypeAlias = tuple[NDArray[np.uint8], dict[str, str]]
+"""Pictures (n, height, width, 3) in 0..255, and what is wrong with the unreadable, by name."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +69,6 @@ class AttributeTable:
         """(n,) the cluster of each picture: its person, or itself where identities are unknown."""
         return np.arange(len(self)) if self.identity is None else self.identity
 
-    def without(self, rows: Sequence[int]) -> "AttributeTable":
-        """This table less some rows."""
-        kept = np.setdiff1d(np.arange(len(self)), np.asarray(rows, dtype=np.int64))
-        return AttributeTable(
-            images=tuple(self.images[i] for i in kept),
-            attributes=self.attributes,
-            values=self.values[kept],
-            identity=None if self.identity is None else self.identity[kept],
-            part=None if self.part is None else self.part[kept],
-        )
-
     def fingerprint(self) -> str:
         """Hash of every name, value, identity and part: the same table, the same hash."""
         digest = hashlib.sha256("\n".join((*self.images, *self.attributes)).encode())
@@ -108,17 +103,13 @@ class Task:
     @classmethod
     def of(cls, public: str | Sequence[str], private: str | Sequence[str]) -> Self:
         """The task of one name or several on each side."""
-        sides = ((side,) if isinstance(side, str) else tuple(side) for side in (public, private))
-        return cls(*sides)
+        return cls(*((s,) if isinstance(s, str) else tuple(s) for s in (public, private)))
 
     def check(self, table: AttributeTable) -> None:
         """Raise InputError where ``table`` lacks an attribute or holds it at one constant value."""
-        names = (*self.public, *self.private)
-        for name, column in zip(names, table.columns(names).T, strict=True):
-            if len(column) and column.min() == column.max():
-                raise InputError(
-                    f"attribute {name!r} is {column[0]} on every picture: nothing to learn or hide"
-                )
+        everything = table.columns((*self.public, *self.private))
+        if len(table):
+            self._vary(everything, "on every picture: nothing to learn or hide")
 
     def check_part(self, part: str, public: NDArray[np.uint8], private: NDArray[np.uint8]) -> None:
         """Raise InputError where a part is too small or one of its attributes is constant."""
@@ -127,29 +118,27 @@ class Task:
                 f"too few pictures: {len(public)} for the part {part!r}, {SMALLEST_PART} needed; "
                 "give more pictures or a larger --limit"
             )
-        columns = np.concatenate((public, private), 1).T
-        for name, column in zip((*self.public, *self.private), columns, strict=True):
+        self._vary(
+            np.concatenate((public, private), 1),
+            f"on every picture of the part {part!r}: give more pictures or a larger --limit",
+        )
+
+    def _vary(self, values: NDArray[np.uint8], where: str) -> None:
+        for name, column in zip((*self.public, *self.private), values.T, strict=True):
             if column.min() == column.max():
-                raise InputError(
-                    f"attribute {name!r} is {column[0]} on every picture of the part {part!r}: "
-                    "give more pictures or a larger --limit"
-                )
+                raise InputError(f"attribute {name!r} is {column[0]} {where}")
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Row numbers, ascending, of four parts that share no picture and no person."""
+    """Row numbers, ascending, of the four `Parts`, which share no picture and no person."""
 
-    defender: NDArray[np.int64]
-    """What the defence trains on."""
-    attacker: NDArray[np.int64]
-    """What every fresh attacker trains on."""
-    validation: NDArray[np.int64]
-    """The attacker's own pictures for choosing attackers and thresholds."""
-    test: NDArray[np.int64]
-    """What everything is scored on, once."""
+    defender: Rows
+    attacker: Rows
+    validation: Rows
+    test: Rows
 
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Rows:
         """All rows in use, ascending."""
         return np.sort(np.concatenate((self.defender, self.attacker, self.validation, self.test)))
 
@@ -163,13 +152,12 @@ def split(
 ) -> Splits:
     """Cut ``table`` into disjoint parts, by person where persons are known.
 
-    The training pool is halved between the defender and the attacker. ``limit`` draws that many
-    pictures of the pool (whole people, so up to one person fewer); validation and test shrink in
-    proportion.
+    The training pool is halved between the defender and the attacker.
 
     Args:
         table: the labelled pictures.
-        limit: pictures of the training pool; None takes all.
+        limit: pictures of the training pool (whole people, so up to one person fewer); validation
+            and test shrink in proportion. None takes all.
         seed: draws people.
         protocol: ``own`` keeps the data's own partition where it has one; ``paper`` draws the
             paper's 160K : 40K anew (section 4.1).
@@ -207,8 +195,8 @@ def split(
 
 
 def _cut(
-    rows: NDArray[np.int64], people: NDArray[np.int64], count: int, draw: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows: Rows, people: NDArray[np.int64], count: int, draw: np.random.Generator
+) -> tuple[Rows, Rows]:
     """Whole people drawn until one more would pass ``count`` pictures, and the rest."""
     if not len(rows):
         return rows, rows
@@ -234,30 +222,24 @@ class Source(Family):
     @classmethod
     @abstractmethod
     def parse(cls, rest: str) -> Self:
-        """The source that ``KIND:rest`` names.
-
-        Raises:
-            InputError: ``rest`` is missing or not of this kind's form.
-        """
+        """The source that ``KIND:rest`` names; raises InputError for another form."""
 
     @abstractmethod
     def read(self) -> AttributeTable:
         """Read the labels (not the pictures).
 
         Raises:
-            InputError: a missing folder or file, labels not of the format, a row without a picture
-                or a picture without a row.
+            InputError: a missing folder or file, labels not of the format, a row without a picture,
+                with two or with one outside the folder, a picture without a row.
         """
 
     @abstractmethod
-    def load(
-        self, images: Sequence[str], size: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
-        """Decode pictures: ((n, height, width, 3) in 0..255, {name: what is wrong with it}).
+    def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
+        """Decode pictures; an unreadable one's place is black.
 
-        A bad picture's place is black. A picture at most 4 px larger than ``size`` on a side is
-        cropped about its centre without resampling; any other is cropped to the aspect ratio of
-        ``size`` about its centre and resampled with antialiasing.
+        A picture at most 4 px larger than ``size`` on a side is cropped about its centre without
+        resampling; any other is cropped to the aspect ratio of ``size`` about its centre and
+        resampled with antialiasing.
         """
 
     @abstractmethod

@@ -15,10 +15,9 @@ from deepobfuscator.core.errors import InputError
 
 Floats: TypeAlias = NDArray[np.floating]
 Bools: TypeAlias = NDArray[np.bool_]
+Ints: TypeAlias = NDArray[np.int64]
 Guesses: TypeAlias = Floats | Bools
 """Scores, or truth values where a threshold has split them."""
-Ints: TypeAlias = NDArray[np.int64]
-People: TypeAlias = NDArray[np.int64]
 Statistic: TypeAlias = Callable[[Floats], Floats]
 """From weights (draws, people) to figures (draws,); NaN where a draw lacks a class."""
 
@@ -31,7 +30,7 @@ class AttributeMetric:
     """In records and gates."""
     title: str
     """On pages."""
-    statistic: Callable[[Guesses, Bools, People], Statistic]
+    statistic: Callable[[Guesses, Bools, Ints], Statistic]
     """Of (n,) guesses, labels and people."""
     gain: Callable[[Ints, Ints, Ints, Ints], Ints | Floats] | None = None
     """Rises with the figure; of numbers of hits, misses, false alarms and rejections at each
@@ -45,11 +44,10 @@ class AttributeMetric:
 
 
 def best_threshold(scores: ArrayLike, labels: ArrayLike, metric: str) -> float:
-    """The threshold with the best accuracy, balanced accuracy or correlation (present where score
-    >= it).
+    """The threshold with the best value of ``metric`` (present where score >= it).
 
     It lies midway between two neighbouring scores, or is -inf (always present) or inf (never). Of
-    equally good ones it is the nearest to the median: the one that splits the pictures most evenly.
+    equally good ones it is the nearest to the median.
 
     Raises:
         InputError: no pictures; one class only, for balanced accuracy and mcc.
@@ -98,11 +96,8 @@ def checked(metric: str, scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, 
     if np.isnan(score).any():
         raise ValueError("a score is NaN")
     present = label.astype(bool)
-    if (
-        not ATTRIBUTE_METRICS[metric].one_class
-        and len(score)
-        and (present.all() or not present.any())
-    ):
+    one_class = len(score) > 0 and present.min() == present.max()
+    if one_class and not ATTRIBUTE_METRICS[metric].one_class:
         raise InputError(
             f"{metric} needs pictures with and without the attribute, and all "
             f"{len(score)} are {'with' if present[0] else 'without'}; give more pictures"
@@ -112,10 +107,10 @@ def checked(metric: str, scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, 
 
 def counted(
     figure: Callable[[Floats, Floats, Floats, Floats], Floats],
-) -> Callable[[Guesses, Bools, People], Statistic]:
+) -> Callable[[Guesses, Bools, Ints], Statistic]:
     """The metric that is a figure of the weights of hits, misses, false alarms and rejections."""
 
-    def metric(guess: Guesses, present: Bools, person: People) -> Statistic:
+    def metric(guess: Guesses, present: Bools, person: Ints) -> Statistic:
         called = guess.astype(bool)
         sides = (called & present, ~called & present, called & ~present, ~called & ~present)
         counts = np.stack([np.bincount(person, side) for side in sides], axis=1)
@@ -143,7 +138,7 @@ def mcc(hits: Floats, misses: Floats, alarms: Floats, rejections: Floats) -> Flo
     return (hits * rejections - alarms * misses) / np.sqrt(square)
 
 
-def auc(score: Guesses, present: Bools, person: People) -> Statistic:
+def auc(score: Guesses, present: Bools, person: Ints) -> Statistic:
     """The weighted share of pairs (present, absent) in the right order, ties for one half."""
     order = np.argsort(score)
     score, present, person = score[order], present[order], person[order]

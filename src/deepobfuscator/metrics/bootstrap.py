@@ -10,14 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.metrics.attributes import (
-    ATTRIBUTE_METRICS,
-    Floats,
-    People,
-    Statistic,
-    checked,
-)
-from deepobfuscator.metrics.sample import Measured, Sample, Share
+from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS, Floats, Ints, Statistic, checked
+from deepobfuscator.metrics.sample import Sample, Share
 
 BLOCK = 500_000
 """Weights held at once while resampling: 4 MB an array, so that a block stays in the cache."""
@@ -47,7 +41,7 @@ class Bootstrap:
         if not len(names):
             raise InputError("no pictures to score; give some")
         _, person = np.unique(names, return_inverse=True)
-        self.person: People = person.astype(np.int64)
+        self.person: Ints = person.astype(np.int64)
         """(n,) people as 0, 1, 2, ..."""
         self.count = int(self.person.max()) + 1
         """People."""
@@ -77,26 +71,27 @@ class Bootstrap:
         rarer = min(len(np.unique(rows)) for rows in classes)
         return Share(value, draws, rarer, (1 - kind.least) ** 2 * unseen, least=kind.least)
 
-    def mean(self, values: ArrayLike, rows: ArrayLike | None = None) -> Sample:
-        """Mean of values of any unit, one a picture.
+    def mean(
+        self, values: ArrayLike, rows: ArrayLike | None = None, kind: type[Sample] = Sample
+    ) -> Sample:
+        """Mean of values, one a picture.
 
-        Values that are all equal, or of a single person, give an interval of no width: nothing
-        bounds a value in general.
+        Values that are all equal, or of a single person, give an interval of no width, unless
+        they are shares.
 
         Args:
-            values: (m,) finite floats.
+            values: (m,) finite floats of any unit.
             rows: (m,) numbers of their pictures; all n in order by default.
+            kind: `Share` for values in [0, 1], so that the mean is a share.
 
         Raises:
             ValueError: a value that is not finite, arrays that do not match.
         """
         value, person = self._values(values, rows)
-        return Sample(*self.replicates(self._mean(value, person)), len(np.unique(person)))
-
-    def share(self, values: ArrayLike, rows: ArrayLike | None = None) -> Sample:
-        """As `mean`, of values in [0, 1] (truth values, say), so that the mean is a share."""
-        value, person = self._values(values, rows)
-        return Share(*self.replicates(self._mean(value, person)), len(np.unique(person)))
+        sums = np.bincount(person, value, minlength=self.count)
+        counts = np.bincount(person, minlength=self.count).astype(np.float64)
+        found = self.replicates(lambda w: np.asarray((w @ sums) / (w @ counts)))
+        return kind(*found, len(np.unique(person)))
 
     def worst(
         self, values: ArrayLike, share: float = 0.05, rows: ArrayLike | None = None
@@ -106,10 +101,7 @@ class Bootstrap:
         Args:
             values: (m,) finite floats.
             share: above 0, at most 1; the last picture counts by the part that falls in.
-            rows: (m,) numbers of their pictures; all n in order by default.
-
-        Raises:
-            ValueError: a value that is not finite, arrays that do not match.
+            rows: as in `mean`, which raises alike.
         """
         value, person = self._values(values, rows)
         order = np.argsort(-value)
@@ -148,33 +140,15 @@ class Bootstrap:
             weights[start : start + size] = counts.reshape(size, self.count)
         return weights
 
-    def _of(self, values: Floats, rows: ArrayLike | None) -> People:
+    def _of(self, values: Floats, rows: ArrayLike | None) -> Ints:
         """(m,) people of the values' pictures."""
         person = self.person if rows is None else self.person[np.asarray(rows)]
         if person.shape != values.shape:
             raise ValueError(f"{values.shape} values and {person.shape} pictures do not match")
         return person
 
-    def _values(self, values: ArrayLike, rows: ArrayLike | None) -> tuple[Floats, People]:
+    def _values(self, values: ArrayLike, rows: ArrayLike | None) -> tuple[Floats, Ints]:
         value = np.asarray(values, dtype=np.float64)
         if not np.isfinite(value).all():
             raise ValueError("a value is not finite")
         return value, self._of(value, rows)
-
-    def _mean(self, value: Floats, person: People) -> Statistic:
-        sums = np.bincount(person, value, minlength=self.count)
-        counts = np.bincount(person, minlength=self.count).astype(np.float64)
-        return lambda weights: np.asarray((weights @ sums) / (weights @ counts))
-
-
-def measure(
-    metric: str,
-    scores: ArrayLike,
-    labels: ArrayLike,
-    people: ArrayLike,
-    threshold: float = 0.5,
-    seed: int = 0,
-    draws: int = 1000,
-) -> Measured:
-    """`Bootstrap.attribute`, with its interval."""
-    return Bootstrap(people, seed, draws).attribute(metric, scores, labels, threshold).interval()

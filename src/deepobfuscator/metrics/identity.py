@@ -41,9 +41,6 @@ def verification(
         probe_people: (n,) who is on the probes.
         gallery_people: (N,) who is in the gallery, everyone once.
 
-    Returns:
-        Samples of ``auc``, ``rank1`` and ``eer``, all shares.
-
     Raises:
         InputError: fewer than two people in the gallery.
         ValueError: an embedding that is not finite, a person twice in the gallery or a probe's not
@@ -68,8 +65,8 @@ def verification(
     equal = (similar == genuine[:, None]).sum(1) - 1
     others = len(known) - 1
     return {
-        "auc": bootstrap.share(1 - (higher + equal / 2) / others),
-        "rank1": bootstrap.share((higher == 0) / (1 + equal)),
+        "auc": bootstrap.mean(1 - (higher + equal / 2) / others, kind=Share),
+        "rank1": bootstrap.mean((higher == 0) / (1 + equal), kind=Share),
         "eer": _equal_error_rate(bootstrap, genuine, similar),
     }
 

@@ -6,9 +6,9 @@ difference of large numbers here.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,38 +33,27 @@ LANES = 16
 """Values that a processor's widest vector unit works on at once."""
 
 KNEE = 0.01
-"""A scale's mean term below which a hyperbola continues it; see `_positive`."""
+"""A scale's mean term below which a hyperbola continues it; see `_product`."""
 
 
-def scale_count(side: int) -> int:
-    """The most scales, up to five, whose coarsest still holds the window; ``side`` is min(H, W).
+def scale_weights(side: int) -> tuple[float, ...]:
+    """The exponents of as many scales, up to five, as hold the window; ``side`` is min(H, W) in px.
+
+    As published, or the finest few rescaled to sum 1.
 
     Raises:
-        InputError: not even one does.
+        InputError: not even one scale holds the window.
     """
     if side < WINDOW:
         raise InputError(
             f"pictures of {side} px are too small to compare; give at least {WINDOW} px a side"
         )
-    return max(s for s in range(1, len(WEIGHTS) + 1) if side > (WINDOW - 1) * 2 ** (s - 1))
-
-
-def scale_weights(side: int) -> tuple[float, ...]:
-    """The exponents for pictures of ``side`` px: as published, or the finest few rescaled to sum 1.
-
-    Raises:
-        InputError: ``side`` is smaller than the window.
-    """
-    kept = WEIGHTS[: scale_count(side)]
+    kept = tuple(w for s, w in enumerate(WEIGHTS) if side > (WINDOW - 1) * 2**s)
     return kept if kept == WEIGHTS else tuple(w / sum(kept) for w in kept)
 
 
 def describe_ms_ssim(side: int) -> str:
-    """Scales and weights in words, for records: ``3 scales, weights .071 .453 .476``.
-
-    Raises:
-        InputError: ``side`` is smaller than the window.
-    """
+    """`scale_weights` in words, for records: ``3 scales, weights .071 .453 .476``."""
     weights = scale_weights(side)
     scales = "1 scale, weight" if len(weights) == 1 else f"{len(weights)} scales, weights"
     return " ".join([scales, *(f"{w:.3f}".removeprefix("0") for w in weights)])
@@ -80,8 +69,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         InputError: the shorter side is smaller than the window.
     """
-    weights = scale_weights(min(x.shape[-2:]))
-    return _mean_index(x, y, lambda terms: _product(terms, weights), len(weights))
+    return _mean_index(x, y, scale_weights(min(x.shape[-2:])))
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -90,8 +78,8 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         InputError: the shorter side is smaller than the window.
     """
-    scale_count(min(x.shape[-2:]))
-    return _mean_index(x, y, lambda terms: terms[0], 1)
+    scale_weights(min(x.shape[-2:]))
+    return _mean_index(x, y, ())
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
@@ -101,9 +89,14 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _product(terms: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """The scales' terms (S, P) to the index (P,)."""
+    """The scales' mean terms (S, P) to the index (P,), differentiable.
+
+    Below `KNEE` a hyperbola of the same value and slope there takes the term's place. It is
+    positive and rising for every term, so a power of it is finite and never flat.
+    """
+    hyperbola = KNEE**2 / (2 * KNEE - terms.clamp(max=KNEE))
+    powers = torch.where(terms < KNEE, hyperbola, terms) ** _exponents(weights, terms.device)
     # The gradient of `Tensor.prod` counts zeros first, for which a GPU would have to wait.
-    powers = _positive(terms) ** _exponents(weights, terms.device)
     return functools.reduce(torch.mul, powers.unbind())
 
 
@@ -114,24 +107,11 @@ def _exponents(weights: tuple[float, ...], device: torch.device) -> Tensor:
         return torch.tensor(weights, device=device)[:, None]
 
 
-def _positive(term: Tensor) -> Tensor:
-    """``term`` down to `KNEE`, below it a hyperbola of the same value and slope there.
-
-    The hyperbola is positive and rising for every term, so a power of it is finite and never flat.
-    """
-    below = KNEE**2 / (2 * KNEE - term.clamp(max=KNEE))
-    return torch.where(term < KNEE, below, term)
-
-
-Combination: TypeAlias = Callable[[Tensor], Tensor]
-"""What an index makes of its scales' mean terms: (S, P) to (P,), differentiable."""
-
-
-def _mean_index(x: Tensor, y: Tensor, combine: Combination, scales: int) -> Tensor:
-    """The index of each picture, the mean of its channels'."""
+def _mean_index(x: Tensor, y: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """The index of each picture, the mean of its channels'; without weights that of one scale."""
     kind, layout = torch.float32, torch.contiguous_format
     x, y = x.to(kind, memory_format=layout), y.to(kind, memory_format=layout)
-    index: Tensor = _Index.apply(x.flatten(0, 1), y.flatten(0, 1), combine, scales)  # type: ignore[no-untyped-call]
+    index: Tensor = _Index.apply(x.flatten(0, 1), y.flatten(0, 1), weights)  # type: ignore[no-untyped-call]
     return index.view(x.shape[:2]).mean(1)
 
 
@@ -143,12 +123,12 @@ class _Index(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, combine: Combination, scales: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, weights: tuple[float, ...]) -> Tensor:
         with _float32(x):
-            index, along_x = _planes_index(x, y, combine, scales, ctx.needs_input_grad[0])
+            index, along_x = _planes_index(x, y, weights, ctx.needs_input_grad[0])
             along_y = None
             if ctx.needs_input_grad[1]:
-                _, along_y = _planes_index(y, x, combine, scales, True)
+                _, along_y = _planes_index(y, x, weights, True)
         ctx.save_for_backward(along_x, along_y)
         return index
 
@@ -157,11 +137,11 @@ class _Index(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         slopes = ctx.saved_tensors
-        return *(s if s is None else s * gradient[:, None, None] for s in slopes), None, None
+        return *(s if s is None else s * gradient[:, None, None] for s in slopes), None
 
 
 def _planes_index(
-    x: Tensor, y: Tensor, combine: Combination, scales: int, want_slope: bool
+    x: Tensor, y: Tensor, weights: tuple[float, ...], want_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Indices (P,) and, if wanted, their slope along x, (P, H, W)."""
     count = len(x)
@@ -171,21 +151,26 @@ def _planes_index(
     for start in range(0, len(x), count):
         turn = slice(start, start + count)
         pyramid = [(_side_by_side(x[turn]), _side_by_side(y[turn]))]
-        while len(pyramid) < scales:
+        while len(pyramid) < len(weights):
             pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
         means, slopes = zip(
             *(_term(a, b, a is pyramid[-1][0], want_slope) for a, b in pyramid), strict=True
         )
         terms = torch.stack(means).requires_grad_(want_slope)
         with torch.set_grad_enabled(want_slope):
-            part = combine(terms)
+            part = _product(terms, weights) if weights else terms[0]
         index[turn] = part.detach()
         if slope is not None:
-            (weights,) = torch.autograd.grad(part, terms, torch.ones_like(part))
+            (along,) = torch.autograd.grad(part, terms, torch.ones_like(part))
             total = None
-            for (a, _), s, weight in zip(pyramid[::-1], slopes[::-1], weights.flip(0), strict=True):
-                s.mul_((weight / _places(a))[None, :, None, None])
-                total = s if total is None else s.add_(_halve_adjoint(total, a))
+            for (a, _), s, weight in zip(pyramid[::-1], slopes[::-1], along.flip(0), strict=True):
+                height, width = a.shape[-2:]
+                places = (height - WINDOW + 1) * (width - WINDOW + 1)
+                s.mul_((weight / places)[None, :, None, None])
+                if total is not None:  # the adjoint of `_halve`
+                    wider = F.interpolate(total, scale_factor=2)
+                    s.add_(wider[..., height % 2 :, width % 2 :], alpha=0.25)
+                total = s
             assert total is not None
             slope[turn].flatten(1).copy_(total[0].flatten(1))
     return index, slope
@@ -232,30 +217,9 @@ def _term(x: Tensor, y: Tensor, luminance: bool, want_slope: bool) -> tuple[Tens
     return mean, slope.addcmul_(x, _spread(a), value=-1).addcmul_(y, _spread(b))
 
 
-def _places(planes: Tensor) -> int:
-    """Places of the window on (1, P, H, W)."""
-    height, width = planes.shape[-2:]
-    return (height - WINDOW + 1) * (width - WINDOW + 1)
-
-
 def _halve(planes: Tensor) -> Tensor:
     """The next scale: means of 2 x 2 pixels."""
     return F.avg_pool2d(planes, 2, padding=[side % 2 for side in planes.shape[-2:]])
-
-
-def _halve_adjoint(slope: Tensor, planes: Tensor) -> Tensor:
-    """The slope along ``planes``, given that along their halves."""
-    padding = [side % 2 for side in planes.shape[-2:]]
-    return torch.ops.aten.avg_pool2d_backward(  # type: ignore[no-any-return]
-        slope,
-        planes,
-        kernel_size=[2, 2],
-        stride=[2, 2],
-        padding=padding,
-        ceil_mode=False,
-        count_include_pad=True,
-        divisor_override=None,
-    )
 
 
 def _blur(planes: Tensor, factor: float = 1, offset: float = 0) -> Tensor:

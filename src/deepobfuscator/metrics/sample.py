@@ -35,10 +35,8 @@ class Measured:
 def wilson(share: float, trials: float, errors: float) -> tuple[float, float]:
     """Wilson's bounds of a share in [0, 1]; low <= share <= high.
 
-    Args:
-        share: the figure.
-        trials: independent trials behind it, or as many as would give its standard error.
-        errors: standard errors to a side: a quantile of the normal distribution or of Student's t.
+    ``trials`` are those behind it, or as many as would give its standard error; ``errors`` are
+    standard errors to a side, a quantile of the normal distribution or of Student's t.
     """
     prior = errors**2 / trials
     half = math.sqrt(prior * (share * (1 - share) + prior / 4))

@@ -7,7 +7,7 @@ the picture's size; features that are flat or smaller are brought up to that gri
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepobfuscator.nn.fit import Lift, Normed, Resize, Shape, as_shape
+from deepobfuscator.nn.fit import Normed, Resize, Shape, lifted
 from deepobfuscator.nn.vgg import convs, scaled
 
 
@@ -25,12 +25,8 @@ def up_to_grid(
 ) -> tuple[list[nn.Module], int, tuple[int, int]]:
     """Layers that bring features to at least the grid (H/4, W/4); their channels and map size."""
     grid = (size[0] // 4, size[1] // 4)
-    layers: list[nn.Module] = []
-    if len(features) == 1:
-        lift = Lift(features[0], (scaled(128, width), -(-size[0] // 16), -(-size[1] // 16)))
-        layers.append(lift)
-        features = lift.shape
-    channels, height, columns = as_shape(features)
+    coarse = (scaled(128, width), -(-size[0] // 16), -(-size[1] // 16))
+    layers, (channels, height, columns) = lifted(features, coarse)
     while height < grid[0] or columns < grid[1]:
         height = max(height, min(2 * height, grid[0]))
         columns = max(columns, min(2 * columns, grid[1]))

@@ -1,8 +1,10 @@
 """Encoders made elsewhere, opened as they are: ONNX files and torch modules."""
 
-from abc import abstractmethod
+from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,22 +37,28 @@ HIDDEN = 256
 
 
 class ExternalEncoder(Encoder):
-    """An encoder that is asked, and never changed."""
+    """An encoder that is asked, and never changed: no module in it is a child of this one."""
 
-    size: tuple[int, int]
-    """Height and width in px of the pictures it takes."""
     differentiable: bool = False
     """Whether a gradient that is not zero everywhere reaches the picture."""
     one_at_a_time: bool = False
     """Whether it is asked one picture at a time, as on a device, since batches change answers."""
 
-    def __init__(self, target: str | nn.Module | Function, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        target: str | nn.Module | Function,
+        size: tuple[int, int],
+        ask: Callable[[Tensor], object],
+    ) -> None:
+        """Take ``ask``, whatever ``target`` itself gives for pictures (n, 3, H, W) of ``size``."""
         super().__init__()
-        self.target, self.size = called(target), size
-
-    @abstractmethod
-    def ask(self, pictures: Tensor) -> object:
-        """Whatever the encoder itself gives for pictures (n, 3, H, W)."""
+        self.target, self.size, self.ask = called(target), size, ask
+        noise = torch.rand((2, 3, *size), generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            answer = self.answer(noise)
+        shape = tuple(answer.shape[1:])
+        self.features = shape if len(shape) == 3 else (prod(shape),)
+        self.wire_bits = 8 * answer.element_size() * prod(shape)
 
     def answer(self, pictures: Tensor) -> Tensor:
         """The encoder's own (n, ...) of any type for pictures (n, 3, H, W).
@@ -67,7 +75,7 @@ class ExternalEncoder(Encoder):
                 "mend it, or give the size that it takes (--size)"
             ) from error
         if not isinstance(answer, Tensor) or answer.is_complex():
-            kind = f"a {type(answer).__name__}" if not isinstance(answer, Tensor) else answer.dtype
+            kind = answer.dtype if isinstance(answer, Tensor) else f"a {type(answer).__name__}"
             raise InputError(f"{self.target} gives {kind}: let it give one tensor of real numbers")
         if answer.shape[:1] != shape[:1] or not answer.numel():
             raise InputError(
@@ -76,18 +84,6 @@ class ExternalEncoder(Encoder):
             )
         return answer
 
-    def measure(self) -> None:
-        """Find `features` and `wire_bits` by asking about two pictures of noise."""
-        with torch.no_grad():
-            answer = self.answer(self.noise())
-        shape = tuple(answer.shape[1:])
-        self.features = shape if len(shape) == 3 else (prod(shape),)
-        self.wire_bits = 8 * answer.element_size() * prod(shape)
-
-    def noise(self) -> Tensor:
-        """Two pictures (2, 3, H, W), uniform in [0, 1], always the same."""
-        return torch.rand((2, 3, *self.size), generator=torch.Generator().manual_seed(0))
-
     def forward(self, pictures: Tensor) -> Tensor:
         """(n, *features), float32."""
         parts = torch.split(pictures, 1 if self.one_at_a_time else len(pictures))
@@ -95,61 +91,28 @@ class ExternalEncoder(Encoder):
         return answers.reshape(len(pictures), *self.features).float()
 
 
-class OnnxEncoder(ExternalEncoder):
-    """An ONNX file in onnxruntime, on the processor."""
-
-    def __init__(self, target: str, size: tuple[int, int] | None) -> None:
-        session = onnx_session(target)
-        super().__init__(target, declared_size(session, target, size))
-        self.session = session
-        self.measure()
-
-    def ask(self, pictures: Tensor) -> Tensor:
-        """The file's one output."""
-        batch = pictures.detach().float().cpu().contiguous().numpy()
-        (answer,) = self.session.run(None, {self.session.get_inputs()[0].name: batch})
-        return torch.from_numpy(answer).to(pictures.device)
+def ask_onnx(session: Any, pictures: Tensor) -> Tensor:
+    """The one output of an ONNX file in onnxruntime, on the processor."""
+    batch = pictures.detach().float().cpu().contiguous().numpy()
+    (answer,) = session.run(None, {session.get_inputs()[0].name: batch})
+    return torch.from_numpy(answer).to(pictures.device)
 
 
-class TorchEncoder(ExternalEncoder):
-    """A torch module, in evaluation mode and in full precision."""
-
-    module: nn.Module
-
-    def __init__(self, target: str | nn.Module, size: tuple[int, int]) -> None:
-        super().__init__(target, size)
-        # A module that was handed over stays as its owner left it.
-        module = torch_module(target) if isinstance(target, str) else deepcopy(target)
-        # No child in torch's sense, or whoever places, initialises, trains or saves players would
-        # lay out its weights anew, draw them, change its mode, or stumble over tied weights.
-        object.__setattr__(self, "module", module.eval().requires_grad_(False))
-        self.measure()
-        self.differentiable = differentiable(self, size)
-
-    def ask(self, pictures: Tensor) -> object:
-        """The module's output."""
-        # A copy, since it may change its input in place; contiguous, since it may use `view`.
-        copy = pictures.float().clone(memory_format=torch.contiguous_format)
-        with torch.autocast(pictures.device.type, enabled=False):
-            return self.module.to(pictures.device)(copy)
+def ask_module(module: nn.Module, pictures: Tensor) -> object:
+    """What a torch module gives in full precision."""
+    # A copy, since it may change its input in place; contiguous, since it may use `view`.
+    copy = pictures.float().clone(memory_format=torch.contiguous_format)
+    with torch.autocast(pictures.device.type, enabled=False):
+        return module.to(pictures.device)(copy)
 
 
-class FunctionEncoder(ExternalEncoder):
-    """Any function of pictures; what it gives may be a tensor or an array."""
-
-    def __init__(self, function: Function, size: tuple[int, int]) -> None:
-        super().__init__(function, size)
-        self.function = function
-        self.measure()
-        self.differentiable = differentiable(self, size)
-
-    def ask(self, pictures: Tensor) -> object:
-        """What the function gives."""
-        with torch.autocast(pictures.device.type, enabled=False):
-            answer = self.function(pictures.float().clone())
-        if isinstance(answer, np.ndarray):
-            answer = torch.from_numpy(answer)
-        return answer.to(pictures.device) if isinstance(answer, Tensor) else answer
+def ask_function(function: Function, pictures: Tensor) -> object:
+    """What any function of pictures gives, a tensor or an array."""
+    with torch.autocast(pictures.device.type, enabled=False):
+        answer = function(pictures.float().clone())
+    if isinstance(answer, np.ndarray):
+        answer = torch.from_numpy(answer)
+    return answer.to(pictures.device) if isinstance(answer, Tensor) else answer
 
 
 def open_encoder(
@@ -168,10 +131,18 @@ def open_encoder(
     """
     with torch.random.fork_rng(devices=[]):  # a noisy one draws when it is measured
         if isinstance(target, str) and target.endswith(".onnx"):
-            return OnnxEncoder(target, size).eval()
+            session = onnx_session(target)
+            size = declared_size(session, target, size)
+            return ExternalEncoder(target, size, partial(ask_onnx, session)).eval()
         if isinstance(target, str | nn.Module):
-            return TorchEncoder(target, size or SIZE).eval()
-        return FunctionEncoder(target, size or SIZE).eval()
+            # A module that was handed over stays as its owner left it.
+            module = torch_module(target) if isinstance(target, str) else deepcopy(target)
+            ask = partial(ask_module, module.eval().requires_grad_(False))
+        else:
+            ask = partial(ask_function, target)
+        encoder = ExternalEncoder(target, size or SIZE, ask).eval()
+        encoder.differentiable = differentiable(encoder, encoder.size)
+        return encoder
 
 
 @torch.no_grad()
@@ -213,11 +184,7 @@ def examine(encoder: Encoder, pictures: NDArray[np.uint8], context: Context) -> 
 def check_memory(encoder: ExternalEncoder, batch_size: int, width: float, context: Context) -> None:
     """Make sure that what an audit cannot do without fits in the memory of ``context.device``.
 
-    Args:
-        encoder: what is to be audited.
-        batch_size: pictures that an attacker trains on at a time.
-        width: the attackers' width multiplier.
-        context: the device.
+    Attackers train on ``batch_size`` pictures at a time and have the width multiplier ``width``.
 
     Raises:
         InputError: a batch with its features, or the weights of the largest fully connected

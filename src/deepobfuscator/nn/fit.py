@@ -12,17 +12,6 @@ Shape: TypeAlias = tuple[int, ...]
 """Of one picture's features: (c, h, w) or (b,)."""
 
 
-def as_shape(features: Shape) -> tuple[int, int, int]:
-    """The same shape, known to be a map.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if len(features) != 3:
-        raise ValueError(f"features of shape {features} are no map (channels, height, width)")
-    return features[0], features[1], features[2]
-
-
 class Normed(nn.Module):
     """conv3 or deconv3: a 3x3 convolution that keeps the map's size, batch norm and ReLU.
 
@@ -57,7 +46,7 @@ class Lift(nn.Module):
 
     def __init__(self, values: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.shape: Shape = shape
+        self.shape = shape
         # The bias is not idle before the norm: it differs from place to place, and without it a
         # code of zeros would be a map without a pattern.
         self.linear = nn.Linear(values, shape[0] * shape[1] * shape[2])
@@ -67,6 +56,11 @@ class Lift(nn.Module):
         """(n, b) to (n, *shape)."""
         lifted = self.linear(code.float()).unflatten(1, self.shape)
         return functional.relu(self.norm(lifted))
+
+
+def lifted(features: Shape, shape: tuple[int, int, int]) -> tuple[list[nn.Module], Shape]:
+    """The layer that makes a map of ``shape`` of a flat code, none for a map; the map's shape."""
+    return ([Lift(features[0], shape)], shape) if len(features) == 1 else ([], features)
 
 
 class Resize(nn.Module):

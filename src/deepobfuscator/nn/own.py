@@ -38,11 +38,7 @@ class OwnEncoder(Encoder):
 
 
 def own_classifier(build: ClassifierBuilder, features: Shape, labels: int) -> nn.Module:
-    """A user's network as C or AC.
-
-    Raises:
-        InputError: it fails, or does not give one logit for each label.
-    """
+    """A user's network as C or AC; InputError unless it gives one logit for each label."""
     module = built(build, features, labels)
     if (found := tried(module, build, features)) != (labels,):
         raise InputError(
@@ -58,11 +54,7 @@ def is_own(module: nn.Module) -> bool:
 
 
 def built(build: Callable[..., nn.Module], *arguments: object) -> nn.Module:
-    """The module that ``build`` makes.
-
-    Raises:
-        InputError: it fails, or makes something else.
-    """
+    """The module that ``build`` makes; InputError where it fails or makes something else."""
     try:
         module = build(*arguments)
     except Exception as error:
@@ -77,11 +69,7 @@ def built(build: Callable[..., nn.Module], *arguments: object) -> nn.Module:
 
 @torch.no_grad()
 def tried(module: nn.Module, build: Callable[..., nn.Module], shape: Shape) -> Shape:
-    """Shape of what ``module`` gives for one sample of ``shape``.
-
-    Raises:
-        InputError: it fails, or gives no tensor with two rows for two samples.
-    """
+    """Shape of what ``module`` gives for one sample of ``shape``; InputError where it fails."""
     training = module.training
     try:
         answer = module.eval()(torch.zeros((2, *shape)))

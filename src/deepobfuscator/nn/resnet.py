@@ -3,7 +3,7 @@
 from torch import nn
 
 from deepobfuscator.nn.decoders import Residual
-from deepobfuscator.nn.fit import Lift, Shape, as_shape
+from deepobfuscator.nn.fit import Shape, lifted
 from deepobfuscator.nn.vgg import conv, scaled
 
 FINEST = 32
@@ -11,26 +11,20 @@ FINEST = 32
 time."""
 
 
-CHANNELS = 256
-"""Channels of the last block at width 1; the first two have half."""
-
-
 def residual_classifier(
-    features: Shape, labels: int, width: float, channels: int = CHANNELS
+    features: Shape, labels: int, width: float, channels: int = 256
 ) -> nn.Sequential:
-    """Three residual blocks and a global average: features to one logit per label."""
+    """Three residual blocks and a global average: features to one logit per label.
+
+    ``channels`` are those of the last block at width 1; the first two have half.
+    """
     layers, values = trunk(features, width, channels)
     return nn.Sequential(*layers, nn.Linear(values, labels))
 
 
 def trunk(features: Shape, width: float, channels: int) -> tuple[list[nn.Module], int]:
     """Layers from features of any shape to one flat vector, and its length."""
-    layers = list[nn.Module]()
-    if len(features) == 1:
-        lift = Lift(features[0], (scaled(128, width), 4, 4))
-        layers.append(lift)
-        features = lift.shape
-    inputs, height, columns = as_shape(features)
+    layers, (inputs, height, columns) = lifted(features, (scaled(128, width), 4, 4))
     last = max(16, scaled(channels, width))
     while min(height, columns) > FINEST:
         layers += [conv(inputs, last // 4), nn.MaxPool2d(2)]

@@ -75,8 +75,7 @@ def called(target: str | nn.Module | Function) -> str:
     """An encoder's name in messages and pages."""
     if isinstance(target, str):
         return target
-    name = getattr(target, "__qualname__", type(target).__qualname__)
-    return str(name)
+    return str(getattr(target, "__qualname__", type(target).__qualname__))
 
 
 def _module_digest(module: nn.Module, name: str) -> str:
@@ -130,16 +129,14 @@ def declared_size(session: Any, target: str, size: tuple[int, int] | None) -> tu
         InputError: it has not exactly one input of float32 (n, 3, height, width), n free, and
             exactly one output; or the size is not ``size``.
     """
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    for side, found, what in (
-        ("input", inputs, "the pictures"),
-        ("output", outputs, "what leaves the device"),
+    inputs = session.get_inputs()
+    for found, what in (
+        (inputs, "inputs ({}): export it with one, the pictures"),
+        (session.get_outputs(), "outputs ({}): export it with one, what leaves the device"),
     ):
         if len(found) != 1:
             names = ", ".join(f.name for f in found) or "none"
-            raise InputError(
-                f"{target} has {len(found)} {side}s ({names}): export it with one, {what}"
-            )
+            raise InputError(f"{target} has {len(found)} {what.format(names)}")
     kind = inputs[0].type.removeprefix("tensor(").removesuffix(")")
     if kind != "float":
         raise InputError(f"{target} takes {kind}: export it for float32 pictures in [0, 1]")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.nn.fit import Lift, Normed, Shape, as_shape
+from deepobfuscator.nn.fit import Normed, Shape, lifted
 
 FRONT = (64, 128)
 """Widths of O's two blocks: 2 x conv3-64, maxpool, 2 x conv3-128, maxpool."""
@@ -97,12 +97,7 @@ class Classifier(nn.Module):
         self, features: Shape, labels: int, size: tuple[int, int], width: float = 1.0
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        if len(features) == 1:
-            lift = Lift(features[0], (scaled(FRONT[1], width), 8, 8))
-            layers.append(lift)
-            features = lift.shape
-        channels, height, columns = as_shape(features)
+        layers, (channels, height, columns) = lifted(features, (scaled(FRONT[1], width), 8, 8))
         grid = (size[0] // 4, size[1] // 4)
         if height > grid[0] and columns > grid[1]:
             layers.append(nn.AdaptiveAvgPool2d(grid))

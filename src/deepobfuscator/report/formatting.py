@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from deepobfuscator.core.records import Record, headline_metric
-from deepobfuscator.metrics import ATTRIBUTE_METRICS
+from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS
 
 METRICS = {metric.name: metric.title for metric in ATTRIBUTE_METRICS.values()} | {
     "ms_ssim": "MS-SSIM",
