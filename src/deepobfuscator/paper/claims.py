@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from statistics import mean, stdev
 
+from deepobfuscator import listed
 from deepobfuscator.paper.judging import (
     FAILS,
     HOLDS,
@@ -27,7 +28,6 @@ from deepobfuscator.paper.judging import (
 )
 from deepobfuscator.paper.keys import ACCURACY, MS_SSIM, ClaimKey, Measured, Name, Part, Set
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
-from deepobfuscator.paper.render.table import listed
 
 NEAR = "within a tenth of the undefended leak above the floor"
 """What it takes to count as protected."""

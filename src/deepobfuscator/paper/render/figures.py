@@ -5,12 +5,12 @@ A page sets them in its own grid and colours; `drawing` sets them in one file fo
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepobfuscator import Sheet, scale, tick_label
+from deepobfuscator import Axis, Sheet, tick_label
 from deepobfuscator.paper.keys import PSNR, Panel
 from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
 from deepobfuscator.paper.render.table import (
@@ -66,9 +66,6 @@ class Drawing(Sheet):
         self._add(form, *(f"{v:g}" for v in (x, y, width, height)), address)
 
 
-Place = Callable[[float], float]
-
-
 def dot_plots(exhibit: Exhibit) -> list[Plot]:
     """A plot for each panel and metric; those of one metric share their axis."""
     axes = {m: _axis(m, found) for m, found in grouped(exhibit.rows, lambda x: x.metric).items()}
@@ -87,13 +84,14 @@ def _headings(panels: Sequence[Panel], longest: int) -> list[list[str]]:
     return [[""] * (most - len(lines)) + lines for lines in wrapped]
 
 
-def _axis(metric: str, rows: Sequence[Row]) -> tuple[float, float, list[float]]:
+def _axis(metric: str, rows: Sequence[Row]) -> Axis:
     shown = [v for row in rows for v in _values(row)]
     if metric != PSNR:
-        return scale(metric, shown or [0.5])
+        return Axis.of(metric, shown or [0.5], NAMES, RIGHT)
     step = 5.0 if max([*shown, 0.0]) <= 30 else 10.0
     first, last = math.floor(min([*shown, 0.0]) / step), math.ceil(max([*shown, 20.0]) / step)
-    return first * step, last * step, [i * step for i in range(first, last + 1)]
+    ticks = tuple(i * step for i in range(first, last + 1))
+    return Axis(ticks[0], ticks[-1], NAMES, RIGHT, ticks)
 
 
 def _values(row: Row) -> list[float]:
@@ -102,17 +100,7 @@ def _values(row: Row) -> list[float]:
     return [v for v in map(known, (*values, *references)) if v is not None]
 
 
-def _dot_plot(
-    heading: Sequence[str],
-    metric: str,
-    rows: Sequence[Row],
-    axis: tuple[float, float, list[float]],
-) -> Plot:
-    low, high, ticks = axis
-
-    def at(value: float) -> float:
-        return NAMES + (min(max(value, low), high) - low) / (high - low) * (RIGHT - NAMES)
-
+def _dot_plot(heading: Sequence[str], metric: str, rows: Sequence[Row], at: Axis) -> Plot:
     subjects = grouped(rows, lambda x: (x.subject, x.service))
     lanes = [[max(LANE, LINE * len(_name(x)) + 4) for x in found] for found in subjects.values()]
     top = LINE * (len(heading) + 1) + 4
@@ -130,12 +118,12 @@ def _dot_plot(
         sheet.text(RIGHT, y + 7 + LINE, f"{side} is {better}", "tick", "end")
         y += 2 * LINE
         end = y + sum(heights)
-        for tick in ticks:
+        for tick in at.ticks:
             sheet.line(at(tick), y, at(tick), end, "grid")
         for row, height in zip(found, heights, strict=True):
             _lane(sheet, at, row, y, height)
             y += height
-    for tick in ticks:
+    for tick in at.ticks:
         label = f"{tick:.0f}".replace("-", "−") if metric == PSNR else tick_label(metric, tick)
         sheet.text(at(tick), bottom + 15, label, "tick", "middle")
     return Plot(WIDTH, bottom + FOOT, sheet.markup())
@@ -145,28 +133,25 @@ def _name(row: Row) -> list[str]:
     return textwrap.wrap(str(row.row).replace(" = ", "\u00a0=\u00a0"), LONGEST_NAME) or [""]
 
 
-def _lane(sheet: Drawing, at: Place, row: Row, top: float, height: float) -> None:
+def _lane(sheet: Drawing, at: Axis, row: Row, top: float, height: float) -> None:
     y, hue = top + height / 2, "hue0" if row.service else "hue1"
-    majority, label_only, ceiling = map(known, (row.majority, row.label_only, row.ceiling))
-    if majority is not None:
+    if (majority := known(row.majority)) is not None:
         sheet.rect(NAMES, top, at(majority), top + height, "floor")
-    if label_only is not None:
-        sheet.line(at(label_only), top, at(label_only), top + height, "label-only")
-    if ceiling is not None:
-        sheet.line(at(ceiling), top, at(ceiling), top + height, "ceiling")
+    for value, kind in ((row.label_only, "label-only"), (row.ceiling, "ceiling")):
+        if (v := known(value)) is not None:
+            sheet.line(at(v), top, at(v), top + height, kind)
     words = _name(row)
     for i, part in enumerate(words):
         sheet.text(0, y + 4 + LINE * (i - (len(words) - 1) / 2), part, "row")
-    published, in_game, fresh = map(known, (row.published, row.in_game, row.fresh))
-    low, high = map(known, (row.low, row.high))
+    low, high = known(row.low), known(row.high)
     if low is not None and high is not None:
         sheet.line(at(low), y, at(high), y, f"interval box {hue}")
-    if published is not None:
+    if (published := known(row.published)) is not None:
         sheet.diamond(at(published), y, 6, "published")
-    if fresh is not None:
+    if (fresh := known(row.fresh)) is not None:
         by = f" by {row.attacker}" if row.attacker else ""
         sheet.dot(at(fresh), y, 3.6, f"dot fresh {hue}", f"{row.row}: {measured(row)}{by}")
-    if in_game is not None:
+    if (in_game := known(row.in_game)) is not None:
         tip = f"{row.row}, in the game: {figure(row, in_game)}"
         sheet.dot(at(in_game), y, 5.2, f"ring {hue}", tip)
 
@@ -201,12 +186,7 @@ def _curve_plot(
     bottom = top + SMALL_HEIGHT
     last = max([x for c in curves for x, _ in finite(c)] + [1.0])
 
-    def x(batch: float) -> float:
-        return SMALL_LEFT + batch / last * (SMALL_RIGHT - SMALL_LEFT)
-
-    def y(loss: float) -> float:
-        return bottom - (min(max(loss, low), high) - low) / (high - low) * SMALL_HEIGHT
-
+    x, y = Axis(0.0, last, SMALL_LEFT, SMALL_RIGHT), Axis(low, high, bottom, top)
     sheet = Drawing(SMALL, bottom + FOOT, " ".join([*heading, "losses"]).strip())
     for i, words in enumerate(heading, 1):
         sheet.text(0, LINE * i, words, "name")
