@@ -1,7 +1,9 @@
 """The paper's claims, and what the exhibits say of each."""
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from statistics import mean, stdev
 
 from deepobfuscator import listed
@@ -15,7 +17,6 @@ from deepobfuscator.paper.judging import (
     LackingError,
     difference,
     fate,
-    finding,
     over_sets,
     points,
     present,
@@ -28,6 +29,9 @@ from deepobfuscator.paper.judging import (
 )
 from deepobfuscator.paper.keys import ACCURACY, MS_SSIM, ClaimKey, Measured, Name, Part, Set
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
+
+WORDS = tomllib.loads((Path(__file__).parent / "claims.toml").read_text())
+"""What the paper says, its figures, and the reasons for each verdict, by claim."""
 
 NEAR = "within a tenth of the undefended leak above the floor"
 """What it takes to count as protected."""
@@ -48,9 +52,11 @@ def judged(held: Evidence) -> list[Claim]:
     """Every claim for which ``held`` is enough."""
     found = []
     for key, judge in JUDGES.items():
-        says, published = key.value
         with suppress(LackingError):
-            found.append(Claim(says, published, *judge(held), key))
+            measured, verdict, more = judge(held)
+            words = WORDS[key]
+            why = (words.get(verdict.name.lower()) or words["why"]).format(near=NEAR, **more)
+            found.append(Claim(words["says"], words["published"], measured, verdict, why, key))
     return found
 
 
@@ -61,18 +67,14 @@ def both_attacks(held: Evidence) -> Finding:
         held.attacked(Name.FIGURE_7, Measured.DEEPOBFUSCATOR, ACCURACY, Set.A),
     )
     sides = {"the private attribute": protected(gender), "faces": protected(face)}
-    open_ = [name for name, v in sides.items() if v == FAILS]
     beaten = all(
         x.in_game is not None and x.low is not None and x.in_game < x.low for x in (gender, face)
     )
-    return finding(
-        f"{told(gender)}; {told(face)}",
-        worst(sides.values()),
-        fails=f"Fresh attackers get {' and '.join(open_)} well above the floor."
-        + (" The game's own adversaries do worse than they." if beaten else ""),
-        holds=f"Fresh attackers stay {NEAR}.",
-        unknown="Not every fresh attacker can be told from its floor.",
-    )
+    words = {
+        "open": " and ".join(name for name, verdict in sides.items() if verdict == FAILS),
+        "beaten": " The game's own adversaries do worse than they." if beaten else "",
+    }
+    return Finding(f"{told(gender)}; {told(face)}", worst(sides.values()), words)
 
 
 def not_inclusive(held: Evidence) -> Finding:
@@ -90,26 +92,18 @@ def not_inclusive(held: Evidence) -> Finding:
             " But each leaves its own attack open as well, and so does the game against both: to "
             "fresh attackers this is no argument for the game against both."
         )
-    return finding(
+    return Finding(
         f"attributes alone: {told(face)}; reconstruction alone: {told(gender)}{seen}",
         unanimous([protected(face), protected(gender)], holds=FAILS, fails=HOLDS),
-        fails=f"Under each one-sided game the other attack stays {NEAR}.",
-        holds=f"As said, each one-sided game leaves the other attack open.{also}",
-        unknown="A fresh attacker on the undefended side does not stand clearly above its floor.",
+        {"also": also},
     )
 
 
 def random_guessing(held: Evidence) -> Finding:
     """Contribution 3, attributes."""
     (gender,) = present(held.attacked(Name.FIGURE_7, Measured.DEEPOBFUSCATOR, ACCURACY, Set.A))
-    return finding(
-        f"{told(gender)}; undefended {said(ACCURACY, gender.ceiling)}",
-        protected(gender),
-        fails="An attacker trained afresh on the frozen encoder reads clearly more. The drop is "
-        "that of an adversary which the encoder was trained to beat.",
-        holds=f"Fresh attackers stay {NEAR}.",
-        unknown="The interval of the fresh attacker reaches the floor and the leak alike.",
-    )
+    above = said(ACCURACY, gender.ceiling)
+    return Finding(f"{told(gender)}; undefended {above}", protected(gender))
 
 
 def service_kept(held: Evidence) -> Finding:
@@ -119,30 +113,20 @@ def service_kept(held: Evidence) -> Finding:
         held.service(Name.FIGURE_7, Measured.UNDEFENDED, Set.A),
     )
     (ends,) = present(difference(one, other))
-    return finding(
+    return Finding(
         f"{one.subject} {with_unit(one)} against {with_unit(other)} undefended: {points(ends)}",
         HOLDS if ends.low >= -DROP else FAILS if ends.high < -DROP else UNKNOWN,
-        fails="The service loses more than that.",
-        holds="The loss, with its interval, stays within 2 points. C and O also train on through "
-        "the game, which the undefended ones do not.",
-        unknown="The interval of the difference reaches to both sides of 2 points.",
     )
 
 
 def all_reconstructors(held: Evidence) -> Finding:
     """Table 3."""
-    found = [x for x in held.rows(Name.TABLE_3) if x.fresh is not None]
+    found = {x: protected(x) for x in held.rows(Name.TABLE_3) if x.fresh is not None}
     if not found:
         raise LackingError
-    better = listed([str(x.row) for x in found if protected(x) == FAILS])
-    return finding(
-        "; ".join(told(x, str(x.row)) for x in found),
-        worst([protected(x) for x in found]),
-        fails=f"Fitted afresh, {better} rebuild faces clearly better than the floor. The paper "
-        "does not show the mirror, AR's own architecture, fitted afresh.",
-        holds=f"All stay {NEAR}.",
-        unknown="Not every fresh reconstructor can be told from the label-only floor.",
-    )
+    better = listed([str(x.row) for x, verdict in found.items() if verdict == FAILS])
+    measured = "; ".join(told(x, str(x.row)) for x in found)
+    return Finding(measured, worst(found.values()), {"better": better})
 
 
 def nobody_recognised(held: Evidence) -> Finding:
@@ -157,17 +141,7 @@ def nobody_recognised(held: Evidence) -> Finding:
                 beaten.append(x.low is not None and x.low > 1 / 4)
     if not beaten:
         raise LackingError
-    return finding(
-        "; ".join(parts),
-        FAILS if any(beaten) else UNKNOWN,
-        fails="Asked as the paper asked, machines that see a fresh reconstruction find the very "
-        "picture that was rebuilt, and most of that is in the background alone. Asked for another "
-        "picture of the person, what counts is by how much the face embedding exceeds the "
-        "background. The paper's people saw what the game's own AR rebuilt; people were not asked "
-        "here.",
-        holds="",
-        unknown="Machines do not do better than chance; people were not asked.",
-    )
+    return Finding("; ".join(parts), FAILS if any(beaten) else UNKNOWN)
 
 
 def noise_is_worse(held: Evidence) -> Finding:
@@ -179,15 +153,12 @@ def noise_is_worse(held: Evidence) -> Finding:
     )
     leak, cost = present(difference(noise, game), difference(other, mine))
     worse = leak.sign > 0 and cost.sign < 0
-    verdict = HOLDS if worse else FAILS if leak.sign < 0 or cost.sign > 0 else UNKNOWN
     words = {-1: "less", 0: "not clearly more or less", 1: "more"}
     return Finding(
         f"{noise.row}: {told(noise)}, service {with_unit(other)}; game: {told(game)}, service "
         f"{with_unit(mine)}",
-        verdict,
-        f"The noisy pictures tell fresh attackers {words[leak.sign]} of the private attribute than "
-        f"the game's features do; the service pays {words[-cost.sign]} for them. The deviation is "
-        "this project's, for the paper gives none.",
+        HOLDS if worse else FAILS if leak.sign < 0 or cost.sign > 0 else UNKNOWN,
+        {"tells": words[leak.sign], "pays": words[-cost.sign]},
     )
 
 
@@ -200,15 +171,11 @@ def forgets(held: Evidence) -> Finding:
         held.attacked(Name.SEQUENCE, Measured.FACES_THEN_ATTRIBUTES, MS_SSIM),
     )
     fates = [fate(alone, after), fate(first, later)]
-    return finding(
+    return Finding(
         f"attributes alone: {told(alone)}; then faces: {told(after)}; faces alone: {told(first)}; "
         f"then attributes: {told(later)}",
         unanimous(fates, holds=Fate.LOST, fails=Fate.KEPT),
-        fails="Each first defence is still there after the second game.",
-        holds="Each first defence is gone after the second game.",
-        unknown=f"Attributes first: {fates[0]}; faces first: {fates[1]}. Only a defence that keeps "
-        "fresh attackers out can be forgotten; what the game's own adversary reads before and "
-        "after is the in-game figure.",
+        {"attributes": fates[0], "faces": fates[1]},
     )
 
 
@@ -228,13 +195,11 @@ def losses_rise(held: Evidence) -> Finding:
         rose += [last - first > spread for first, last, spread in ends]
         low, high = (sum(e[i] for e in ends) / len(ends) for i in (0, 1))
         parts.append(f"{words} {low:.2f} → {high:.2f}".replace(" 0.", " ."))
-    return finding(
+    return Finding(
         f"{'; '.join(parts)}, from the game's start to its last quarter, mean over "
         f"{len(rose) // 2} sets",
         unanimous(rose, holds=True, fails=False),
-        fails="The losses of the game's own adversaries do not rise by more than they waver.",
-        holds="The game does beat its own adversaries. That is all these curves can say.",
-        unknown=f"They rise by more than they waver in {sum(rose)} of {len(rose)} curves.",
+        {"clear": sum(rose), "all": len(rose)},
     )
 
 
@@ -269,18 +234,9 @@ def other_architectures(held: Evidence) -> Finding:
         verdict = FAILS
     elif all(d is not None and d.low >= -ALIKE and d.high <= ALIKE for d in shifts):
         verdict = HOLDS
-    return finding(
-        "; ".join(
-            f"{x.row}: {told(x)}, service {with_unit(y)}" for x, y in zip(read, served, strict=True)
-        ),
-        verdict,
-        fails="With a residual network for C or for AC, what fresh attackers read or the service's "
-        "accuracy differs by more than the intervals allow.",
-        holds="With a residual network for C or for AC, what fresh attackers read and the "
-        "service's accuracy differ by less than 5 points: neither makes the game protect more.",
-        unknown="No clear difference was found, and the intervals are too wide to rule out one of "
-        "5 points.",
-    )
+    both = zip(read, served, strict=True)
+    measured = "; ".join(f"{x.row}: {told(x)}, service {with_unit(y)}" for x, y in both)
+    return Finding(measured, verdict)
 
 
 JUDGES: Mapping[ClaimKey, Callable[[Evidence], Finding]] = {

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from deepobfuscator import PERCENT, number
@@ -37,13 +38,8 @@ class Finding(NamedTuple):
     measured: str
     """Our figures, with intervals."""
     verdict: Verdict
-    why: str
-    """One or two sentences."""
-
-
-def finding(measured: str, verdict: Verdict, *, fails: str, holds: str, unknown: str) -> Finding:
-    """A finding with the reason that goes with its verdict."""
-    return Finding(measured, verdict, {FAILS: fails, HOLDS: holds, UNKNOWN: unknown}[verdict])
+    words: Mapping[str, object] = MappingProxyType({})
+    """What stands for the names in braces in the reason that goes with the verdict."""
 
 
 @dataclass(frozen=True)
@@ -177,14 +173,10 @@ def over_sets(
     if not parts:
         raise LackingError
     wanted = 1 if rises else -1
-    return finding(
+    return Finding(
         f"{what}, {'; '.join(parts)}",
         unanimous(signs, holds=wanted, fails=-wanted),
-        fails="It goes the other way in every pair of sets.",
-        holds="It does, in every pair of sets.",
-        unknown=f"Clear in {signs.count(wanted)} of {len(signs)} pairs of sets, the other way in "
-        f"{signs.count(-wanted)}: effects of a point or so are within the intervals of this many "
-        "test pictures and one game a set.",
+        {"clear": signs.count(wanted), "pairs": len(signs), "against": signs.count(-wanted)},
     )
 
 
