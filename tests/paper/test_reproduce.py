@@ -22,7 +22,7 @@ from deepobfuscator.core.records import Record, read_jsonl
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.paper.claims import claims, judged
-from deepobfuscator.paper.entries import ENTRIES
+from deepobfuscator.paper.exhibits import ENTRIES
 from deepobfuscator.paper.judging import Evidence
 from deepobfuscator.paper.keys import ClaimKey, Measured, Name, Part, Set
 from deepobfuscator.paper.listing import listing

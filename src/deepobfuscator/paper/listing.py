@@ -13,9 +13,9 @@ from rich.console import Console
 
 import deepobfuscator as do
 from deepobfuscator.paper import calibration
-from deepobfuscator.paper.entries import NOISY
+from deepobfuscator.paper.exhibits import NOISY, needed, wanted
 from deepobfuscator.paper.keys import Name
-from deepobfuscator.paper.reproduce import needed, noise_folder, wanted
+from deepobfuscator.paper.reproduce import noise_folder
 from deepobfuscator.paper.trials import Trials
 
 INFER, RECONSTRUCT, NOISE, REIDENTIFY, DECODER = 0.9, 0.8, 2.0, 3.0, 1.2

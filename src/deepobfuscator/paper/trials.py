@@ -13,9 +13,6 @@ PUBLIC = ("Smiling", "High_Cheekbones")
 PRIVATE = ("Male", "Heavy_Makeup")
 """Who plays the roles in the paper, by CelebA's names."""
 
-TRAIN_SHARE = 160_000 / 202_599
-"""Section 4.1: of CelebA's pictures 160K are for training."""
-
 Roles = tuple[str | None, ...]
 """Attributes of the data in the roles of `PUBLIC` or of `PRIVATE`; None where it has none."""
 
@@ -79,17 +76,32 @@ class Trials:
         )
         return replace(found, out=out or Path("runs") / f"reproduce-{found.key}")
 
+    def check_roles(self) -> None:
+        """Make sure that somebody plays a role on either side.
+
+        Raises:
+            InputError: nobody does; the message names what is near.
+        """
+        sides = {"public": (self.public, PUBLIC), "private": (self.private, PRIVATE)}
+        for side, (roles, (paper, _)) in sides.items():
+            if not any(roles):
+                near = do.suggest(paper, list(self.base.source.read().attributes))
+                raise do.InputError(
+                    f"no attribute for the role of {paper} in this data: name one with --{side} "
+                    f"({near})"
+                )
+
     @property
     def key(self) -> str:
         """Names the reproduction by its content."""
         return self._hashed(replace(self.base, task=do.Task(("public",), ("private",))).key)
 
-    def _hashed(self, *told: str) -> str:
-        return hashlib.sha256("".join((*told, self.labels)).encode()).hexdigest()[:12]
+    def _hashed(self, told: str) -> str:
+        return hashlib.sha256(f"{told}{self.labels}".encode()).hexdigest()[:12]
 
     def folder(self, trial: do.Trial) -> Path:
         """Run folder of a trial: the same trial on the same labels, the same name."""
-        return self.out / "trials" / f"{trial.defence.name}-{self._hashed(trial.key, ' ')}"
+        return self.out / "trials" / f"{trial.defence.name}-{self._hashed(f'{trial.key} ')}"
 
     def task(self, of: Set) -> do.Task:
         """The task of one of the six sets.
@@ -120,12 +132,7 @@ class Trials:
         return replace(trial, task=do.Task(trial.task.public, hidden), defence=do.Undefended())
 
     def specs(self, of: Set, defence: do.Defence, *also: str) -> list[do.RunSpec]:
-        """The runs of a defence on a set, one a seed; a baseline's task is that of its ceiling.
-
-        Args:
-            of: the set.
-            defence: DeepObfuscator, a baseline or a sequence.
-            also: attacks beyond the brief suite.
+        """The runs of a defence on a set, one a seed; ``also`` are attacks beyond the brief suite.
 
         Raises:
             InputError: the data has no attribute for a role.
@@ -134,7 +141,7 @@ class Trials:
         for seed in self.seeds:
             setting = replace(self.base.setting, seed=seed)
             trial = replace(self.base, task=self.task(of), defence=defence, setting=setting)
-            if isinstance(defence, do.Undefended):
+            if isinstance(defence, do.Undefended):  # or with noise
                 trial = replace(self.undefended(trial), defence=defence)
             found.append(self._spec(trial, also))
         return found
@@ -206,30 +213,11 @@ def plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def check_roles(trials: Trials) -> None:
-    """Make sure that somebody plays a role on either side.
-
-    Raises:
-        InputError: nobody does; the message names what is near.
-    """
-    for side, roles, (paper, _) in (
-        ("public", trials.public, PUBLIC),
-        ("private", trials.private, PRIVATE),
-    ):
-        if not any(roles):
-            near = do.suggest(paper, list(trials.base.source.read().attributes))
-            raise do.InputError(
-                f"no attribute for the role of {paper} in this data: name one with --{side} "
-                f"({near})"
-            )
-
-
 def fit_limit(trial: do.Trial) -> do.Trial:
     """``trial`` without a limit that is no smaller than the data's training pool."""
-    table = trial.source.read()
-    if table.part is not None and trial.protocol == "own":
-        pool = int((table.part == 0).sum())
-    else:
-        pool = round(TRAIN_SHARE * len(table))
-    kept = trial.limit is not None and trial.limit < pool
-    return trial if kept else replace(trial, limit=None)
+    if trial.limit is not None:
+        try:
+            do.split(trial.source.read(), trial.limit + 1, trial.split_seed, trial.protocol)
+        except do.InputError:
+            return replace(trial, limit=None)
+    return trial
