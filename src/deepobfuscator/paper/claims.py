@@ -55,8 +55,16 @@ def judged(held: Evidence) -> list[Claim]:
         with suppress(LackingError):
             measured, verdict, more = judge(held)
             words = WORDS[key]
-            why = (words.get(verdict.name.lower()) or words["why"]).format(near=NEAR, **more)
-            found.append(Claim(words["says"], words["published"], measured, verdict, why, key))
+            found.append(
+                Claim(
+                    claim=words["says"],
+                    published=words["published"],
+                    measured=measured,
+                    verdict=verdict,
+                    why=(words.get(verdict.name.lower()) or words["why"]).format(near=NEAR, **more),
+                    key=key,
+                )
+            )
     return found
 
 

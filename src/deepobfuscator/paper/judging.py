@@ -119,12 +119,10 @@ class Difference(NamedTuple):
 
 def difference(one: Row, other: Row) -> Difference | None:
     """``one`` minus ``other``, the interval as wide as if nothing were paired."""
-    try:
-        a, al, ah, b, bl, bh = present(
-            *(one.fresh, one.low, one.high), *(other.fresh, other.low, other.high)
-        )
-    except LackingError:
+    ends = [v for x in (one, other) for v in (x.fresh, x.low, x.high) if v is not None]
+    if len(ends) < 6:
         return None
+    a, al, ah, b, bl, bh = ends
     down, up = ((a - al) ** 2 + (bh - b) ** 2) ** 0.5, ((ah - a) ** 2 + (b - bl) ** 2) ** 0.5
     return Difference(a - b - down, a - b + up, a - b)
 

@@ -24,9 +24,7 @@ class Trials:
     base: do.Trial
     """Source, size, lengths; its task and defence are replaced."""
     public: Roles
-    """In the roles of smiling and of high cheekbones."""
     private: Roles
-    """In the roles of gender and of heavy make-up."""
     seeds: tuple[int, ...]
     """Every trial is run with each."""
     out: Path
@@ -47,10 +45,10 @@ class Trials:
         sigma: float | None = None,
         out: Path | None = None,
     ) -> Self:
-        """The trials of a reproduction on the data of ``trial``.
+        """The trials of a reproduction on the data of ``trial``, with its size and lengths.
 
         Args:
-            trial: source, size and lengths; its task and defence do not matter.
+            trial: its task and defence do not matter.
             public: who plays `PUBLIC`; by default found by name.
             private: who plays `PRIVATE`; likewise.
             seeds: for each trial, counted from that of ``trial``.
@@ -109,18 +107,16 @@ class Trials:
         Raises:
             InputError: the data has no attribute for a role.
         """
-        sides = []
-        for names, paper, roles in zip(
-            (self.public, self.private), (PUBLIC, PRIVATE), of.value, strict=True
-        ):
-            for role in roles:
-                if names[role] is None:
-                    raise do.InputError(
-                        f"set {of} is left out: the data has no attribute for the role of "
-                        f"{paper[role]}; name one with --public or --private"
-                    )
-            sides.append(tuple(str(names[role]) for role in roles))
-        return do.Task(*sides)
+        public, private = of.value
+        played = [(self.public[role], PUBLIC[role]) for role in public]
+        hidden = [(self.private[role], PRIVATE[role]) for role in private]
+        for name, role in (*played, *hidden):
+            if name is None:
+                raise do.InputError(
+                    f"set {of} is left out: the data has no attribute for the role of {role}; "
+                    "name one with --public or --private"
+                )
+        return do.Task(tuple(str(n) for n, _ in played), tuple(str(n) for n, _ in hidden))
 
     def undefended(self, trial: do.Trial) -> do.Trial:
         """The ceiling of a trial.

@@ -12,54 +12,25 @@ SHORT = {FRESH: "Fresh (95 %)"}
 TALL = 45
 """Lines beyond which a table in small print would not fit on a page."""
 
+PLAIN = r"""
+\\textbackslash{} ~\textasciitilde{} ^\textasciicircum{} |\textbar{} <\textless{} >\textgreater{}
+"'' “`` ”'' ‘` ’' –-- —--- …\ldots{} [{[} ]{]} *{*} %\% &\& #\# _\_ {\{ }\} $\$
+"""
+"""Each a character that LaTeX would not print as it stands, and what prints it. Brackets and stars
+are in braces, for after a line's end LaTeX would take them for an argument of that end."""
+
+MATHS = r"""
+−- ·\cdot ×\times ±\pm ≤\leq ≥\geq ≈\approx →\rightarrow ²^2 α\alpha β\beta γ\gamma δ\delta
+ε\epsilon λ\lambda μ\mu σ\sigma τ\tau ₀_0 ₁_1 ₂_2 ₃_3 ₄_4 ₅_5 ₆_6 ₇_7 ₈_8 ₉_9
+"""
+"""Likewise, in mathematics."""
+
 CHARACTERS = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "|": r"\textbar{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    '"': "''",
-    "“": "``",
-    "”": "''",
-    "‘": "`",
-    "’": "'",
-    "–": "--",
-    "—": "---",
-    "…": r"\ldots{}",
     "\u00a0": "~",
     "\u202f": "~",
-    # After a line's end LaTeX would take these for an argument of that end.
-    "[": "{[}",
-    "]": "{]}",
-    "*": "{*}",
-    **{c: "\\" + c for c in "%&#_{}$"},
-    **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
-    **{
-        c: f"${maths}$"
-        for c, maths in {
-            "−": "-",
-            "·": r"\cdot",
-            "×": r"\times",
-            "±": r"\pm",
-            "≤": r"\leq",
-            "≥": r"\geq",
-            "≈": r"\approx",
-            "→": r"\rightarrow",
-            "²": "^2",
-            "α": r"\alpha",
-            "β": r"\beta",
-            "γ": r"\gamma",
-            "δ": r"\delta",
-            "ε": r"\epsilon",
-            "λ": r"\lambda",
-            "μ": r"\mu",
-            "σ": r"\sigma",
-            "τ": r"\tau",
-        }.items()
-    },
+    **{pair[0]: pair[1:] for pair in PLAIN.split()},
+    **{pair[0]: f"${pair[1:]}$" for pair in MATHS.split()},
 }
-"""What LaTeX would not print as it stands."""
 
 
 def as_latex(exhibit: Exhibit) -> str:
