@@ -62,12 +62,13 @@ def reproduce(
         InputError: no such exhibit, nobody for a role, or a folder that cannot be written. A trial
             that fails is noted instead, and the others go on.
     """
-    names = wanted(trials, exhibits)
+    session = _Session(runner, trials, wanted(trials, exhibits), faces)
     with do.locked(trials.out):
-        session = _Session(runner, trials, names)
         session.calibrate()
         session.run(ahead)
-        made, judged = session.write(faces, command, options)
+        made = session.exhibits()
+        judged = claims(made)
+        session.write(made, judged, session.meta(command, options))
     return Reproduction(tuple(made), tuple(judged), session.failed)
 
 
@@ -83,6 +84,7 @@ class _Session:
     runner: do.Runner
     trials: Trials
     names: tuple[Name, ...]
+    faces: bool
     calibration: Calibration | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -139,11 +141,11 @@ class _Session:
         """A line for the person who waits."""
         do.Context(self.trials.out).say(text)
 
-    def exhibits(self, with_faces: bool) -> list[Exhibit]:
+    def exhibits(self) -> list[Exhibit]:
         """The exhibits, of whatever is finished."""
         found = []
         for name in self.names:
-            show = Show(self.trials, self.runner, self.calibration, with_faces, self.failed)
+            show = Show(self.trials, self.runner, self.calibration, self.faces, self.failed)
             try:
                 made = ENTRIES[name](show)
             except do.InputError as error:
@@ -153,24 +155,18 @@ class _Session:
             found.append(replace(made, missing=tuple(dict.fromkeys(show.missing))))
         return found
 
-    def write(
-        self, with_faces: bool, command: str, options: Sequence[str]
-    ) -> tuple[list[Exhibit], list[Claim]]:
+    def write(self, made: Sequence[Exhibit], judged: Sequence[Claim], about: Meta) -> None:
         """Write the exhibits' files, the report and its summary."""
         out = self.trials.out
-        made = self.exhibits(with_faces)
         for exhibit in made:
-            write_exhibit(exhibit, out, with_faces)
-        for name in ENTRIES if not with_faces else ():
+            write_exhibit(exhibit, out, self.faces)
+        for name in ENTRIES if not self.faces else ():
             if name not in self.names:  # it may show faces
                 (out / f"{name}.svg").unlink(missing_ok=True)
-        judged = claims(made)
-        about = self.meta(with_faces, command, options)
         do.write_atomic(out / "report.html", page(made, judged, about).encode())
         do.write_atomic(out / "summary.md", summary_markdown(made, judged, about).encode())
-        return made, judged
 
-    def meta(self, with_faces: bool, command: str, options: Sequence[str]) -> Meta:
+    def meta(self, command: str, options: Sequence[str]) -> Meta:
         """What a reader must know of the whole."""
         base, seeds, parts = self.trials.base, self.trials.seeds, self.count()
         sizes = ", ".join(f"{n:,} {part}" for part, n in parts.items())
@@ -188,7 +184,7 @@ class _Session:
                 f"deepobfuscator {do.__version__}, torch {torch.__version__}, "
                 f"Python {platform.python_version()}",
             ),
-            with_faces=with_faces,
+            with_faces=self.faces,
         )
 
     def count(self) -> dict[str, int]:

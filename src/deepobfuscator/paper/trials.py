@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -80,8 +81,8 @@ class Trials:
         Raises:
             InputError: nobody does; the message names what is near.
         """
-        sides = {"public": (self.public, PUBLIC), "private": (self.private, PRIVATE)}
-        for side, (roles, (paper, _)) in sides.items():
+        sides = (("public", self.public, PUBLIC[0]), ("private", self.private, PRIVATE[0]))
+        for side, roles, paper in sides:
             if not any(roles):
                 near = do.suggest(paper, list(self.base.source.read().attributes))
                 raise do.InputError(
@@ -167,13 +168,10 @@ class Trials:
         Raises:
             InputError: the data allows none.
         """
-        wrong: list[do.InputError] = []
         for of in Set:
-            try:
+            with suppress(do.InputError):
                 return self.specs(of, do.Undefended())[0].trial
-            except do.InputError as error:
-                wrong.append(error)
-        raise wrong[0]
+        return self.specs(Set.A, do.Undefended())[0].trial
 
     def merged(self, specs: Iterable[do.RunSpec]) -> list[do.RunSpec]:
         """Each trial once, with all the attacks that are asked of it; ceilings first."""

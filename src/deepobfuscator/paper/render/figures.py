@@ -84,6 +84,13 @@ def _headings(panels: Sequence[Panel], longest: int) -> list[list[str]]:
     return [[""] * (most - len(lines)) + lines for lines in wrapped]
 
 
+def _begun(width: float, height: float, heading: Sequence[str], shown: str) -> Drawing:
+    sheet = Drawing(width, height, " ".join([*heading, shown]).strip())
+    for i, words in enumerate(heading, 1):
+        sheet.text(0, LINE * i, words, "name")
+    return sheet
+
+
 def _axis(metric: str, rows: Sequence[Row]) -> Axis:
     shown = [v for row in rows for v in _values(row)]
     if metric != PSNR:
@@ -105,9 +112,7 @@ def _dot_plot(heading: Sequence[str], metric: str, rows: Sequence[Row], at: Axis
     lanes = [[max(LANE, LINE * len(_name(x)) + 4) for x in found] for found in subjects.values()]
     top = LINE * (len(heading) + 1) + 4
     bottom = top + sum(2 * LINE + sum(of_subject) for of_subject in lanes)
-    sheet = Drawing(WIDTH, bottom + FOOT, " ".join([*heading, metric_name(metric)]).strip())
-    for i, words in enumerate(heading, 1):
-        sheet.text(0, LINE * i, words, "name")
+    sheet = _begun(WIDTH, bottom + FOOT, heading, metric_name(metric))
     sheet.text(0, top - 4, metric_name(metric), "" if heading else "name")
     y = top
     for ((subject, service), found), heights in zip(subjects.items(), lanes, strict=True):
@@ -117,9 +122,8 @@ def _dot_plot(heading: Sequence[str], metric: str, rows: Sequence[Row], at: Axis
         sheet.text(0, y + 7 + LINE, subject_name(subject), "subject")
         sheet.text(RIGHT, y + 7 + LINE, f"{side} is {better}", "tick", "end")
         y += 2 * LINE
-        end = y + sum(heights)
         for tick in at.ticks:
-            sheet.line(at(tick), y, at(tick), end, "grid")
+            sheet.line(at(tick), y, at(tick), y + sum(heights), "grid")
         for row, height in zip(found, heights, strict=True):
             _lane(sheet, at, row, y, height)
             y += height
@@ -185,11 +189,8 @@ def _curve_plot(
     top = LINE * len(heading) + 10
     bottom = top + SMALL_HEIGHT
     last = max([x for c in curves for x, _ in finite(c)] + [1.0])
-
     x, y = Axis(0.0, last, SMALL_LEFT, SMALL_RIGHT), Axis(low, high, bottom, top)
-    sheet = Drawing(SMALL, bottom + FOOT, " ".join([*heading, "losses"]).strip())
-    for i, words in enumerate(heading, 1):
-        sheet.text(0, LINE * i, words, "name")
+    sheet = _begun(SMALL, bottom + FOOT, heading, "losses")
     for tick in _round_ticks(low, high, 4):
         sheet.line(SMALL_LEFT, y(tick), SMALL_RIGHT, y(tick), "grid")
         sheet.text(SMALL_LEFT - 4, y(tick) + 4, f"{tick:g}".replace("-", "−"), "tick", "end")
