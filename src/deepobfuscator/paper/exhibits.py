@@ -34,7 +34,7 @@ from deepobfuscator.paper.keys import (
 from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import make_curves, make_rows
 from deepobfuscator.paper.show import Show
-from deepobfuscator.paper.trials import PRIVATE, Trials, plain
+from deepobfuscator.paper.trials import Trials
 from deepobfuscator.survey.questions import OPTIONS
 
 FACES = (IMAGE, MS_SSIM)
@@ -70,15 +70,13 @@ def table3(show: Show) -> Exhibit:
     runs = show.runs(Set.A, DeepObfuscator(), "urec1", "urec2", "resrec")
     found: list[Row] = []
     for of, attack in RECONSTRUCTORS.items():
-        told = {FACES: published.TABLE_3[of]} if of in published.TABLE_3 else None
-        found += make_rows(runs, RowKey(of), (FACES,), published=told, attack=attack)
+        found += make_rows(runs, RowKey(of), (FACES,), attack=attack)
     return show.exhibit(Name.TABLE_3, found)
 
 
 def table4(show: Show) -> Exhibit:
     """DeepObfuscator and the baselines by quality of reconstruction."""
-    wanted = FACES, (IMAGE, PSNR)
-    return show.exhibit(Name.TABLE_4, show.rows(show.defences, wanted, published=published.TABLE_4))
+    return show.exhibit(Name.TABLE_4, show.rows(show.defences, (FACES, (IMAGE, PSNR))))
 
 
 def noise(show: Show) -> Exhibit:
@@ -121,9 +119,8 @@ def figure2(show: Show) -> Exhibit:
     for of, held in runs.items():
         found += make_rows(held, RowKey(of), (read, FACES))
     alone = runs[Measured.RECONSTRUCTION_ALONE]
-    told = {read: published.FIGURE_2} if plain(gender) == plain(PRIVATE[0]) else None
     key = RowKey(Measured.READ_FROM_AR)
-    found += make_rows(alone, key, (read,), published=told, attack=IN_GAME_READER)
+    found += make_rows(alone, key, (read,), attack=IN_GAME_READER)
     found += make_rows(alone, RowKey(Measured.READ_FROM_MIRROR), (read,), attack="from-images")
     columns = [
         *show.raw_column(runs[Measured.NEITHER]),
@@ -160,7 +157,7 @@ def figure5(show: Show) -> Exhibit:
     """The perceptual study, answered by machines."""
     key = RowKey(Measured.DEEPOBFUSCATOR, by=Participant.PEOPLE)
     people = Row(Panel(Part.RANDOM), key, IDENTITY, FOUR_WAY, majority=1 / OPTIONS)
-    found = [replace(people, published=published.FIGURE_5)]
+    found = [replace(people, published=published.FOUR_WAY)]
     columns: list[Column] = []
     for key, defence in show.defences.items():
         specs = show.specs(Set.A, defence, "reidentify")
@@ -196,13 +193,8 @@ def figure7(show: Show) -> Exhibit:
         except InputError as error:
             show.missing.append(str(error))
             continue
-        # The data may spell the paper's attributes in another way.
-        wanted = {plain(name): (name, ACCURACY) for name in (*task.public, *task.private)}
-        told = {
-            row: {wanted[x]: v for (name, _), v in paper.items() if (x := plain(name)) in wanted}
-            for row, paper in published.FIGURE_7.get(of, {}).items()
-        }
-        found += show.rows(show.defences, list(wanted.values()), of, show.panel(of), published=told)
+        wanted = [(name, ACCURACY) for name in (*task.public, *task.private)]
+        found += show.rows(show.defences, wanted, of, show.panel(of))
     return show.exhibit(Name.FIGURE_7, found)
 
 

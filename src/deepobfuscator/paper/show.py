@@ -2,13 +2,13 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import deepobfuscator as do
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.keys import IMAGE, MS_SSIM, Measured, Name, Panel, Reference, RowKey, Set
+from deepobfuscator.paper.published import published
 from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import Figure, make_rows
 from deepobfuscator.paper.trials import Trials
@@ -104,7 +104,10 @@ class Show:
         tables: Sequence[tuple[str, do.Table]] = (),
         **words: object,
     ) -> Exhibit:
-        """An exhibit with its words; ``words`` are what those of it alone have in braces."""
+        """An exhibit with its words and the published figures beside its rows.
+
+        ``words`` are what its words alone have in braces.
+        """
         text = WORDS[name]
         words |= {
             "set": self.panel(Set.A),
@@ -116,7 +119,7 @@ class Show:
             name,
             text["title"],
             text["caption"].format(**words),
-            tuple(rows),
+            tuple(replace(x, published=x.published or published(name, x)) for x in rows),
             curves=tuple(curves),
             faces=tuple(faces),
             tables=tuple(tables),
@@ -129,13 +132,11 @@ class Show:
         wanted: Sequence[Figure],
         of: Set = Set.A,
         panel: Panel = Panel(),  # noqa: B008  (frozen)
-        published: Mapping[Measured, Mapping[Figure, float]] = MappingProxyType({}),
     ) -> list[Row]:
         """What defences on a set, a row each, say of some subjects; see `make_rows`."""
         found = []
         for key, defence in defences.items():
-            told = published.get(key.of)
-            found += make_rows(self.runs(of, defence), key, wanted, panel, published=told)
+            found += make_rows(self.runs(of, defence), key, wanted, panel)
         return found
 
     def raw_column(self, runs: Sequence[do.RunResult]) -> list[Column]:

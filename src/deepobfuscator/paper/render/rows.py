@@ -1,6 +1,6 @@
 """Rows of an exhibit, from the records of the runs it shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,7 +23,6 @@ def make_rows(
     wanted: Sequence[Figure],
     panel: Panel = Panel(),  # noqa: B008  (frozen)
     *,
-    published: Mapping[Figure, float] | None = None,
     attack: str | None = None,
 ) -> list[Row]:
     """What ``runs``, one trial under several seeds, say of some subjects.
@@ -33,7 +32,6 @@ def make_rows(
         key: what was measured.
         wanted: subjects and metrics; one of which no run has a figure gives no row.
         panel: part of the exhibit.
-        published: the paper's figures.
         attack: one attacker instead of the headline, its in-game namesake left out; or
             `Reference.IN_GAME`, the game's own adversary and nobody else.
     """
@@ -49,7 +47,6 @@ def make_rows(
         row = replace(
             held[0],
             panel=panel,
-            published=(published or {}).get(figure),
             in_game=do.mean(known["in_game"]),
             fresh=do.mean(known["fresh"]),
             low=min(known["low"], default=None),
