@@ -128,16 +128,11 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
     words, typed = shlex.split(command)[2:], options.exhibits
     ends = range(len(words), 0, -1)  # exhibits are typed side by side; an option may be called so
     at = next(i for i in (0, *ends) if words[i : i + len(typed)] == typed)
+    rest = [*words[:at], *words[at + len(typed) :]]
     cluster = cluster_of(options)
     ahead = partial(cluster.run, runner, out=trials.out) if cluster else None
     done = run_reproduction(
-        runner,
-        trials,
-        names,
-        faces=not options.no_faces,
-        command=command,
-        options=[*words[:at], *words[at + len(typed) :]],
-        ahead=ahead,
+        runner, trials, names, faces=not options.no_faces, command=command, rest=rest, ahead=ahead
     )
     if done.claims:
         rows = tuple((c.verdict, c.claim) for c in done.claims)

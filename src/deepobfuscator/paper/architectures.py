@@ -60,13 +60,8 @@ def table_2() -> list[tuple[str, do.Table]]:
 def described(
     name: str, network: nn.Module, inputs: Sequence[int], paper: Sequence[str]
 ) -> tuple[str, do.Table]:
-    """A heading, and one row a layer with what the paper prints for it.
-
-    Args:
-        name: what it is.
-        network: on the meta device.
-        inputs: shape of one input.
-        paper: the paper's entries in order.
+    """A heading, and one row a layer of ``network`` (on the meta device, for inputs of this shape)
+    with what the paper prints for it, of its entries in order.
     """
     found: list[tuple[str, tuple[int, ...], int]] = []
 

@@ -96,10 +96,7 @@ def asked_of(drawn: Drawn) -> NDArray[np.int64]:
 def faces(runner: do.Runner, folder: Path, recogniser: bool) -> Faces:
     """Rebuild a face of everybody on the test part from a trained run's features.
 
-    Args:
-        runner: where networks compute.
-        folder: a run; a mirror is fitted to it first where its audit left none.
-        recogniser: whether to train one where the audit left none.
+    Where its audit left no mirror, one is fitted; likewise a recogniser, where that is asked for.
 
     Raises:
         InputError: nothing trained there.
@@ -174,14 +171,7 @@ def build(
 ) -> tuple[Sheet, dict[str, list[int]]]:
     """A sheet about one run or several, and what the machines answer that need more than it.
 
-    Questions about several runs take turns; everybody is on one question alone.
-
-    Args:
-        runner: where networks compute.
-        folders: runs on the same test pictures.
-        count: questions.
-        mode: how options are drawn.
-        seed: of the draw.
+    ``count`` questions take turns among the runs; everybody is on one question alone.
 
     Raises:
         InputError: a folder holds no trained run, runs of different test pictures, or too few

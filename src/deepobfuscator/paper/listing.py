@@ -66,17 +66,16 @@ class Listing:
         """How many are done."""
         return sum(item.state is State.DONE for item in self.items)
 
-    def left(self, *items: Item) -> float:
-        """Seconds that ``items``, by default all, still take."""
-        open_ = (item for item in items or self.items if item.state is not State.DONE)
-        return sum(item.units * self.unit for item in open_)
+    def left(self) -> float:
+        """Seconds that all of it still takes."""
+        return sum(item.units * self.unit for item in self.items if item.state is not State.DONE)
 
     @property
     def table(self) -> do.Table:
         """The list to be read."""
         rows = []
         for item in self.items:
-            time = "" if item.state is State.DONE else f"about {clock(self.left(item))}"
+            time = "" if item.state is State.DONE else f"about {clock(item.units * self.unit)}"
             time = time if item.seconds is None else clock(item.seconds)
             rows.append((item.name, item.about, str(item.state), time, " ".join(item.exhibits)))
         return do.Table(("Trial", "What", "State", "Time", "For"), tuple(rows))
@@ -90,11 +89,6 @@ class Listing:
 
 def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Listing:
     """What `reproduce` would find done and what it would do; nothing is written or changed.
-
-    Args:
-        runner: where trials would run.
-        trials: what they are.
-        exhibits: by name; none means all.
 
     Raises:
         InputError: no such exhibit, or no attribute for the first role of a side.
@@ -139,22 +133,18 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
 
 
 def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
-    """How far a trial is, and what it took if it is done."""
+    """How far a trial is, and the seconds of its training and last audit if it is done."""
+    folder = spec.folder
     try:
         if runner.done(spec):
-            return State.DONE, _took(spec.folder)
+            card = json.loads((folder / "bundle" / "card.json").read_text())
+            notes = json.loads((folder / "audit" / "notes.json").read_text())
+            return State.DONE, float(card["seconds"]["train"]) + float(notes["seconds"])
     except do.InputError:
         return State.BROKEN, None
-    if (spec.folder / "bundle").is_dir():
+    if (folder / "bundle").is_dir():
         return State.TRAINED, None
-    return (State.BEGUN if spec.folder.is_dir() else State.MISSING), None
-
-
-def _took(folder: Path) -> float:
-    """Seconds that a finished run took; its attackers' time is that of the last audit."""
-    card = json.loads((folder / "bundle" / "card.json").read_text())
-    notes = json.loads((folder / "audit" / "notes.json").read_text())
-    return float(card["seconds"]["train"]) + float(notes["seconds"])
+    return (State.BEGUN if folder.is_dir() else State.MISSING), None
 
 
 def _about(trial: do.Trial, pending: bool) -> str:

@@ -44,7 +44,7 @@ def reproduce(
     *,
     faces: bool = True,
     command: str = "",
-    options: Sequence[str] = (),
+    rest: Sequence[str] = (),
     ahead: Callable[[Sequence[do.RunSpec]], None] | None = None,
 ) -> Reproduction:
     """Run what some exhibits need and is not done yet, then write them into ``trials.out``.
@@ -55,7 +55,7 @@ def reproduce(
         exhibits: by name; none means all.
         faces: whether pictures of people may be shown.
         command: what was typed, for the report.
-        options: words of it that do not name exhibits.
+        rest: words of it behind ``reproduce`` that do not name exhibits.
         ahead: runs trials elsewhere, several at a time, before they are looked at here.
 
     Raises:
@@ -68,7 +68,7 @@ def reproduce(
         session.run(ahead)
         made = session.exhibits()
         judged = claims(made)
-        session.write(made, judged, session.meta(command, options))
+        session.write(made, judged, session.meta(command, rest))
     return Reproduction(tuple(made), tuple(judged), session.failed)
 
 
@@ -166,7 +166,7 @@ class _Session:
         do.write_atomic(out / "report.html", page(made, judged, about).encode())
         do.write_atomic(out / "summary.md", summary_markdown(made, judged, about).encode())
 
-    def meta(self, command: str, options: Sequence[str]) -> Meta:
+    def meta(self, command: str, rest: Sequence[str]) -> Meta:
         """What a reader must know of the whole."""
         base, seeds, parts = self.trials.base, self.trials.seeds, self.count()
         sizes = ", ".join(f"{n:,} {part}" for part, n in parts.items())
@@ -177,7 +177,7 @@ class _Session:
             seeds=seeds,
             commands=(command,),
             commands_of={
-                name: shlex.join(["deepobfuscator", "reproduce", name, *options])
+                name: shlex.join(["deepobfuscator", "reproduce", name, *rest])
                 for name in self.names
             },
             versions=(
