@@ -1,5 +1,6 @@
 """What one table or figure of the paper holds, whatever it is written as."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ class Row:
     """One figure of an exhibit: what was published, what the game believed, what is true.
 
     Fractions, MS-SSIM and dB are as records hold them. With several seeds a value is their mean,
-    ``low`` and ``high`` the lowest and the highest end of their intervals.
+    ``low`` and ``high`` the lowest and the highest end of their intervals. What is given and is
+    no finite number becomes None.
     """
 
     panel: Panel
@@ -46,6 +48,11 @@ class Row:
     """The undefended encoder's headline."""
     seeds: int = 1
     """Over how many seeds."""
+
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, float) and not math.isfinite(value):
+                object.__setattr__(self, name, None)
 
 
 @dataclass(frozen=True)

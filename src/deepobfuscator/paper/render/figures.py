@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepobfuscator import Axis, Sheet, tick_label
+from deepobfuscator import Axis, Sheet, number, tick_label
 from deepobfuscator.paper.keys import PSNR, Panel
 from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
 from deepobfuscator.paper.render.table import (
-    figure,
     finite,
     grouped,
-    known,
     loss_name,
     measured,
     metric_name,
@@ -104,7 +102,7 @@ def _axis(metric: str, rows: Sequence[Row]) -> Axis:
 def _values(row: Row) -> list[float]:
     values = (row.published, row.in_game, row.fresh, row.low, row.high)
     references = (row.majority, row.label_only, row.ceiling)
-    return [v for v in map(known, (*values, *references)) if v is not None]
+    return [v for v in (*values, *references) if v is not None]
 
 
 def _dot_plot(heading: Sequence[str], metric: str, rows: Sequence[Row], at: Axis) -> Plot:
@@ -139,25 +137,24 @@ def _name(row: Row) -> list[str]:
 
 def _lane(sheet: Drawing, at: Axis, row: Row, top: float, height: float) -> None:
     y, hue = top + height / 2, "hue0" if row.service else "hue1"
-    if (majority := known(row.majority)) is not None:
-        sheet.rect(NAMES, top, at(majority), top + height, "floor")
+    if row.majority is not None:
+        sheet.rect(NAMES, top, at(row.majority), top + height, "floor")
     for value, kind in ((row.label_only, "label-only"), (row.ceiling, "ceiling")):
-        if (v := known(value)) is not None:
-            sheet.line(at(v), top, at(v), top + height, kind)
+        if value is not None:
+            sheet.line(at(value), top, at(value), top + height, kind)
     words = _name(row)
     for i, part in enumerate(words):
         sheet.text(0, y + 4 + LINE * (i - (len(words) - 1) / 2), part, "row")
-    low, high = known(row.low), known(row.high)
-    if low is not None and high is not None:
-        sheet.line(at(low), y, at(high), y, f"interval box {hue}")
-    if (published := known(row.published)) is not None:
-        sheet.diamond(at(published), y, 6, "published")
-    if (fresh := known(row.fresh)) is not None:
+    if row.low is not None and row.high is not None:
+        sheet.line(at(row.low), y, at(row.high), y, f"interval box {hue}")
+    if row.published is not None:
+        sheet.diamond(at(row.published), y, 6, "published")
+    if row.fresh is not None:
         by = f" by {row.attacker}" if row.attacker else ""
-        sheet.dot(at(fresh), y, 3.6, f"dot fresh {hue}", f"{row.row}: {measured(row)}{by}")
-    if (in_game := known(row.in_game)) is not None:
-        tip = f"{row.row}, in the game: {figure(row, in_game)}"
-        sheet.dot(at(in_game), y, 5.2, f"ring {hue}", tip)
+        sheet.dot(at(row.fresh), y, 3.6, f"dot fresh {hue}", f"{row.row}: {measured(row)}{by}")
+    if row.in_game is not None:
+        tip = f"{row.row}, in the game: {number(row.metric, row.in_game)}"
+        sheet.dot(at(row.in_game), y, 5.2, f"ring {hue}", tip)
 
 
 def curve_plots(exhibit: Exhibit) -> list[Plot]:

@@ -62,19 +62,9 @@ def grouped(items: Iterable[T], by: Callable[[T], K]) -> dict[K, list[T]]:
     return groups
 
 
-def known(value: float | None) -> float | None:
-    """``value``, or None where it is not a finite number."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def figure(row: Row, value: float | None) -> str:
-    """A figure of ``row`` as the report rounds it; a dash where there is none."""
-    return do.number(row.metric, known(value))
-
-
 def printed(row: Row) -> str:
     """The published figure, as finely as the paper prints it; a dash where there is none."""
-    value = known(row.published)
+    value = row.published
     if value is None:
         return DASH
     if row.metric in do.PERCENT:
@@ -84,10 +74,9 @@ def printed(row: Row) -> str:
 
 def measured(row: Row) -> str:
     """The fresh figure of ``row`` with its interval: 59.2 (56.8–61.6)."""
-    fresh, low, high = map(known, (row.fresh, row.low, row.high))
-    if fresh is None or low is None or high is None:
-        return figure(row, fresh)
-    return do.interval(row.metric, fresh, low, high)
+    if row.fresh is None or row.low is None or row.high is None:
+        return do.number(row.metric, row.fresh)
+    return do.interval(row.metric, row.fresh, row.low, row.high)
 
 
 def subject_name(subject: str) -> str:
@@ -117,12 +106,12 @@ class _Column(NamedTuple):
 COLUMNS = (
     _Column("", "l", lambda row: str(row.row), None),
     _Column("Published", "r", printed, None),
-    _Column("In the game", "r", lambda row: figure(row, row.in_game)),
+    _Column("In the game", "r", lambda row: do.number(row.metric, row.in_game)),
     _Column(FRESH, "r", measured, None),
     _Column("Attacker", "l", lambda row: row.attacker or ("the service" if row.service else DASH)),
-    _Column("Majority", "r", lambda row: figure(row, row.majority)),
-    _Column("Labels alone", "r", lambda row: figure(row, row.label_only)),
-    _Column("Ceiling", "r", lambda row: figure(row, row.ceiling)),
+    _Column("Majority", "r", lambda row: do.number(row.metric, row.majority)),
+    _Column("Labels alone", "r", lambda row: do.number(row.metric, row.label_only)),
+    _Column("Ceiling", "r", lambda row: do.number(row.metric, row.ceiling)),
     _Column("Seeds", "r", lambda row: str(row.seeds), "1"),
 )
 """The columns of an exhibit's figures."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +11,6 @@ from deepobfuscator import write_atomic
 from deepobfuscator.paper.render.drawing import as_svg
 from deepobfuscator.paper.render.exhibit import Exhibit, Row
 from deepobfuscator.paper.render.latex import as_latex
-from deepobfuscator.paper.render.table import known
 
 
 def write_exhibit(exhibit: Exhibit, folder: Path, faces: bool = True) -> None:
@@ -54,5 +54,7 @@ def as_csv(exhibit: Exhibit) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([known(v) if isinstance(v, float) else v for v in row] for row in rows)
+    writer.writerows(
+        ["" if isinstance(v, float) and not math.isfinite(v) else v for v in row] for row in rows
+    )
     return text.getvalue()
