@@ -35,19 +35,20 @@ CHARACTERS = {
 
 def as_latex(exhibit: Exhibit) -> str:
     """``exhibit`` as a ``table*`` environment; figures are rounded as everywhere in the report."""
-    title, caption = exhibit.title.rstrip("."), exhibit.caption
+    title, caption, found = exhibit.title.rstrip("."), exhibit.caption, grids(exhibit)
+    length = sum(len(group.rows) + bool(group.heading) for grid in found for group in grid.groups)
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table*}",
         r"\centering",
-        r"\scriptsize" if _length(exhibit) > TALL else r"\small",
+        r"\scriptsize" if length > TALL else r"\small",
         rf"\caption{{{escape(f'Reproduction of {title}. {caption}'.strip())}}}",
         rf"\label{{tab:{exhibit.name}}}",
     ]
     if exhibit.rows or exhibit.curves or exhibit.faces:
         file = exhibit.name
         lines += [rf"% \includegraphics[width=\linewidth]{{{file}.pdf}} % {file}.svg as PDF"]
-    for grid in grids(exhibit):
+    for grid in found:
         lines += _tabular(grid)
     below = [*exhibit.notes, *(f"Missing: {reason}" for reason in exhibit.missing)]
     if below:
@@ -59,11 +60,6 @@ def as_latex(exhibit: Exhibit) -> str:
 def escape(text: str) -> str:
     """``text`` so that LaTeX prints it as it stands, on one line."""
     return "".join(CHARACTERS.get(c, c) for c in re.sub(r"[ \t\r\n]+", " ", text))
-
-
-def _length(exhibit: Exhibit) -> int:
-    found = grids(exhibit)
-    return sum(len(g.rows) + bool(g.heading) for grid in found for g in grid.groups)
 
 
 def _tabular(grid: Grid) -> list[str]:

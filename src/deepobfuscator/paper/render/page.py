@@ -26,13 +26,11 @@ class Meta:
     """What a reader must know of the run as a whole."""
 
     title: str
-    """What the page calls itself."""
     data: str
     """Which pictures, how many, in one sentence."""
     reductions: tuple[str, ...] = ()
     """How this run is smaller than the paper's, one sentence each."""
     seeds: tuple[int, ...] = ()
-    """Of its trials."""
     commands: tuple[str, ...] = ()
     """What to type to make all of it again."""
     commands_of: Mapping[str, str] = field(default_factory=dict)
