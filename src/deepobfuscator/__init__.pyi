@@ -85,12 +85,14 @@ from .nn.vgg import initialise as initialise
 from .report.formatting import METRICS as METRICS
 from .report.formatting import PERCENT as PERCENT
 from .report.formatting import interval as interval
+from .report.formatting import listed as listed
+from .report.formatting import mean as mean
 from .report.formatting import number as number
 from .report.pages import render as render
 from .report.runs import read_run as read_run
+from .report.svg import Axis as Axis
 from .report.svg import Sheet as Sheet
 from .report.svg import picture as picture
-from .report.svg import scale as scale
 from .report.svg import tick_label as tick_label
 from .report.tables import Table as Table
 from .report.tables import as_markdown as as_markdown

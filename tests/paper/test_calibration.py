@@ -3,7 +3,6 @@
 import json
 from fractions import Fraction
 from itertools import combinations
-from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from deepobfuscator.paper.calibration import (
     RATE,
     Calibration,
     Point,
-    choose,
     forced_choice,
     read,
 )
@@ -68,12 +66,6 @@ def test_embeddings_that_tell_nothing_give_a_quarter_and_perfect_ones_give_one()
     np.testing.assert_array_equal(forced_choice(raw, raw, person), 1)
     np.testing.assert_array_equal(forced_choice(3 * raw, raw, person), 1)
     np.testing.assert_array_equal(forced_choice(-raw, raw, person), 0)
-
-
-def test_choose_counts_as_combinations_do() -> None:
-    n = np.arange(12)
-    for k in range(4):
-        np.testing.assert_array_equal(choose(n, k), [comb(int(i), k) for i in n])
 
 
 # -- the rule -------------------------------------------------------------------------------------

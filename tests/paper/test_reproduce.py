@@ -22,7 +22,7 @@ from deepobfuscator.core.records import Record, read_jsonl
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.paper.claims import claims, judged
-from deepobfuscator.paper.entries import ENTRIES
+from deepobfuscator.paper.exhibits import ENTRIES
 from deepobfuscator.paper.judging import Evidence
 from deepobfuscator.paper.keys import ClaimKey, Measured, Name, Part, Set
 from deepobfuscator.paper.listing import listing
@@ -266,6 +266,16 @@ def test_text_needs_no_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert said(capsys) == []
     assert reproduce(tmp_path / "out", "table1", "--list") == 0
     assert "0 of 0 done" in capsys.readouterr().out
+
+
+def test_each_exhibit_tells_its_own_command(tmp_path: Path) -> None:
+    out = tmp_path / "table1"
+    assert main(["reproduce", "table1,table2", "--out", str(out), *SMOKE]) == 0
+    rest = f"--out {out} --preset smoke --data synthetic:520 --limit 400"
+    for name in ("table1", "table2"):
+        assert f"`deepobfuscator reproduce {name} {rest}`" in (out / "summary.md").read_text()
+    assert main(["reproduce", "--no-faces", *SMOKE, "--out", str(out), "table1", "table2"]) == 0
+    assert f"reproduce table2 --no-faces {' '.join(SMOKE)}" in (out / "summary.md").read_text()
 
 
 def test_a_broken_trial_is_named_and_the_others_go_on(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from deepobfuscator.core.records import Record
-from deepobfuscator.paper.keys import Measured, Panel, Reference, RowKey, Set
+from deepobfuscator.paper.keys import Measured, Name, Panel, Reference, RowKey, Set
+from deepobfuscator.paper.published import published
 from deepobfuscator.paper.render.exhibit import Curve, Row
 from deepobfuscator.paper.render.rows import make_curves, make_rows
 from deepobfuscator.report.runs import RunResult
@@ -70,17 +71,15 @@ def make_row(
     key: RowKey,
     figure: tuple[str, str],
     panel: Panel = Panel(),  # noqa: B008
-    published: float | None = None,
     attack: str | None = None,
 ) -> Row | None:
-    told = None if published is None else {figure: published}
-    return next(iter(make_rows(runs, key, (figure,), panel, published=told, attack=attack)), None)
+    return next(iter(make_rows(runs, key, (figure,), panel, attack=attack)), None)
 
 
 def test_an_attribute_shows_the_attacker_that_validation_chose() -> None:
-    found = make_row([run()], GAME, ("Male", "accuracy"), SET, 0.5885)
+    found = make_row([run()], GAME, ("Male", "accuracy"), SET)
     assert found == Row(
-        *(SET, GAME, "Male", "accuracy", 0.5885, False),
+        *(SET, GAME, "Male", "accuracy", None, False),
         *(0.55, 0.80, 0.80 - 0.02, 0.80 + 0.03, "mlp", 0.6, 0.62, 0.95, 1),
     ), "not the highest on test, nor one who was given labels"
 
@@ -117,7 +116,7 @@ def test_two_seeds_give_their_mean_and_the_outermost_ends() -> None:
 
 def test_one_attacker_is_shown_without_the_games_own() -> None:
     found = make_row(
-        [run()], RowKey(Measured.UREC_1), ("image", "ms_ssim"), Panel(), 0.3123, attack="urec1"
+        [run()], RowKey(Measured.UREC_1), ("image", "ms_ssim"), Panel(), attack="urec1"
     )
     assert found is not None
     assert (found.attacker, found.fresh, found.in_game) == ("urec1", 0.7, None)
@@ -130,7 +129,6 @@ def test_the_games_own_reconstructor_has_no_fresh_figure() -> None:
         RowKey(Measured.AR_IN_GAME),
         ("image", "ms_ssim"),
         Panel(),
-        0.3175,
         attack=Reference.IN_GAME,
     )
     assert found is not None
@@ -141,9 +139,26 @@ def test_the_games_own_reconstructor_has_no_fresh_figure() -> None:
 def test_where_nothing_was_measured_there_is_no_line() -> None:
     assert make_row([], GAME, ("Male", "accuracy")) is None
     wanted = [("Male", "accuracy"), ("Bald", "accuracy"), ("image", "ms_ssim")]
-    told = {("image", "ms_ssim"): 0.3175}
-    found = make_rows([run()], GAME, wanted, SET, published=told)
-    assert [(x.subject, x.published) for x in found] == [("Male", None), ("image", 0.3175)]
+    assert [x.subject for x in make_rows([run()], GAME, wanted, SET)] == ["Male", "image"]
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "figure"),
+    [
+        (Name.TABLE_4, Row(Panel(), GAME, "image", "ms_ssim"), 0.3175),
+        (Name.TABLE_4, Row(Panel(), RowKey(Measured.NOISE, 0.4), "image", "psnr"), 16.97),
+        (Name.TABLE_4, Row(Panel(), GAME, "image", "ssim"), None),
+        (Name.FIGURE_4, Row(Panel(), GAME, "image", "ms_ssim"), None),
+        (Name.FIGURE_7, Row(SET, GAME, "MALE", "accuracy"), 0.5885),
+        (Name.FIGURE_7, Row(Panel(Set.B), GAME, "Male", "accuracy"), 0.5979),
+        (Name.FIGURE_7, Row(Panel(Set.B), GAME, "Smiling", "accuracy"), None),
+        (Name.FIGURE_7, Row(SET, GAME, "Bald", "accuracy"), None),
+    ],
+)
+def test_the_published_figure_stands_beside_its_row(
+    name: Name, row: Row, figure: float | None
+) -> None:
+    assert published(name, row) == figure
 
 
 def test_curves_know_where_the_game_begins(tmp_path: Path) -> None:

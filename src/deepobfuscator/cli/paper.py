@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.experiments.launch import KINDS, Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.paper.entries import ENTRIES
+from deepobfuscator.paper.exhibits import ENTRIES
 from deepobfuscator.paper.human_study import build
 from deepobfuscator.paper.listing import listing
 from deepobfuscator.paper.reproduce import reproduce as run_reproduction
@@ -124,10 +125,14 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
         say(found.table)
         print(found.summary)
         return 0
+    words, typed = shlex.split(command)[2:], options.exhibits
+    ends = range(len(words), 0, -1)  # exhibits are typed side by side; an option may be called so
+    at = next(i for i in (0, *ends) if words[i : i + len(typed)] == typed)
+    rest = [*words[:at], *words[at + len(typed) :]]
     cluster = cluster_of(options)
     ahead = partial(cluster.run, runner, out=trials.out) if cluster else None
     done = run_reproduction(
-        runner, trials, names, faces=not options.no_faces, command=command, ahead=ahead
+        runner, trials, names, faces=not options.no_faces, command=command, rest=rest, ahead=ahead
     )
     if done.claims:
         rows = tuple((c.verdict, c.claim) for c in done.claims)

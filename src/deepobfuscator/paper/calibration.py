@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import comb
 from torch import Tensor
 
 import deepobfuscator as do
@@ -54,13 +55,11 @@ class Point:
     """What one deviation of the noise does to validation pictures."""
 
     sigma: float
-    """Standard deviation, for pictures in [0, 1]."""
     rate: float
     """Share of noisy pictures for which the recogniser picks the raw one out of four people's."""
     low: float
     """Lower end of its 95 % interval over people."""
     high: float
-    """Upper end."""
     rebuilt_rate: float
     """The same for what a reconstructor makes of the noisy picture, compared pixel by pixel."""
     ms_ssim: float
@@ -128,10 +127,8 @@ def calibrate(runner: do.Runner, trial: do.Trial, folder: Path) -> Calibration:
         shape = (3, *setting.size)
         attacker = do.AttackerData(data.attacker, raw, shape, 1)
         validation = do.AttackerData(data.validation, raw, shape, 2)
-        threat, recognise = (
-            do.Threat(attacker, validation, setting.size, setting),
-            do.Identify(passes=0.5),
-        )
+        threat = do.Threat(attacker, validation, setting.size, setting)
+        recognise = do.Identify(passes=0.5)
         if recognise.lacks(threat) or len(np.unique(data.validation.people)) < OPTIONS:
             raise do.InputError(
                 "the noise cannot be calibrated, for the data does not say who is on two pictures, "
@@ -176,32 +173,28 @@ class _People:
         own, context, bundle = self.own, self.context, do.Bundle({"O": self.encoder}, {})
         self.encoder.fixed = sigma
         draw = torch.Generator().manual_seed(do.derive_seed(round(1000 * sigma), 0))
-        names = ("noisy", "raw", "rebuilt", "truth", "quality")
-        seen: dict[str, list[Tensor]] = {name: [] for name in names}
+        seen = []
         for number, rows in enumerate(own.chunks()):
             pictures = own.pictures(rows)
-            truth = do.as_input(pictures, context.device)
-            noisy = truth + sigma * torch.randn(truth.shape, generator=draw).to(context.device)
+            raw = do.as_input(pictures, context.device)
+            noisy = raw + sigma * torch.randn(raw.shape, generator=draw).to(context.device)
             features = bundle.encode(pictures, context, do.derive_seed(303, number))
             guess = do.apply(self.rebuild, features, context)
-            seen["noisy"].append(do.apply(self.embed, noisy, context))
-            seen["raw"].append(do.apply(self.embed, truth, context))
-            seen["rebuilt"].append(guess.flatten(1))
-            seen["truth"].append(truth.flatten(1))
-            seen["quality"].append(do.ms_ssim(guess, truth))
+            looks = [do.apply(self.embed, x, context) for x in (noisy, raw)]
+            seen.append((*looks, guess.flatten(1), raw.flatten(1), do.ms_ssim(guess, raw)))
         self.encoder.fixed = None
-        found = {name: torch.cat(parts).float().cpu().numpy() for name, parts in seen.items()}
-        chosen = forced_choice(found["noisy"], found["raw"], own.person)
-        rate = do.Bootstrap(own.person).mean(chosen).interval()
-        pixels = [v - v.mean(1, keepdims=True) for v in (found["rebuilt"], found["truth"])]
-        rebuilt = forced_choice(pixels[0], pixels[1], own.person)
+        probes, answers, rebuilt, truth, quality = (
+            torch.cat(parts).float().cpu().numpy() for parts in zip(*seen, strict=True)
+        )
+        rate = do.Bootstrap(own.person).mean(forced_choice(probes, answers, own.person)).interval()
+        rebuilt, truth = (v - v.mean(1, keepdims=True) for v in (rebuilt, truth))
         return Point(
             sigma=sigma,
             rate=rate.value,
             low=rate.low,
             high=rate.high,
-            rebuilt_rate=float(rebuilt.mean()),
-            ms_ssim=float(found["quality"].mean()),
+            rebuilt_rate=float(forced_choice(rebuilt, truth, own.person).mean()),
+            ms_ssim=float(quality.mean()),
         )
 
 
@@ -228,13 +221,5 @@ def forced_choice(
     less = ((beyond < -TIE) & others).sum(1)
     chance = np.zeros(len(probes))
     for k in range(OPTIONS):  # k of the three others tie with the right one
-        chance += choose(tied, k) * choose(less, OPTIONS - 1 - k) / (k + 1)
-    return chance / choose(others.sum(1), OPTIONS - 1)
-
-
-def choose(n: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Ways to take ``k`` of each ``n``; none where there are fewer."""
-    ways = np.ones(n.shape)
-    for i in range(k):
-        ways = ways * np.maximum(n - i, 0) / (i + 1)
-    return ways
+        chance += comb(tied, k) * comb(less, OPTIONS - 1 - k) / (k + 1)
+    return np.asarray(chance / comb(others.sum(1), OPTIONS - 1))

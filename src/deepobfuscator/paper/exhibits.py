@@ -1,104 +1,262 @@
-"""What the paper's exhibits are made from: finished runs, and the columns and rows they share."""
+"""The paper's tables and figures, and what it says in words: how each is made of finished runs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-import deepobfuscator as do
-from deepobfuscator.paper.calibration import Calibration
-from deepobfuscator.paper.keys import IMAGE, MS_SSIM, Measured, Panel, Reference, RowKey, Set
-from deepobfuscator.paper.render.exhibit import Column, Row
-from deepobfuscator.paper.render.rows import make_rows
+from deepobfuscator import (
+    DeepObfuscator,
+    InputError,
+    NaiveSequence,
+    RunSpec,
+    Undefended,
+    suggest,
+)
+from deepobfuscator.paper import published
+from deepobfuscator.paper.architectures import table_1, table_2
+from deepobfuscator.paper.calibration import RATE
+from deepobfuscator.paper.human_study import MODES, example, faces, machines
+from deepobfuscator.paper.keys import (
+    ACCURACY,
+    FOUR_WAY,
+    IDENTITY,
+    IMAGE,
+    MS_SSIM,
+    PSNR,
+    Measured,
+    Name,
+    Panel,
+    Part,
+    Participant,
+    Reference,
+    RowKey,
+    Set,
+)
+from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
+from deepobfuscator.paper.render.rows import make_curves, make_rows
+from deepobfuscator.paper.show import Show
 from deepobfuscator.paper.trials import Trials
-from deepobfuscator.survey.questions import Mode
+from deepobfuscator.survey.questions import OPTIONS
 
-Machines = Callable[[Sequence[do.RunSpec], RowKey, Mode], tuple[list[Row], list[Column]]]
-"""What machine participants answer about the runs of a row, and an example question."""
+FACES = (IMAGE, MS_SSIM)
+RECONSTRUCTORS = {
+    Measured.AR_IN_GAME: Reference.IN_GAME,
+    Measured.MIRROR: "mirror",
+    Measured.UREC_1: "urec1",
+    Measured.UREC_2: "urec2",
+    Measured.RESREC: "resrec",
+}
+CLASSIFIERS = {
+    Measured.ATTACKED_BY_AC: "ac",
+    Measured.ATTACKED_BY_RESNET: "resnet",
+    Measured.ATTACKED_BY_MLP: "mlp",
+}
+IN_GAME_READER = "from-images reconstructor=in-game"
+GAME = "algorithm 1"
+LOSSES = ("L_C", "L_AC", "L_AR1", "L_AR2")
 
 
-@dataclass
-class Show:
-    """What an exhibit is made from; whatever it asks for is noted."""
+def table1(show: Show) -> Exhibit:
+    """Architectures of the game."""
+    return show.exhibit(Name.TABLE_1, tables=table_1())
 
-    trials: Trials
-    """What may be run."""
-    read: Callable[[do.RunSpec], do.RunResult | None]
-    """A finished run; None where there is none."""
-    calibration: Calibration | None
-    """Of the noise."""
-    faces: bool
-    """Whether pictures of people may be shown."""
-    machine: Machines
-    """The perceptual study's machines."""
-    wanted: list[do.RunSpec] = field(default_factory=list)
-    """Every run that was asked for, as far as the data allows."""
-    missing: list[str] = field(default_factory=list)
-    """What could not be had, and why."""
 
-    def specs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunSpec]:
-        """The runs of a defence on a set, one a seed; None is the noise baseline."""
+def table2(show: Show) -> Exhibit:
+    """Architectures of the other reconstructors."""
+    return show.exhibit(Name.TABLE_2, tables=table_2())
+
+
+def table3(show: Show) -> Exhibit:
+    """Other reconstructors on one obfuscator."""
+    runs = show.runs(Set.A, DeepObfuscator(), "urec1", "urec2", "resrec")
+    found: list[Row] = []
+    for of, attack in RECONSTRUCTORS.items():
+        found += make_rows(runs, RowKey(of), (FACES,), attack=attack)
+    return show.exhibit(Name.TABLE_3, found)
+
+
+def table4(show: Show) -> Exhibit:
+    """DeepObfuscator and the baselines by quality of reconstruction."""
+    return show.exhibit(Name.TABLE_4, show.rows(show.defences, (FACES, (IMAGE, PSNR))))
+
+
+def noise(show: Show) -> Exhibit:
+    """The calibration of the noise."""
+    held = show.calibration
+    found: list[Row] = []
+    for point in held.points if held else ():
+        key = RowKey(Measured.DEVIATION, point.sigma)
+        seen = Row(Panel(Part.NOISY), key, IDENTITY, FOUR_WAY, majority=1 / OPTIONS)
+        rate = replace(seen, fresh=point.rate, low=point.low, high=point.high)
+        rebuilt = replace(seen, panel=Panel(Part.REBUILT), fresh=point.rebuilt_rate)
+        found += [
+            replace(rate, attacker="recogniser"),
+            replace(rebuilt, attacker="nearest picture"),
+            Row(Panel(), key, *FACES, fresh=point.ms_ssim, attacker="reconstructor"),
+        ]
+    taken = ""
+    if held is None:
+        show.missing.append("the noise was not calibrated")
+    else:
+        taken = f" Calibrated: σ = {held.sigma:g}."
+        if show.trials.sigma not in (None, held.sigma):
+            taken += f" --sigma named {show.trials.sigma:g} instead."
+        if not held.reached:
+            taken += " No deviation of the grid was enough; this is its last."
+    return show.exhibit(Name.NOISE, found, rate=RATE, taken=taken)
+
+
+def figure2(show: Show) -> Exhibit:
+    """One-sided defences."""
+    runs = {
+        Measured.NEITHER: show.runs(Set.A, Undefended()),
+        Measured.ATTRIBUTES_ALONE: show.runs(Set.A, DeepObfuscator(lambda2=0.0)),
+        Measured.RECONSTRUCTION_ALONE: show.runs(Set.A, DeepObfuscator(lambda1=0.0), "from-images"),
+        Measured.BOTH: show.runs(Set.A, DeepObfuscator()),
+    }
+    gender = show.trials.private[0] or ""
+    read = (gender, ACCURACY)
+    found: list[Row] = []
+    for of, held in runs.items():
+        found += make_rows(held, RowKey(of), (read, FACES))
+    alone = runs[Measured.RECONSTRUCTION_ALONE]
+    key = RowKey(Measured.READ_FROM_AR)
+    found += make_rows(alone, key, (read,), attack=IN_GAME_READER)
+    found += make_rows(alone, RowKey(Measured.READ_FROM_MIRROR), (read,), attack="from-images")
+    columns = [
+        *show.raw_column(runs[Measured.NEITHER]),
+        *show.rebuilt_columns("attributes alone", runs[Measured.ATTRIBUTES_ALONE]),
+        *show.rebuilt_columns("reconstruction alone", alone),
+    ]
+    return show.exhibit(Name.FIGURE_2, found, faces=columns, gender=gender)
+
+
+def sequence(show: Show) -> Exhibit:
+    """The naive sequence."""
+    defences = {
+        RowKey(Measured.ATTRIBUTES_ALONE): DeepObfuscator(lambda2=0.0),
+        RowKey(Measured.ATTRIBUTES_THEN_FACES): NaiveSequence(first="attributes"),
+        RowKey(Measured.FACES_ALONE): DeepObfuscator(lambda1=0.0),
+        RowKey(Measured.FACES_THEN_ATTRIBUTES): NaiveSequence(first="faces"),
+    }
+    wanted = (show.trials.private[0] or "", ACCURACY), FACES
+    return show.exhibit(Name.SEQUENCE, show.rows(defences, wanted))
+
+
+def figure4(show: Show) -> Exhibit:
+    """Rebuilt faces."""
+    runs = {key: show.runs(Set.A, defence) for key, defence in show.defences.items()}
+    columns = show.raw_column(runs[RowKey(Measured.UNDEFENDED)])
+    found: list[Row] = []
+    for key, held in runs.items():
+        columns += show.rebuilt_columns(str(key), held)
+        found += make_rows(held, key, (FACES,))
+    return show.exhibit(Name.FIGURE_4, found, faces=columns)
+
+
+def figure5(show: Show) -> Exhibit:
+    """The perceptual study, answered by machines."""
+    key = RowKey(Measured.DEEPOBFUSCATOR, by=Participant.PEOPLE)
+    people = Row(Panel(Part.RANDOM), key, IDENTITY, FOUR_WAY, majority=1 / OPTIONS)
+    found = [replace(people, published=published.FOUR_WAY)]
+    columns: list[Column] = []
+    for key, defence in show.defences.items():
+        specs = show.specs(Set.A, defence, "reidentify")
+        shown = [
+            faces(show.runner, spec.folder, recogniser=False)
+            for spec in specs
+            if show.runner is not None and show.read(spec) is not None
+        ]
+        for mode in MODES if shown else ():
+            found += (more := machines(shown, key, mode))
+            columns = columns or example(shown[0])
+            if not more:
+                why = f"no {mode} options: too few people, or nobody is on two pictures"
+                show.missing.append(why)
+    return show.exhibit(Name.FIGURE_5, found, faces=columns if show.faces else ())
+
+
+def figure6(show: Show) -> Exhibit:
+    """Losses through the game."""
+    found: list[Curve] = []
+    for of in Set:
+        for run in show.runs(of, DeepObfuscator())[:1]:
+            found += make_curves(run, show.panel(of), LOSSES, GAME)
+    return show.exhibit(Name.FIGURE_6, curves=found)
+
+
+def figure7(show: Show) -> Exhibit:
+    """Accuracy of every attribute on the six sets."""
+    found: list[Row] = []
+    for of in Set:
         try:
-            found = self.trials.specs(of, self.trials.noise if defence is None else defence, *also)
-        except do.InputError as error:
-            if str(error) not in self.missing:
-                self.missing.append(str(error))
-            return []
-        self.wanted += found
-        return found
-
-    def finished(self, specs: Sequence[do.RunSpec]) -> list[do.RunResult]:
-        """Those of ``specs`` that are finished."""
-        return [run for spec in specs if (run := self.read(spec)) is not None]
-
-    def runs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunResult]:
-        """The finished runs of a defence on a set; see `specs`."""
-        return self.finished(self.specs(of, defence, *also))
-
-    @property
-    def defences(self) -> dict[RowKey, do.Defence | None]:
-        """DeepObfuscator and the two baselines; None is the one with noise."""
-        return {
-            RowKey(Measured.DEEPOBFUSCATOR): do.DeepObfuscator(),
-            RowKey(Measured.UNDEFENDED): do.Undefended(),
-            RowKey(Measured.NOISE, self.trials.sigma): None,
-        }
-
-    def panel(self, of: Set) -> Panel:
-        """A set as the paper writes it."""
-        try:
-            task = self.trials.task(of)
-        except do.InputError:
-            return Panel(of)
-        return Panel(of, task.public, task.private)
-
-    def noise_note(self) -> tuple[str, ...]:
-        """Where the noise's deviation comes from."""
-        held, sigma = self.calibration, self.trials.sigma
-        if sigma is None:
-            return ()
-        if held is None or held.sigma != sigma:
-            return (f"The noise's deviation, {sigma:g}, was named by --sigma.",)
-        return (f"The noise's deviation, {sigma:g}, was calibrated (exhibit noise).",)
-
-    def raw_column(self, runs: Sequence[do.RunResult]) -> list[Column]:
-        """The raw pictures of the people whom a run shows."""
-        if not (self.faces and runs and (held := runs[0].faces)):
-            return []
-        return [Column("raw", "the picture", held["raw"])]
-
-    def rebuilt_columns(self, heading: str, runs: Sequence[do.RunResult]) -> list[Column]:
-        """What the game's own AR, where one played, and the strongest fresh attacker rebuilt."""
-        if not (self.faces and runs and (held := runs[0].faces)):
-            return []
-        columns = []
-        if (own := runs[0].faces_in_game) is not None:
-            note = f"by AR in the game{quality(runs, Reference.IN_GAME)}"
-            columns.append(Column(heading, note, own))
-        by = f"by a fresh {held['attack'].item()}{quality(runs, None)}"
-        return [*columns, Column(heading, by, held["reconstructed"])]
+            task = show.trials.task(of)
+        except InputError as error:
+            show.missing.append(str(error))
+            continue
+        wanted = [(name, ACCURACY) for name in (*task.public, *task.private)]
+        found += show.rows(show.defences, wanted, of, show.panel(of))
+    return show.exhibit(Name.FIGURE_7, found)
 
 
-def quality(runs: Sequence[do.RunResult], attack: str | None) -> str:
-    """The mean MS-SSIM on all test pictures, in a few words."""
-    rows = make_rows(runs[:1], RowKey(Measured.MIRROR), ((IMAGE, MS_SSIM),), attack=attack)
-    value = None if not rows else rows[0].in_game if attack else rows[0].fresh
-    return "" if value is None else f", MS-SSIM {value:.3f}".replace("0.", ".")
+def architectures(show: Show) -> Exhibit:
+    """Other architectures for C and for AC."""
+    served, hidden = (
+        (side[0] or "", ACCURACY) for side in (show.trials.public, show.trials.private)
+    )
+    games = {
+        RowKey(Measured.PRINTED_CLASSIFIERS): DeepObfuscator(),
+        RowKey(Measured.RESIDUAL_C): DeepObfuscator(service_network="resnet"),
+        RowKey(Measured.RESIDUAL_AC): DeepObfuscator(adversary_network="resnet"),
+    }
+    found = show.rows(games, (served, hidden), panel=Panel(Part.GAMES))
+    runs = show.runs(Set.A, DeepObfuscator())
+    for of, attack in CLASSIFIERS.items():
+        found += make_rows(runs, RowKey(of), (hidden,), Panel(Part.ATTACKERS), attack=attack)
+    return show.exhibit(Name.ARCHITECTURES, found)
+
+
+ENTRIES: dict[Name, Callable[[Show], Exhibit]] = {
+    Name.TABLE_1: table1,
+    Name.TABLE_2: table2,
+    Name.TABLE_3: table3,
+    Name.TABLE_4: table4,
+    Name.NOISE: noise,
+    Name.FIGURE_2: figure2,
+    Name.SEQUENCE: sequence,
+    Name.FIGURE_4: figure4,
+    Name.FIGURE_5: figure5,
+    Name.FIGURE_6: figure6,
+    Name.FIGURE_7: figure7,
+    Name.ARCHITECTURES: architectures,
+}
+"""In the report's order. The runs that one needs are those that it asks its `Show` for."""
+
+NOISY = (Name.TABLE_4, Name.NOISE, Name.FIGURE_4, Name.FIGURE_5, Name.FIGURE_7)
+"""Exhibits that need the noise baseline, or its calibration."""
+
+
+def wanted(trials: Trials, exhibits: Sequence[str]) -> tuple[Name, ...]:
+    """Some exhibits by name, in the report's order; all where none is named.
+
+    Raises:
+        InputError: no such exhibit (the message lists them), or no attribute for the first role
+            of a side.
+    """
+    known = [str(name) for name in ENTRIES]
+    for name in exhibits:
+        if name not in known:
+            close = suggest(name, known)
+            every = "" if close.startswith("known") else f" (known are {', '.join(known)})"
+            raise InputError(f"unknown exhibit {name!r}: {close}{every}")
+    names = tuple(name for name in ENTRIES if not exhibits or name in exhibits)
+    if set(names) - {Name.TABLE_1, Name.TABLE_2}:  # these need no run
+        trials.check_roles()
+    return names
+
+
+def needed(trials: Trials, names: Sequence[Name]) -> list[RunSpec]:
+    """The runs that exhibits need and the data allows, each once, ceilings first."""
+    show = Show(trials)  # one without any finished run notes those that it is asked for
+    for name in names:
+        ENTRIES[name](show)
+    return trials.merged(show.wanted)

@@ -4,6 +4,7 @@ In the random mode, the paper's, the answer is the very picture that was rebuilt
 alone gives it away. In the matched mode it is another picture of the person.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from deepobfuscator.survey.questions import MOST_QUESTIONS, OPTIONS, Drawn, Mode
 from deepobfuscator.survey.scoring import share_right
 
 Pixels = NDArray[np.uint8]
-"""(n, H, W, 3) in 0..255."""
+"""(N, H, W, 3) in 0..255."""
 
 MODES: dict[Mode, Part] = {"random": Part.RANDOM, "matched": Part.MATCHED}
 
@@ -45,9 +46,8 @@ class Faces:
     name: str
     """The run's defence."""
     raw: Pixels
-    """(N, H, W, 3) in 0..255."""
     rebuilt: dict[Mode, Pixels]
-    """(N, H, W, 3) by the fresh mirror: of the same picture, and of another one of the person."""
+    """By the fresh mirror: of the same picture, and of another one of the person."""
     in_game: dict[Mode, Pixels]
     """The same by the game's own AR; empty where none played."""
     pairs: NDArray[np.int64]
@@ -55,7 +55,6 @@ class Faces:
     looks: NDArray[np.uint8]
     """(N, k) attributes that options may share."""
     look_names: tuple[str, ...]
-    """Their names."""
     embedded: dict[Mode, NDArray[np.float32]]
     """(N, d) `rebuilt` as a recogniser embeds it; empty without people to learn."""
     gallery: NDArray[np.float32] | None
@@ -64,10 +63,9 @@ class Faces:
     def sheet(self, drawn: Drawn, mode: Mode, seed: int, in_game: bool = False) -> Sheet:
         """The questions as participants see them."""
         rebuilt = self.in_game if in_game else self.rebuilt
-        asked = asked_of(drawn)
         return Sheet(
-            defence=(self.name,) * len(asked),
-            rebuilt=rebuilt[mode][asked],
+            defence=(self.name,) * len(drawn.rows),
+            rebuilt=rebuilt[mode][asked_of(drawn)],
             options=self.raw[drawn.rows],
             answer=drawn.answer,
             mode=mode,
@@ -98,10 +96,7 @@ def asked_of(drawn: Drawn) -> NDArray[np.int64]:
 def faces(runner: do.Runner, folder: Path, recogniser: bool) -> Faces:
     """Rebuild a face of everybody on the test part from a trained run's features.
 
-    Args:
-        runner: where networks compute.
-        folder: a run; a mirror is fitted to it first where its audit left none.
-        recogniser: whether to train one where the audit left none.
+    Where its audit left no mirror, one is fitted; likewise a recogniser, where that is asked for.
 
     Raises:
         InputError: nothing trained there.
@@ -165,12 +160,10 @@ def looks(trial: do.Trial, data: do.Parts) -> tuple[tuple[str, ...], NDArray[np.
     """Names and values (n, k) of the test part's attributes that options may share."""
     test = data.test
     names = [*trial.task.public, *trial.task.private, *data.undeclared]
-    blocks = [test.public, test.private]
-    blocks += [] if test.undeclared is None else [test.undeclared]
-    values = np.concatenate(blocks, 1)
+    blocks = [x for x in (test.public, test.private, test.undeclared) if x is not None]
     known = [plain(name) for name in names]
     found = [known.index(look) for look in LOOKS if look in known]
-    return tuple(names[i] for i in found), values[:, found]
+    return tuple(names[i] for i in found), np.concatenate(blocks, 1)[:, found]
 
 
 def build(
@@ -178,14 +171,7 @@ def build(
 ) -> tuple[Sheet, dict[str, list[int]]]:
     """A sheet about one run or several, and what the machines answer that need more than it.
 
-    Questions about several runs take turns; everybody is on one question alone.
-
-    Args:
-        runner: where networks compute.
-        folders: runs on the same test pictures.
-        count: questions.
-        mode: how options are drawn.
-        seed: of the draw.
+    ``count`` questions take turns among the runs; everybody is on one question alone.
 
     Raises:
         InputError: a folder holds no trained run, runs of different test pictures, or too few
@@ -206,24 +192,19 @@ def build(
             )
     names = [one.name for one in shown]
     if len(set(names)) < len(names):
-        shown = [
-            replace(one, name=f"{one.name} ({folder.name})")
-            for one, folder in zip(shown, folders, strict=True)
-        ]
+        names = [f"{name} ({path.name})" for name, path in zip(names, folders, strict=True)]
     drawn = first.draw(count, mode, seed)
-    turn = np.arange(count) % len(shown)
-    sheets = [one.sheet(drawn, mode, seed) for one in shown]
-    picked = replace(
-        sheets[0],
-        defence=tuple(sheets[t].defence[q] for q, t in enumerate(turn)),
-        rebuilt=np.stack([sheets[t].rebuilt[q] for q, t in enumerate(turn)]),
+    turns = [q % len(shown) for q in range(count)]
+    rebuilt = [one.rebuilt[mode][asked_of(drawn)] for one in shown]
+    sheet = replace(
+        first.sheet(drawn, mode, seed),
+        defence=tuple(names[t] for t in turns),
+        rebuilt=np.stack([rebuilt[t][q] for q, t in enumerate(turns)]),
     )
-    told = [one.embedding(drawn, mode) for one in shown]
-    answers: dict[str, list[int]] = {}
-    known = [choices for choices in told if choices is not None]
-    if len(known) == len(told):
-        answers[Participant.EMBEDDING] = [int(known[t][q]) for q, t in enumerate(turn)]
-    return picked, answers
+    told = [choices for one in shown if (choices := one.embedding(drawn, mode)) is not None]
+    if len(told) < len(shown):
+        return sheet, {}
+    return sheet, {Participant.EMBEDDING: [int(told[t][q]) for q, t in enumerate(turns)]}
 
 
 def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
@@ -232,9 +213,8 @@ def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
     Each of `DRAWS` sheets asks about a quarter of the people, 200 at most; people are the clusters
     of the interval.
     """
-    right: dict[Participant, list[NDArray[np.bool_]]] = {}
-    fooled: dict[Participant, list[NDArray[np.bool_]]] = {}
-    people: dict[Participant, list[NDArray[np.int64]]] = {}
+    right, fooled = (defaultdict[Participant, list[NDArray[np.bool_]]](list) for _ in range(2))
+    people = defaultdict[Participant, list[NDArray[np.int64]]](list)
     for one in shown:
         among = len(one.pairs) if mode == "matched" else len(one.raw)
         count = min(MOST_QUESTIONS, among // OPTIONS)
@@ -247,31 +227,30 @@ def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
             if (embedded := one.embedding(drawn, mode)) is not None:
                 answers[Participant.EMBEDDING] = embedded
             for who, choices in answers.items():
-                right.setdefault(who, []).append(choices == drawn.answer)
-                people.setdefault(who, []).append(asked_of(drawn))
+                right[who].append(choices == drawn.answer)
+                people[who].append(asked_of(drawn))
             if one.in_game:
                 sheet = one.sheet(drawn, mode, seed, in_game=True)
                 for who, choose in SEEING.items():
-                    fooled.setdefault(who, []).append(choose(sheet) == drawn.answer)
+                    fooled[who].append(choose(sheet) == drawn.answer)
     found = []
-    for who in Participant:
-        if who in right:
-            share = share_right(np.concatenate(right[who]), np.concatenate(people[who]))
-            found.append(
-                Row(
-                    panel=Panel(MODES[mode]),
-                    row=replace(key, by=who),
-                    subject=IDENTITY,
-                    metric=FOUR_WAY,
-                    in_game=float(np.mean(fooled[who])) if who in fooled else None,
-                    fresh=share.share,
-                    low=share.low,
-                    high=share.high,
-                    attacker=who,
-                    majority=1 / OPTIONS,
-                    seeds=len(shown),
-                )
+    for who in (who for who in Participant if who in right):
+        share = share_right(np.concatenate(right[who]), np.concatenate(people[who]))
+        found.append(
+            Row(
+                panel=Panel(MODES[mode]),
+                row=replace(key, by=who),
+                subject=IDENTITY,
+                metric=FOUR_WAY,
+                in_game=float(np.mean(fooled[who])) if who in fooled else None,
+                fresh=share.share,
+                low=share.low,
+                high=share.high,
+                attacker=who,
+                majority=1 / OPTIONS,
+                seeds=len(shown),
             )
+        )
     return found
 
 
@@ -283,11 +262,8 @@ def example(one: Faces, questions: int = 3) -> list[Column]:
         return []
     drawn = one.draw(count, "matched", 0)
     sheet = one.sheet(drawn, "matched", 0)
-    letters = "bcde"
+    options = np.ascontiguousarray(sheet.options.swapaxes(0, 1))
     return [
         Column("(a)", f"rebuilt, {one.name}", sheet.rebuilt),
-        *(
-            Column(f"({letters[k]})", "option", np.ascontiguousarray(sheet.options[:, k]))
-            for k in range(OPTIONS)
-        ),
+        *(Column(f"({x})", "option", shown) for x, shown in zip("bcde", options, strict=True)),
     ]

@@ -1,15 +1,35 @@
 """How claims are judged: the figures they rest on, and what an interval allows to say."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 from deepobfuscator import PERCENT, number
 from deepobfuscator.paper.keys import IMAGE, Measured, Name, Part, Set, Verdict
 from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
 from deepobfuscator.paper.render.table import measured
 
+T = TypeVar("T")
+
 FAILS, UNKNOWN, HOLDS = Verdict
+
+
+class LackingError(LookupError):
+    """The exhibits lack a figure that a claim rests on."""
+
+
+def present(*found: T | None) -> list[T]:
+    """All of ``found``.
+
+    Raises:
+        LackingError: one is None.
+    """
+    known = [x for x in found if x is not None]
+    if len(known) < len(found):
+        raise LackingError
+    return known
 
 
 class Finding(NamedTuple):
@@ -18,9 +38,8 @@ class Finding(NamedTuple):
     measured: str
     """Our figures, with intervals."""
     verdict: Verdict
-    """What they allow to say."""
-    why: str
-    """One or two sentences."""
+    words: Mapping[str, object] = MappingProxyType({})
+    """What stands for the names in braces in the reason that goes with the verdict."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +82,9 @@ def protected(row: Row) -> Verdict:
     undefended encoder leaks, fails where it lies above that, and cannot be told otherwise, or
     where the attackers find nothing on the undefended encoder either.
     """
-    known = (row.low, row.high, row.label_only, row.ceiling)
-    if None in known:
+    low, high, labels, ceiling = row.low, row.high, row.label_only, row.ceiling
+    if low is None or high is None or labels is None or ceiling is None:
         return UNKNOWN
-    low, high, labels, ceiling = (float(v) for v in known if v is not None)
     floor = max(labels, row.majority or 0.0)
     if ceiling <= floor:
         return UNKNOWN
@@ -74,9 +92,16 @@ def protected(row: Row) -> Verdict:
     return FAILS if low > bound else HOLDS if high <= bound else UNKNOWN
 
 
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Fails if one does, holds if all do."""
     return min(verdicts, key=list(Verdict).index)
+
+
+def unanimous(found: Sequence[T], *, holds: T, fails: T) -> Verdict:
+    """Holds where all that was found is ``holds``, fails where all of it is ``fails``."""
+    if all(x == holds for x in found):
+        return HOLDS
+    return FAILS if all(x == fails for x in found) else UNKNOWN
 
 
 class Difference(NamedTuple):
@@ -86,20 +111,44 @@ class Difference(NamedTuple):
     high: float
     value: float
 
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the whole interval lies above or below nought, else 0."""
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
 
 def difference(one: Row, other: Row) -> Difference | None:
-    """Ends of the interval of ``one`` minus ``other``, as wide as if nothing were paired."""
-    if None in (one.fresh, one.low, one.high, other.fresh, other.low, other.high):
+    """``one`` minus ``other``, the interval as wide as if nothing were paired."""
+    ends = [v for x in (one, other) for v in (x.fresh, x.low, x.high) if v is not None]
+    if len(ends) < 6:
         return None
-    a, al, ah = (float(v) for v in (one.fresh, one.low, one.high) if v is not None)
-    b, bl, bh = (float(v) for v in (other.fresh, other.low, other.high) if v is not None)
+    a, al, ah, b, bl, bh = ends
     down, up = ((a - al) ** 2 + (bh - b) ** 2) ** 0.5, ((ah - a) ** 2 + (b - bl) ** 2) ** 0.5
     return Difference(a - b - down, a - b + up, a - b)
 
 
+class Fate(StrEnum):
+    """What may become of a first defence, in words."""
+
+    LOST = "lost"
+    KEPT = "kept"
+    UNDECIDED = "undecided"
+    NO_DEFENCE = "there was none to forget, for its game alone does not keep fresh attackers out"
+
+
+def fate(first: Row, second: Row) -> Fate:
+    """What became of one first defence."""
+    if protected(first) != HOLDS:
+        return Fate.NO_DEFENCE
+    shift = difference(second, first)
+    if shift is not None and shift.sign > 0 and protected(second) == FAILS:
+        return Fate.LOST
+    return Fate.KEPT if protected(second) == HOLDS else Fate.UNDECIDED
+
+
 def over_sets(
     pairs: Sequence[tuple[Set, Set]], row: Callable[[Set], Row | None], rises: bool, what: str
-) -> Finding | None:
+) -> Finding:
     """What changes from one set to another: the same sign, clearly, in all pairs.
 
     Args:
@@ -107,38 +156,26 @@ def over_sets(
         row: the figure of a set.
         rises: whether the paper says that it rises.
         what: the figure in words.
+
+    Raises:
+        LackingError: no pair can be compared.
     """
     parts, signs = list[str](), list[int]()
     for before, after in pairs:
         one, other = row(after), row(before)
         if one is None or other is None or one.subject != other.subject:
             continue
-        if (ends := difference(one, other)) is None:
-            continue
-        parts.append(f"{before} → {after}: {points(ends)}")
-        signs.append(1 if ends.low > 0 else -1 if ends.high < 0 else 0)
+        if (ends := difference(one, other)) is not None:
+            parts.append(f"{before} → {after}: {points(ends)}")
+            signs.append(ends.sign)
     if not parts:
-        return None
+        raise LackingError
     wanted = 1 if rises else -1
-    verdict = HOLDS if all(s == wanted for s in signs) else UNKNOWN
-    if all(s == -wanted for s in signs):
-        verdict = FAILS
-    clear = sum(s == wanted for s in signs)
-    against = sum(s == -wanted for s in signs)
-    why = because(
-        verdict,
-        "It goes the other way in every pair of sets.",
-        "It does, in every pair of sets.",
-        f"Clear in {clear} of {len(signs)} pairs of sets, the other way in {against}: effects "
-        "of a point or so are within the intervals of this many test pictures and one game "
-        "a set.",
+    return Finding(
+        f"{what}, {'; '.join(parts)}",
+        unanimous(signs, holds=wanted, fails=-wanted),
+        {"clear": signs.count(wanted), "pairs": len(signs), "against": signs.count(-wanted)},
     )
-    return Finding(f"{what}, {'; '.join(parts)}", verdict, why)
-
-
-def because(verdict: Verdict, fails: str, holds: str, unknown: str) -> str:
-    """The reason that goes with a verdict."""
-    return {FAILS: fails, HOLDS: holds, UNKNOWN: unknown}[verdict]
 
 
 def said(metric: str, value: float | None) -> str:

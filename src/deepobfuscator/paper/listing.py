@@ -1,6 +1,7 @@
 """What is done of a reproduction, what is left, and how long that takes; it reads and no more."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,9 +14,9 @@ from rich.console import Console
 
 import deepobfuscator as do
 from deepobfuscator.paper import calibration
-from deepobfuscator.paper.entries import NOISY
+from deepobfuscator.paper.exhibits import NOISY, needed, wanted
 from deepobfuscator.paper.keys import Name
-from deepobfuscator.paper.reproduce import needed, noise_folder, wanted
+from deepobfuscator.paper.reproduce import noise_folder
 from deepobfuscator.paper.trials import Trials
 
 INFER, RECONSTRUCT, NOISE, REIDENTIFY, DECODER = 0.9, 0.8, 2.0, 3.0, 1.2
@@ -24,8 +25,6 @@ together, a mirror, what a noisy encoder adds by being asked anew, and the large
 
 TIMED = 4
 """How often a batch is timed where nothing is finished yet."""
-
-HEADERS = ("Trial", "What", "State", "Time", "For")
 
 
 class State(StrEnum):
@@ -45,9 +44,7 @@ class Item:
     name: str
     """Of its folder."""
     about: str
-    """What it is."""
     state: State
-    """How far it is."""
     units: float
     """Its length in batches of joint training."""
     exhibits: tuple[Name, ...]
@@ -58,10 +55,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """What is done and what is left."""
+    """What the exhibits need, ceilings first."""
 
     items: tuple[Item, ...]
-    """Everything that the exhibits need; ceilings first."""
     unit: float
     """Seconds that a batch of joint training takes."""
 
@@ -70,20 +66,19 @@ class Listing:
         """How many are done."""
         return sum(item.state is State.DONE for item in self.items)
 
-    def left(self, *items: Item) -> float:
-        """Seconds that ``items``, by default all, still take."""
-        open_ = (item for item in items or self.items if item.state is not State.DONE)
-        return sum(item.units * self.unit for item in open_)
+    def left(self) -> float:
+        """Seconds that all of it still takes."""
+        return sum(item.units * self.unit for item in self.items if item.state is not State.DONE)
 
     @property
     def table(self) -> do.Table:
         """The list to be read."""
         rows = []
         for item in self.items:
-            time = "" if item.state is State.DONE else f"about {clock(self.left(item))}"
+            time = "" if item.state is State.DONE else f"about {clock(item.units * self.unit)}"
             time = time if item.seconds is None else clock(item.seconds)
             rows.append((item.name, item.about, str(item.state), time, " ".join(item.exhibits)))
-        return do.Table(HEADERS, tuple(rows))
+        return do.Table(("Trial", "What", "State", "Time", "For"), tuple(rows))
 
     @property
     def summary(self) -> str:
@@ -95,17 +90,11 @@ class Listing:
 def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Listing:
     """What `reproduce` would find done and what it would do; nothing is written or changed.
 
-    Args:
-        runner: where trials would run.
-        trials: what they are.
-        exhibits: by name; none means all.
-
     Raises:
         InputError: no such exhibit, or no attribute for the first role of a side.
     """
     names = wanted(trials, exhibits)
-    items = list[Item]()
-    kept = None
+    items, kept = list[Item](), None
     noisy = tuple(name for name in names if name in NOISY)
     batches = _batches(trials.first()) if noisy or needed(trials, names) else (1, 1)
     if noisy:
@@ -119,15 +108,14 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
             s = trials.base.setting
             epochs = s.infer_epochs * REIDENTIFY / 2 + 2 * s.reconstruct_epochs
             units = batches[1] * epochs + len(calibration.GRID)
-            item = Item(folder.name, "calibrates the noise", state, units, exhibits=noisy)
-            items.append(item)
+            items.append(Item(folder.name, "calibrates the noise", state, units, noisy))
     known = trials.sigma if kept is None or trials.sigma is not None else kept.sigma
     # Without a deviation any will do to count and to time the trials.
     assumed = replace(trials, sigma=do.PixelNoise().sigma if known is None else known)
-    users: dict[Path, list[Name]] = {}
+    users = defaultdict[Path, list[Name]](list)
     for name in names:
         for spec in needed(assumed, (name,)):
-            users.setdefault(spec.folder, []).append(name)
+            users[spec.folder].append(name)
     for spec in needed(assumed, names):
         pending = known is None and isinstance(spec.trial.defence, do.PixelNoise)
         state, seconds = (State.MISSING, None) if pending else _state(runner, spec)
@@ -145,32 +133,25 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
 
 
 def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
-    """How far a trial is, and what it took if it is done."""
+    """How far a trial is, and the seconds of its training and last audit if it is done."""
+    folder = spec.folder
     try:
         if runner.done(spec):
-            return State.DONE, _took(spec.folder)
+            card = json.loads((folder / "bundle" / "card.json").read_text())
+            notes = json.loads((folder / "audit" / "notes.json").read_text())
+            return State.DONE, float(card["seconds"]["train"]) + float(notes["seconds"])
     except do.InputError:
         return State.BROKEN, None
-    if (spec.folder / "bundle").is_dir():
+    if (folder / "bundle").is_dir():
         return State.TRAINED, None
-    return (State.BEGUN if spec.folder.is_dir() else State.MISSING), None
-
-
-def _took(folder: Path) -> float:
-    """Seconds that a finished run took; its attackers' time is that of the last audit."""
-    card = json.loads((folder / "bundle" / "card.json").read_text())
-    notes = json.loads((folder / "audit" / "notes.json").read_text())
-    return float(card["seconds"]["train"]) + float(notes["seconds"])
+    return (State.BEGUN if folder.is_dir() else State.MISSING), None
 
 
 def _about(trial: do.Trial, pending: bool) -> str:
     """A trial in words; ``pending`` says that its noise is not calibrated yet."""
     defence = trial.defence
-    fields = [
-        f"{name} {value}"
-        for name, value in vars(defence).items()
-        if value != getattr(type(defence), name, None)
-    ]
+    changed = {k: v for k, v in vars(defence).items() if v != getattr(type(defence), k, None)}
+    fields = [f"{name} {value}" for name, value in changed.items()]
     fields = ["sigma to be calibrated"] if pending else fields
     task = f"{{{', '.join(trial.task.public)} | {', '.join(trial.task.private)}}}"
     return ", ".join([task, *fields, f"seed {trial.setting.seed}"])
@@ -208,16 +189,11 @@ def _unit(items: Sequence[Item], runner: do.Runner, setting: do.TrainConfig) -> 
     labels = draw.integers(0, 2, (n, 1), dtype=np.uint8)
     pictures = draw.integers(0, 256, (n, *setting.size, 3), dtype=np.uint8)
     batch = do.Labelled(pictures, labels, labels, np.arange(n))
-    defence, task, once = (
-        do.Undefended(),
-        do.Task(("public",), ("private",)),
-        replace(setting, epochs=1.0),
-    )
-    times = []
+    defence, once, times = do.Undefended(), replace(setting, epochs=1.0), []
     with TemporaryDirectory() as folder:
         context = runner.on(do.Trial(setting=setting), Path(folder))
         context = replace(context, console=Console(quiet=True))
-        players = defence.players(task, once, context)
+        players = defence.players(do.Task(("public",), ("private",)), once, context)
         for _ in range(TIMED):
             began = monotonic()
             do.play(players, defence.phases(once), batch, once, context)

@@ -30,29 +30,22 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
         "infer_epochs": "a fresh classifier",
         "reconstruct_epochs": "a fresh reconstructor",
     }
-    found.append(
-        "Passes over the pictures: "
-        + ", ".join(
-            f"{getattr(mine, name):g} for {words} (preset paper: {getattr(theirs, name):g})"
-            for name, words in lengths.items()
-        )
-        + "; the paper does not say."
+    passes = (
+        f"{getattr(mine, name):g} for {words} (preset paper: {getattr(theirs, name):g})"
+        for name, words in lengths.items()
     )
-    found.append(
+    one = "One seed: intervals are over test people and leave out training again."
+    several = (
+        f"{seeds} seeds: a figure is their mean, its interval reaches from the lowest to the "
+        "highest end of theirs."
+    )
+    return [
+        *found,
+        f"Passes over the pictures: {', '.join(passes)}; the paper does not say.",
         "Fresh attackers of the brief suite: the paper's AC, a residual network and a perceptron "
         "for attributes, the mirror for faces, the same for every row; Table 3 and Figures 2 and 5 "
-        "name those they add. "
-        "A larger suite finds more."
-    )
-    found.append(
+        "name those they add. A larger suite finds more.",
         "Trials are shared between exhibits, and a baseline serves every set with its public "
-        "attributes."
-    )
-    if seeds > 1:
-        found.append(
-            f"{seeds} seeds: a figure is their mean, its interval reaches from the lowest to the "
-            "highest end of theirs."
-        )
-    else:
-        found.append("One seed: intervals are over test people and leave out training again.")
-    return found
+        "attributes.",
+        several if seeds > 1 else one,
+    ]

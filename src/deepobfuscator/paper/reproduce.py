@@ -15,19 +15,14 @@ import deepobfuscator as do
 from deepobfuscator.paper import calibration
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.claims import claims
-from deepobfuscator.paper.entries import ENTRIES, NOISY, TEXT, asked, chosen
-from deepobfuscator.paper.exhibits import Show
-from deepobfuscator.paper.human_study import Faces, example, faces, machines
-from deepobfuscator.paper.keys import Name, RowKey
+from deepobfuscator.paper.exhibits import ENTRIES, NOISY, needed, wanted
+from deepobfuscator.paper.keys import Name
 from deepobfuscator.paper.reductions import reductions
-from deepobfuscator.paper.render.exhibit import Claim, Column, Exhibit, Row
+from deepobfuscator.paper.render.exhibit import Claim, Exhibit
 from deepobfuscator.paper.render.page import Meta, page, summary_markdown
 from deepobfuscator.paper.render.writing import write_exhibit
-from deepobfuscator.paper.trials import Trials, check_roles
-from deepobfuscator.survey.questions import Mode
-
-FLAGS = ("--no-faces", "--skip-bad", "--list")
-"""Options of the command line without a value."""
+from deepobfuscator.paper.show import Show
+from deepobfuscator.paper.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,7 @@ def reproduce(
     *,
     faces: bool = True,
     command: str = "",
+    rest: Sequence[str] = (),
     ahead: Callable[[Sequence[do.RunSpec]], None] | None = None,
 ) -> Reproduction:
     """Run what some exhibits need and is not done yet, then write them into ``trials.out``.
@@ -58,42 +54,27 @@ def reproduce(
         trials: what they are.
         exhibits: by name; none means all.
         faces: whether pictures of people may be shown.
-        command: what was typed, for the report; it begins with program and ``reproduce``.
+        command: what was typed, for the report.
+        rest: words of it behind ``reproduce`` that do not name exhibits.
         ahead: runs trials elsewhere, several at a time, before they are looked at here.
 
     Raises:
         InputError: no such exhibit, nobody for a role, or a folder that cannot be written. A trial
             that fails is noted instead, and the others go on.
     """
-    names = wanted(trials, exhibits)
+    session = _Session(runner, trials, wanted(trials, exhibits), faces)
     with do.locked(trials.out):
-        session = _Session(runner, trials, names)
         session.calibrate()
         session.run(ahead)
-        made, judged = session.write(faces, command)
+        made = session.exhibits()
+        judged = claims(made)
+        session.write(made, judged, session.meta(command, rest))
     return Reproduction(tuple(made), tuple(judged), session.failed)
-
-
-def wanted(trials: Trials, exhibits: Sequence[str]) -> tuple[Name, ...]:
-    """The exhibits by name, in the report's order.
-
-    Raises:
-        InputError: no such exhibit, or no attribute for the first role of a side.
-    """
-    names = chosen(exhibits)
-    if set(names) - set(TEXT):
-        check_roles(trials)
-    return names
 
 
 def noise_folder(trials: Trials) -> Path:
     """Where the calibration of the noise is kept."""
     return trials.out / "trials" / calibration.named(trials.first(), trials.labels)
-
-
-def needed(trials: Trials, names: Sequence[Name]) -> list[do.RunSpec]:
-    """The runs that exhibits need and the data allows, each once, ceilings first."""
-    return trials.merged(spec for name in names for spec in asked(trials, name))
 
 
 @dataclass
@@ -103,9 +84,9 @@ class _Session:
     runner: do.Runner
     trials: Trials
     names: tuple[Name, ...]
+    faces: bool
     calibration: Calibration | None = None
     failed: dict[str, str] = field(default_factory=dict)
-    _faces: dict[Path, Faces] = field(default_factory=dict)
 
     def calibrate(self) -> None:
         """Find the deviation of the noise where an exhibit needs it, or read the one found."""
@@ -160,72 +141,32 @@ class _Session:
         """A line for the person who waits."""
         do.Context(self.trials.out).say(text)
 
-    def exhibits(self, with_faces: bool) -> list[Exhibit]:
+    def exhibits(self) -> list[Exhibit]:
         """The exhibits, of whatever is finished."""
         found = []
         for name in self.names:
-            missing = list[str]()
-            show = Show(
-                trials=self.trials,
-                read=self.reader(missing),
-                calibration=self.calibration,
-                faces=with_faces,
-                machine=self.machines,
-                missing=missing,
-            )
+            show = Show(self.trials, self.runner, self.calibration, self.faces, self.failed)
             try:
                 made = ENTRIES[name](show)
             except do.InputError as error:
                 made = Exhibit(name, name.capitalize(), "It cannot be set.")
-                missing.append(str(error))
+                show.missing.append(str(error))
                 self.fail(name, str(error))
-            found.append(replace(made, missing=(*made.missing, *dict.fromkeys(missing))))
+            found.append(replace(made, missing=tuple(dict.fromkeys(show.missing))))
         return found
 
-    def reader(self, missing: list[str]) -> Callable[[do.RunSpec], do.RunResult | None]:
-        """Reads finished runs; what is not there is noted in ``missing``."""
-
-        def read(spec: do.RunSpec) -> do.RunResult | None:
-            name = spec.folder.name
-            if name in self.failed:
-                missing.append(f"trial {name} failed: {self.failed[name]}")
-            elif not (spec.folder / "records.jsonl").exists():
-                missing.append(f"trial {name} is not run yet")
-            else:
-                try:
-                    return do.read_run(spec.folder)
-                except do.InputError as error:
-                    missing.append(f"trial {name} cannot be read: {error}")
-            return None
-
-        return read
-
-    def machines(
-        self, specs: Sequence[do.RunSpec], key: RowKey, mode: Mode
-    ) -> tuple[list[Row], list[Column]]:
-        """What machine participants answer about the runs of one row, and some questions."""
-        for spec in specs:
-            if spec.folder not in self._faces:
-                self._faces[spec.folder] = faces(self.runner, spec.folder, recogniser=False)
-        shown = [self._faces[spec.folder] for spec in specs]
-        return machines(shown, key, mode), example(shown[0])
-
-    def write(self, with_faces: bool, command: str) -> tuple[list[Exhibit], list[Claim]]:
+    def write(self, made: Sequence[Exhibit], judged: Sequence[Claim], about: Meta) -> None:
         """Write the exhibits' files, the report and its summary."""
         out = self.trials.out
-        made = self.exhibits(with_faces)
         for exhibit in made:
-            write_exhibit(exhibit, out, with_faces)
-        for name in ENTRIES if not with_faces else ():
+            write_exhibit(exhibit, out, self.faces)
+        for name in ENTRIES if not self.faces else ():
             if name not in self.names:  # it may show faces
                 (out / f"{name}.svg").unlink(missing_ok=True)
-        judged = claims(made)
-        about = self.meta(with_faces, command)
         do.write_atomic(out / "report.html", page(made, judged, about).encode())
         do.write_atomic(out / "summary.md", summary_markdown(made, judged, about).encode())
-        return made, judged
 
-    def meta(self, with_faces: bool, command: str) -> Meta:
+    def meta(self, command: str, rest: Sequence[str]) -> Meta:
         """What a reader must know of the whole."""
         base, seeds, parts = self.trials.base, self.trials.seeds, self.count()
         sizes = ", ".join(f"{n:,} {part}" for part, n in parts.items())
@@ -235,12 +176,15 @@ class _Session:
             reductions=tuple(reductions(base, len(seeds), parts)),
             seeds=seeds,
             commands=(command,),
-            commands_of={name: command_of(command, name) for name in self.names},
+            commands_of={
+                name: shlex.join(["deepobfuscator", "reproduce", name, *rest])
+                for name in self.names
+            },
             versions=(
                 f"deepobfuscator {do.__version__}, torch {torch.__version__}, "
                 f"Python {platform.python_version()}",
             ),
-            with_faces=with_faces,
+            with_faces=self.faces,
         )
 
     def count(self) -> dict[str, int]:
@@ -252,15 +196,3 @@ class _Session:
             except do.InputError:
                 continue
         return {}
-
-
-def command_of(command: str, exhibit: str) -> str:
-    """The command for one exhibit alone, of one that begins with program and ``reproduce``."""
-    words = shlex.split(command)
-    kept, value = list[str](), False
-    for word in words[2:]:
-        named = set(word.split(",")) <= set(ENTRIES)
-        if value or not named:
-            kept.append(word)
-        value = word.startswith("--") and word not in FLAGS and "=" not in word
-    return shlex.join([*words[:2], exhibit, *kept])

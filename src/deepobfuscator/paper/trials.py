@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -12,9 +13,6 @@ from deepobfuscator.paper.keys import Set
 PUBLIC = ("Smiling", "High_Cheekbones")
 PRIVATE = ("Male", "Heavy_Makeup")
 """Who plays the roles in the paper, by CelebA's names."""
-
-TRAIN_SHARE = 160_000 / 202_599
-"""Section 4.1: of CelebA's pictures 160K are for training."""
 
 Roles = tuple[str | None, ...]
 """Attributes of the data in the roles of `PUBLIC` or of `PRIVATE`; None where it has none."""
@@ -27,9 +25,7 @@ class Trials:
     base: do.Trial
     """Source, size, lengths; its task and defence are replaced."""
     public: Roles
-    """In the roles of smiling and of high cheekbones."""
     private: Roles
-    """In the roles of gender and of heavy make-up."""
     seeds: tuple[int, ...]
     """Every trial is run with each."""
     out: Path
@@ -50,10 +46,10 @@ class Trials:
         sigma: float | None = None,
         out: Path | None = None,
     ) -> Self:
-        """The trials of a reproduction on the data of ``trial``.
+        """The trials of a reproduction on the data of ``trial``, with its size and lengths.
 
         Args:
-            trial: source, size and lengths; its task and defence do not matter.
+            trial: its task and defence do not matter.
             public: who plays `PUBLIC`; by default found by name.
             private: who plays `PRIVATE`; likewise.
             seeds: for each trial, counted from that of ``trial``.
@@ -79,17 +75,32 @@ class Trials:
         )
         return replace(found, out=out or Path("runs") / f"reproduce-{found.key}")
 
+    def check_roles(self) -> None:
+        """Make sure that somebody plays a role on either side.
+
+        Raises:
+            InputError: nobody does; the message names what is near.
+        """
+        sides = (("public", self.public, PUBLIC[0]), ("private", self.private, PRIVATE[0]))
+        for side, roles, paper in sides:
+            if not any(roles):
+                near = do.suggest(paper, list(self.base.source.read().attributes))
+                raise do.InputError(
+                    f"no attribute for the role of {paper} in this data: name one with --{side} "
+                    f"({near})"
+                )
+
     @property
     def key(self) -> str:
         """Names the reproduction by its content."""
         return self._hashed(replace(self.base, task=do.Task(("public",), ("private",))).key)
 
-    def _hashed(self, *told: str) -> str:
-        return hashlib.sha256("".join((*told, self.labels)).encode()).hexdigest()[:12]
+    def _hashed(self, told: str) -> str:
+        return hashlib.sha256(f"{told}{self.labels}".encode()).hexdigest()[:12]
 
     def folder(self, trial: do.Trial) -> Path:
         """Run folder of a trial: the same trial on the same labels, the same name."""
-        return self.out / "trials" / f"{trial.defence.name}-{self._hashed(trial.key, ' ')}"
+        return self.out / "trials" / f"{trial.defence.name}-{self._hashed(f'{trial.key} ')}"
 
     def task(self, of: Set) -> do.Task:
         """The task of one of the six sets.
@@ -97,18 +108,16 @@ class Trials:
         Raises:
             InputError: the data has no attribute for a role.
         """
-        sides = []
-        for names, paper, roles in zip(
-            (self.public, self.private), (PUBLIC, PRIVATE), of.value, strict=True
-        ):
-            for role in roles:
-                if names[role] is None:
-                    raise do.InputError(
-                        f"set {of} is left out: the data has no attribute for the role of "
-                        f"{paper[role]}; name one with --public or --private"
-                    )
-            sides.append(tuple(str(names[role]) for role in roles))
-        return do.Task(*sides)
+        public, private = of.value
+        played = [(self.public[role], PUBLIC[role]) for role in public]
+        hidden = [(self.private[role], PRIVATE[role]) for role in private]
+        for name, role in (*played, *hidden):
+            if name is None:
+                raise do.InputError(
+                    f"set {of} is left out: the data has no attribute for the role of {role}; "
+                    "name one with --public or --private"
+                )
+        return do.Task(tuple(str(n) for n, _ in played), tuple(str(n) for n, _ in hidden))
 
     def undefended(self, trial: do.Trial) -> do.Trial:
         """The ceiling of a trial.
@@ -120,12 +129,7 @@ class Trials:
         return replace(trial, task=do.Task(trial.task.public, hidden), defence=do.Undefended())
 
     def specs(self, of: Set, defence: do.Defence, *also: str) -> list[do.RunSpec]:
-        """The runs of a defence on a set, one a seed; a baseline's task is that of its ceiling.
-
-        Args:
-            of: the set.
-            defence: DeepObfuscator, a baseline or a sequence.
-            also: attacks beyond the brief suite.
+        """The runs of a defence on a set, one a seed; ``also`` are attacks beyond the brief suite.
 
         Raises:
             InputError: the data has no attribute for a role.
@@ -134,7 +138,7 @@ class Trials:
         for seed in self.seeds:
             setting = replace(self.base.setting, seed=seed)
             trial = replace(self.base, task=self.task(of), defence=defence, setting=setting)
-            if isinstance(defence, do.Undefended):
+            if isinstance(defence, do.Undefended):  # or with noise
                 trial = replace(self.undefended(trial), defence=defence)
             found.append(self._spec(trial, also))
         return found
@@ -164,13 +168,10 @@ class Trials:
         Raises:
             InputError: the data allows none.
         """
-        wrong: list[do.InputError] = []
         for of in Set:
-            try:
+            with suppress(do.InputError):
                 return self.specs(of, do.Undefended())[0].trial
-            except do.InputError as error:
-                wrong.append(error)
-        raise wrong[0]
+        return self.specs(Set.A, do.Undefended())[0].trial
 
     def merged(self, specs: Iterable[do.RunSpec]) -> list[do.RunSpec]:
         """Each trial once, with all the attacks that are asked of it; ceilings first."""
@@ -206,30 +207,11 @@ def plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def check_roles(trials: Trials) -> None:
-    """Make sure that somebody plays a role on either side.
-
-    Raises:
-        InputError: nobody does; the message names what is near.
-    """
-    for side, roles, (paper, _) in (
-        ("public", trials.public, PUBLIC),
-        ("private", trials.private, PRIVATE),
-    ):
-        if not any(roles):
-            near = do.suggest(paper, list(trials.base.source.read().attributes))
-            raise do.InputError(
-                f"no attribute for the role of {paper} in this data: name one with --{side} "
-                f"({near})"
-            )
-
-
 def fit_limit(trial: do.Trial) -> do.Trial:
     """``trial`` without a limit that is no smaller than the data's training pool."""
-    table = trial.source.read()
-    if table.part is not None and trial.protocol == "own":
-        pool = int((table.part == 0).sum())
-    else:
-        pool = round(TRAIN_SHARE * len(table))
-    kept = trial.limit is not None and trial.limit < pool
-    return trial if kept else replace(trial, limit=None)
+    if trial.limit is not None:
+        try:
+            do.split(trial.source.read(), trial.limit + 1, trial.split_seed, trial.protocol)
+        except do.InputError:
+            return replace(trial, limit=None)
+    return trial

@@ -23,15 +23,26 @@ LETTER = 5.7
 LARGEST_FACE, FACES_HEIGHT = 104.0, 520.0
 """Limits to the width of one picture and the height of a grid of them."""
 
+MARKS = {
+    "fresh": "strongest attacker trained afresh, 95 % interval",
+    "service": "the service, 95 % interval",
+    "in_game": "the game’s own adversary",
+    "published": "published",
+    "majority": "majority class or mean face",
+    "label_only": "public labels alone",
+    "ceiling": "undefended encoder",
+    "game": "Algorithm 1 begins",
+    "cut": "beyond the axis",
+}
+"""What each mark of a plot means."""
+
 STYLE = (Path(__file__).parent / "plate.css").read_text()
 
 
 def as_svg(exhibit: Exhibit, faces: bool = True) -> str | None:
     """One self-contained SVG for a paper's page, or None where there is nothing to draw.
 
-    Args:
-        exhibit: what to draw.
-        faces: whether to show pictures of people.
+    ``faces`` says whether to show pictures of people.
     """
     rows = [[_faces(exhibit.faces)]] if faces and exhibit.faces else []
     for plots, abreast in ((dot_plots(exhibit), 2), (curve_plots(exhibit), 3)):
@@ -51,27 +62,14 @@ def as_svg(exhibit: Exhibit, faces: bool = True) -> str | None:
 
 def legend(exhibit: Exhibit) -> list[tuple[Markup, str]]:
     """A small drawing of every mark that ``exhibit`` uses, and what it means."""
-    rows = exhibit.rows
-    marks = (
-        (
-            "fresh",
-            "strongest attacker trained afresh, 95 % interval",
-            any(x.fresh is not None and not x.service for x in rows),
-        ),
-        (
-            "service",
-            "the service, 95 % interval",
-            any(x.fresh is not None and x.service for x in rows),
-        ),
-        ("in_game", "the game’s own adversary", any(x.in_game is not None for x in rows)),
-        ("published", "published", any(x.published is not None for x in rows)),
-        ("majority", "majority class or mean face", any(x.majority is not None for x in rows)),
-        ("label_only", "public labels alone", any(x.label_only is not None for x in rows)),
-        ("ceiling", "undefended encoder", any(x.ceiling is not None for x in rows)),
-        ("game", "Algorithm 1 begins", bool(exhibit.curves)),
-        ("cut", "beyond the axis", any(plot.cut for plot in curve_plots(exhibit))),
-    )
-    return [(_sample(mark), words) for mark, words, there in marks if there]
+    rows, fields = exhibit.rows, ("in_game", "published", "majority", "label_only", "ceiling")
+    there = {name: any(getattr(x, name) is not None for x in rows) for name in fields} | {
+        "fresh": any(x.fresh is not None and not x.service for x in rows),
+        "service": any(x.fresh is not None and x.service for x in rows),
+        "game": bool(exhibit.curves),
+        "cut": any(plot.cut for plot in curve_plots(exhibit)),
+    }
+    return [(_sample(mark), words) for mark, words in MARKS.items() if there[mark]]
 
 
 def _sample(mark: str) -> Markup:

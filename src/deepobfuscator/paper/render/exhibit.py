@@ -1,5 +1,6 @@
 """What one table or figure of the paper holds, whatever it is written as."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +15,17 @@ class Row:
     """One figure of an exhibit: what was published, what the game believed, what is true.
 
     Fractions, MS-SSIM and dB are as records hold them. With several seeds a value is their mean,
-    ``low`` and ``high`` the lowest and the highest end of their intervals.
+    ``low`` and ``high`` the lowest and the highest end of their intervals. What is given and is
+    no finite number becomes None.
     """
 
     panel: Panel
-    """Which part of the exhibit."""
     row: RowKey
     """What was measured: a defence, an attacker."""
     subject: str
     """An attribute, ``image`` or ``identity``."""
     metric: str
-    """By the names of `records.Record.metric`."""
+    """By the names of `deepobfuscator.Record`."""
     published: float | None = None
     """The paper's figure, always of an adversary that played in the game (or was fitted by its
     authors, where the exhibit says so)."""
@@ -37,9 +38,8 @@ class Row:
     low: float | None = None
     """Lower end of the 95 % interval of ``fresh``."""
     high: float | None = None
-    """Upper end."""
     attacker: str = ""
-    """Which attacker that was."""
+    """Which attacker ``fresh`` is of."""
     majority: float | None = None
     """Floor: the majority class, or the mean face."""
     label_only: float | None = None
@@ -49,13 +49,17 @@ class Row:
     seeds: int = 1
     """Over how many seeds."""
 
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, float) and not math.isfinite(value):
+                object.__setattr__(self, name, None)
+
 
 @dataclass(frozen=True)
 class Curve:
     """One loss through one game."""
 
     panel: Panel
-    """Which part of the exhibit."""
     name: str
     """L_C, L_AC, L_AR1 (the paper's L(AR)), L_AR2."""
     points: tuple[tuple[float, float], ...]
@@ -83,15 +87,12 @@ class Exhibit:
     name: str
     """As in ``table3`` (`keys.Name`); names its files."""
     title: str
-    """As in ``Table 3: other reconstructors``."""
     caption: str
     """What it shows and how it was measured."""
     rows: tuple[Row, ...] = ()
-    """Its figures."""
     curves: tuple[Curve, ...] = ()
-    """Its curves."""
     faces: tuple[Column, ...] = ()
-    """Its pictures; empty where none may be shown."""
+    """Empty where none may be shown."""
     tables: tuple[tuple[str, Table], ...] = ()
     """Headed tables of text (architectures)."""
     missing: tuple[str, ...] = ()
@@ -105,13 +106,11 @@ class Claim:
     """One claim of the paper and what became of it."""
 
     claim: str
-    """What the paper says."""
     published: str
-    """Its figures."""
+    """The paper's figures."""
     measured: str
     """Ours, with intervals."""
     verdict: Verdict
-    """What became of it."""
     why: str
     """One or two sentences."""
     key: ClaimKey | None = None

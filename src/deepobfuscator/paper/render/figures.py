@@ -5,19 +5,17 @@ A page sets them in its own grid and colours; `drawing` sets them in one file fo
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepobfuscator import Sheet, scale, tick_label
+from deepobfuscator import Axis, Sheet, number, tick_label
 from deepobfuscator.paper.keys import PSNR, Panel
 from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
 from deepobfuscator.paper.render.table import (
-    figure,
     finite,
     grouped,
-    known,
     loss_name,
     measured,
     metric_name,
@@ -66,9 +64,6 @@ class Drawing(Sheet):
         self._add(form, *(f"{v:g}" for v in (x, y, width, height)), address)
 
 
-Place = Callable[[float], float]
-
-
 def dot_plots(exhibit: Exhibit) -> list[Plot]:
     """A plot for each panel and metric; those of one metric share their axis."""
     axes = {m: _axis(m, found) for m, found in grouped(exhibit.rows, lambda x: x.metric).items()}
@@ -87,39 +82,35 @@ def _headings(panels: Sequence[Panel], longest: int) -> list[list[str]]:
     return [[""] * (most - len(lines)) + lines for lines in wrapped]
 
 
-def _axis(metric: str, rows: Sequence[Row]) -> tuple[float, float, list[float]]:
+def _begun(width: float, height: float, heading: Sequence[str], shown: str) -> Drawing:
+    sheet = Drawing(width, height, " ".join([*heading, shown]).strip())
+    for i, words in enumerate(heading, 1):
+        sheet.text(0, LINE * i, words, "name")
+    return sheet
+
+
+def _axis(metric: str, rows: Sequence[Row]) -> Axis:
     shown = [v for row in rows for v in _values(row)]
     if metric != PSNR:
-        return scale(metric, shown or [0.5])
+        return Axis.of(metric, shown or [0.5], NAMES, RIGHT)
     step = 5.0 if max([*shown, 0.0]) <= 30 else 10.0
     first, last = math.floor(min([*shown, 0.0]) / step), math.ceil(max([*shown, 20.0]) / step)
-    return first * step, last * step, [i * step for i in range(first, last + 1)]
+    ticks = tuple(i * step for i in range(first, last + 1))
+    return Axis(ticks[0], ticks[-1], NAMES, RIGHT, ticks)
 
 
 def _values(row: Row) -> list[float]:
     values = (row.published, row.in_game, row.fresh, row.low, row.high)
     references = (row.majority, row.label_only, row.ceiling)
-    return [v for v in map(known, (*values, *references)) if v is not None]
+    return [v for v in (*values, *references) if v is not None]
 
 
-def _dot_plot(
-    heading: Sequence[str],
-    metric: str,
-    rows: Sequence[Row],
-    axis: tuple[float, float, list[float]],
-) -> Plot:
-    low, high, ticks = axis
-
-    def at(value: float) -> float:
-        return NAMES + (min(max(value, low), high) - low) / (high - low) * (RIGHT - NAMES)
-
+def _dot_plot(heading: Sequence[str], metric: str, rows: Sequence[Row], at: Axis) -> Plot:
     subjects = grouped(rows, lambda x: (x.subject, x.service))
     lanes = [[max(LANE, LINE * len(_name(x)) + 4) for x in found] for found in subjects.values()]
     top = LINE * (len(heading) + 1) + 4
     bottom = top + sum(2 * LINE + sum(of_subject) for of_subject in lanes)
-    sheet = Drawing(WIDTH, bottom + FOOT, " ".join([*heading, metric_name(metric)]).strip())
-    for i, words in enumerate(heading, 1):
-        sheet.text(0, LINE * i, words, "name")
+    sheet = _begun(WIDTH, bottom + FOOT, heading, metric_name(metric))
     sheet.text(0, top - 4, metric_name(metric), "" if heading else "name")
     y = top
     for ((subject, service), found), heights in zip(subjects.items(), lanes, strict=True):
@@ -129,13 +120,12 @@ def _dot_plot(
         sheet.text(0, y + 7 + LINE, subject_name(subject), "subject")
         sheet.text(RIGHT, y + 7 + LINE, f"{side} is {better}", "tick", "end")
         y += 2 * LINE
-        end = y + sum(heights)
-        for tick in ticks:
-            sheet.line(at(tick), y, at(tick), end, "grid")
+        for tick in at.ticks:
+            sheet.line(at(tick), y, at(tick), y + sum(heights), "grid")
         for row, height in zip(found, heights, strict=True):
             _lane(sheet, at, row, y, height)
             y += height
-    for tick in ticks:
+    for tick in at.ticks:
         label = f"{tick:.0f}".replace("-", "−") if metric == PSNR else tick_label(metric, tick)
         sheet.text(at(tick), bottom + 15, label, "tick", "middle")
     return Plot(WIDTH, bottom + FOOT, sheet.markup())
@@ -145,30 +135,26 @@ def _name(row: Row) -> list[str]:
     return textwrap.wrap(str(row.row).replace(" = ", "\u00a0=\u00a0"), LONGEST_NAME) or [""]
 
 
-def _lane(sheet: Drawing, at: Place, row: Row, top: float, height: float) -> None:
+def _lane(sheet: Drawing, at: Axis, row: Row, top: float, height: float) -> None:
     y, hue = top + height / 2, "hue0" if row.service else "hue1"
-    majority, label_only, ceiling = map(known, (row.majority, row.label_only, row.ceiling))
-    if majority is not None:
-        sheet.rect(NAMES, top, at(majority), top + height, "floor")
-    if label_only is not None:
-        sheet.line(at(label_only), top, at(label_only), top + height, "label-only")
-    if ceiling is not None:
-        sheet.line(at(ceiling), top, at(ceiling), top + height, "ceiling")
+    if row.majority is not None:
+        sheet.rect(NAMES, top, at(row.majority), top + height, "floor")
+    for value, kind in ((row.label_only, "label-only"), (row.ceiling, "ceiling")):
+        if value is not None:
+            sheet.line(at(value), top, at(value), top + height, kind)
     words = _name(row)
     for i, part in enumerate(words):
         sheet.text(0, y + 4 + LINE * (i - (len(words) - 1) / 2), part, "row")
-    published, in_game, fresh = map(known, (row.published, row.in_game, row.fresh))
-    low, high = map(known, (row.low, row.high))
-    if low is not None and high is not None:
-        sheet.line(at(low), y, at(high), y, f"interval box {hue}")
-    if published is not None:
-        sheet.diamond(at(published), y, 6, "published")
-    if fresh is not None:
+    if row.low is not None and row.high is not None:
+        sheet.line(at(row.low), y, at(row.high), y, f"interval box {hue}")
+    if row.published is not None:
+        sheet.diamond(at(row.published), y, 6, "published")
+    if row.fresh is not None:
         by = f" by {row.attacker}" if row.attacker else ""
-        sheet.dot(at(fresh), y, 3.6, f"dot fresh {hue}", f"{row.row}: {measured(row)}{by}")
-    if in_game is not None:
-        tip = f"{row.row}, in the game: {figure(row, in_game)}"
-        sheet.dot(at(in_game), y, 5.2, f"ring {hue}", tip)
+        sheet.dot(at(row.fresh), y, 3.6, f"dot fresh {hue}", f"{row.row}: {measured(row)}{by}")
+    if row.in_game is not None:
+        tip = f"{row.row}, in the game: {number(row.metric, row.in_game)}"
+        sheet.dot(at(row.in_game), y, 5.2, f"ring {hue}", tip)
 
 
 def curve_plots(exhibit: Exhibit) -> list[Plot]:
@@ -200,16 +186,8 @@ def _curve_plot(
     top = LINE * len(heading) + 10
     bottom = top + SMALL_HEIGHT
     last = max([x for c in curves for x, _ in finite(c)] + [1.0])
-
-    def x(batch: float) -> float:
-        return SMALL_LEFT + batch / last * (SMALL_RIGHT - SMALL_LEFT)
-
-    def y(loss: float) -> float:
-        return bottom - (min(max(loss, low), high) - low) / (high - low) * SMALL_HEIGHT
-
-    sheet = Drawing(SMALL, bottom + FOOT, " ".join([*heading, "losses"]).strip())
-    for i, words in enumerate(heading, 1):
-        sheet.text(0, LINE * i, words, "name")
+    x, y = Axis(0.0, last, SMALL_LEFT, SMALL_RIGHT), Axis(low, high, bottom, top)
+    sheet = _begun(SMALL, bottom + FOOT, heading, "losses")
     for tick in _round_ticks(low, high, 4):
         sheet.line(SMALL_LEFT, y(tick), SMALL_RIGHT, y(tick), "grid")
         sheet.text(SMALL_LEFT - 4, y(tick) + 4, f"{tick:g}".replace("-", "−"), "tick", "end")

@@ -12,71 +12,43 @@ SHORT = {FRESH: "Fresh (95 %)"}
 TALL = 45
 """Lines beyond which a table in small print would not fit on a page."""
 
+PLAIN = r"""
+\\textbackslash{} ~\textasciitilde{} ^\textasciicircum{} |\textbar{} <\textless{} >\textgreater{}
+"'' “`` ”'' ‘` ’' –-- —--- …\ldots{} [{[} ]{]} *{*} %\% &\& #\# _\_ {\{ }\} $\$
+"""
+"""Each a character that LaTeX would not print as it stands, and what prints it. Brackets and stars
+are in braces, for after a line's end LaTeX would take them for an argument of that end."""
+
+MATHS = r"""
+−- ·\cdot ×\times ±\pm ≤\leq ≥\geq ≈\approx →\rightarrow ²^2 α\alpha β\beta γ\gamma δ\delta
+ε\epsilon λ\lambda μ\mu σ\sigma τ\tau ₀_0 ₁_1 ₂_2 ₃_3 ₄_4 ₅_5 ₆_6 ₇_7 ₈_8 ₉_9
+"""
+"""Likewise, in mathematics."""
+
 CHARACTERS = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "|": r"\textbar{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    '"': "''",
-    "“": "``",
-    "”": "''",
-    "‘": "`",
-    "’": "'",
-    "–": "--",
-    "—": "---",
-    "…": r"\ldots{}",
     "\u00a0": "~",
     "\u202f": "~",
-    # After a line's end LaTeX would take these for an argument of that end.
-    "[": "{[}",
-    "]": "{]}",
-    "*": "{*}",
-    **{c: "\\" + c for c in "%&#_{}$"},
-    **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
-    **{
-        c: f"${maths}$"
-        for c, maths in {
-            "−": "-",
-            "·": r"\cdot",
-            "×": r"\times",
-            "±": r"\pm",
-            "≤": r"\leq",
-            "≥": r"\geq",
-            "≈": r"\approx",
-            "→": r"\rightarrow",
-            "²": "^2",
-            "α": r"\alpha",
-            "β": r"\beta",
-            "γ": r"\gamma",
-            "δ": r"\delta",
-            "ε": r"\epsilon",
-            "λ": r"\lambda",
-            "μ": r"\mu",
-            "σ": r"\sigma",
-            "τ": r"\tau",
-        }.items()
-    },
+    **{pair[0]: pair[1:] for pair in PLAIN.split()},
+    **{pair[0]: f"${pair[1:]}$" for pair in MATHS.split()},
 }
-"""What LaTeX would not print as it stands."""
 
 
 def as_latex(exhibit: Exhibit) -> str:
     """``exhibit`` as a ``table*`` environment; figures are rounded as everywhere in the report."""
-    title, caption = exhibit.title.rstrip("."), exhibit.caption
+    title, caption, found = exhibit.title.rstrip("."), exhibit.caption, grids(exhibit)
+    length = sum(len(group.rows) + bool(group.heading) for grid in found for group in grid.groups)
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table*}",
         r"\centering",
-        r"\scriptsize" if _length(exhibit) > TALL else r"\small",
+        r"\scriptsize" if length > TALL else r"\small",
         rf"\caption{{{escape(f'Reproduction of {title}. {caption}'.strip())}}}",
         rf"\label{{tab:{exhibit.name}}}",
     ]
     if exhibit.rows or exhibit.curves or exhibit.faces:
         file = exhibit.name
         lines += [rf"% \includegraphics[width=\linewidth]{{{file}.pdf}} % {file}.svg as PDF"]
-    for grid in grids(exhibit):
+    for grid in found:
         lines += _tabular(grid)
     below = [*exhibit.notes, *(f"Missing: {reason}" for reason in exhibit.missing)]
     if below:
@@ -88,11 +60,6 @@ def as_latex(exhibit: Exhibit) -> str:
 def escape(text: str) -> str:
     """``text`` so that LaTeX prints it as it stands, on one line."""
     return "".join(CHARACTERS.get(c, c) for c in re.sub(r"[ \t\r\n]+", " ", text))
-
-
-def _length(exhibit: Exhibit) -> int:
-    found = grids(exhibit)
-    return sum(len(g.rows) + bool(g.heading) for grid in found for g in grid.groups)
 
 
 def _tabular(grid: Grid) -> list[str]:

@@ -8,7 +8,7 @@ from deepobfuscator.paper.keys import Verdict
 from deepobfuscator.paper.render.drawing import legend
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
 from deepobfuscator.paper.render.figures import curve_plots, dot_plots
-from deepobfuscator.paper.render.table import FRESH, grids, listed, markdown, plain
+from deepobfuscator.paper.render.table import FRESH, grids, markdown, plain
 
 FAILS, UNKNOWN, HOLDS = Verdict
 
@@ -26,13 +26,11 @@ class Meta:
     """What a reader must know of the run as a whole."""
 
     title: str
-    """What the page calls itself."""
     data: str
     """Which pictures, how many, in one sentence."""
     reductions: tuple[str, ...] = ()
     """How this run is smaller than the paper's, one sentence each."""
     seeds: tuple[int, ...] = ()
-    """Of its trials."""
     commands: tuple[str, ...] = ()
     """What to type to make all of it again."""
     commands_of: Mapping[str, str] = field(default_factory=dict)
@@ -87,13 +85,13 @@ def _counts(claims: Sequence[Claim]) -> str:
     failed, unknown, held = (sum(c.verdict == v for c in claims) for v in (FAILS, UNKNOWN, HOLDS))
     parts = [f"{unknown} cannot be told"] if failed and unknown else []
     parts += [f"{held} hold{'s' * (held == 1)}"] if held and (failed or unknown) else []
-    return f"Of the others, {listed(parts)}." if parts else ""
+    return f"Of the others, {do.listed(parts)}." if parts else ""
 
 
 def seeds_of(meta: Meta) -> str:
     """The seeds in words; empty where none is named."""
     several = "s" * (len(meta.seeds) > 1)
-    return f"Seed{several} {listed([str(s) for s in meta.seeds])}." if meta.seeds else ""
+    return f"Seed{several} {do.listed([str(s) for s in meta.seeds])}." if meta.seeds else ""
 
 
 def summary_markdown(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> str:

@@ -1,6 +1,6 @@
 """Rows of an exhibit, from the records of the runs it shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,7 +23,6 @@ def make_rows(
     wanted: Sequence[Figure],
     panel: Panel = Panel(),  # noqa: B008  (frozen)
     *,
-    published: Mapping[Figure, float] | None = None,
     attack: str | None = None,
 ) -> list[Row]:
     """What ``runs``, one trial under several seeds, say of some subjects.
@@ -33,7 +32,6 @@ def make_rows(
         key: what was measured.
         wanted: subjects and metrics; one of which no run has a figure gives no row.
         panel: part of the exhibit.
-        published: the paper's figures.
         attack: one attacker instead of the headline, its in-game namesake left out; or
             `Reference.IN_GAME`, the game's own adversary and nobody else.
     """
@@ -42,19 +40,21 @@ def make_rows(
         held = [row for run in runs if (row := of_run(run, key, figure, attack)) is not None]
         if not held:
             continue
-        attackers = dict.fromkeys(row.attacker for row in held if row.attacker)
+        known = {
+            name: [v for row in held if (v := getattr(row, name)) is not None]
+            for name in ("in_game", "fresh", "low", "high")
+        }
         row = replace(
             held[0],
             panel=panel,
-            published=(published or {}).get(figure),
-            in_game=mean([row.in_game for row in held if row.in_game is not None]),
-            fresh=mean([row.fresh for row in held if row.fresh is not None]),
-            low=min((row.low for row in held if row.low is not None), default=None),
-            high=max((row.high for row in held if row.high is not None), default=None),
-            attacker=", ".join(attackers),
-            majority=mean([row.majority for row in held]),
-            label_only=mean([row.label_only for row in held]),
-            ceiling=mean([row.ceiling for row in held]),
+            in_game=do.mean(known["in_game"]),
+            fresh=do.mean(known["fresh"]),
+            low=min(known["low"], default=None),
+            high=max(known["high"], default=None),
+            attacker=", ".join(dict.fromkeys(row.attacker for row in held if row.attacker)),
+            majority=do.mean([row.majority for row in held]),
+            label_only=do.mean([row.label_only for row in held]),
+            ceiling=do.mean([row.ceiling for row in held]),
             seeds=len(held),
         )
         found.append(row)
@@ -81,43 +81,31 @@ def of_run(run: do.RunResult, key: RowKey, figure: Figure, attack: str | None) -
     in_game = value(Reference.IN_GAME) if attack in (None, Reference.IN_GAME) else None
     if result is None and in_game is None:
         return None
-    return Row(
+    row = Row(
         panel=Panel(),
         row=key,
         subject=subject,
         metric=metric,
         service=service,
         in_game=in_game,
-        fresh=None if result is None else result.value,
-        low=None if result is None else result.low,
-        high=None if result is None else result.high,
-        attacker="" if result is None or service else result.attack,
         majority=value(Reference.MAJORITY, Reference.MEAN_FACE),
         label_only=value(Reference.LABEL_ONLY),
         ceiling=None if service else value(Reference.CEILING),
     )
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    """The mean over seeds; None where there is none, or a seed has no figure."""
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+    if result is None:
+        return row
+    by = "" if service else result.attack
+    return replace(row, fresh=result.value, low=result.low, high=result.high, attacker=by)
 
 
 def make_curves(run: do.RunResult, panel: Panel, losses: Sequence[str], game: str) -> list[Curve]:
     """The losses of one run through its phases; ``game`` is the phase of the game itself."""
     history = [h for h in run.history if "losses" in h]
-    start, last = 0.0, 0.0
-    for point in history:
-        if point["phase"] == game:
-            start = last
-            break
-        last = float(point["batch"])
+    first = next((i for i, h in enumerate(history) if h["phase"] == game), 0)
+    start = float(history[first - 1]["batch"]) if first else 0.0
     found = []
     for name in losses:
-        points = [
-            (float(h["batch"]), float(h["losses"][name])) for h in history if name in h["losses"]
-        ]
-        if points:
-            found.append(Curve(panel, name, tuple(points), start))
+        held = [h for h in history if name in h["losses"]]
+        points = tuple((float(h["batch"]), float(h["losses"][name])) for h in held)
+        found += [Curve(panel, name, points, start)] if points else []
     return found

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import deepobfuscator as do
 from deepobfuscator.paper.keys import IDENTITY, IMAGE, PSNR
@@ -24,25 +24,24 @@ class Group:
     """Rows that share a part of the exhibit and a heading."""
 
     panel: str
-    """Which part of the exhibit; empty where there is one part."""
+    """Empty where the exhibit has one part."""
     heading: str
     """What is measured, by what, in which unit; empty where the panel says it."""
     rows: tuple[tuple[str, ...], ...]
-    """Cells, as many as the grid has headers."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """One table of text in groups of rows."""
 
-    title: str
-    """What it is; empty where the exhibit's own title says it."""
     headers: tuple[str, ...]
-    """One a column; the first may be empty."""
     align: str
     """``l`` or ``r`` for each column."""
     groups: tuple[Group, ...]
-    """From top to bottom."""
+    title: str = ""
+    """Empty where the exhibit's own title says it."""
+    drawn: bool = False
+    """Whether the exhibit's plots show the same."""
 
 
 def grids(exhibit: Exhibit) -> tuple[Grid, ...]:
@@ -50,8 +49,8 @@ def grids(exhibit: Exhibit) -> tuple[Grid, ...]:
     found = [_of_rows(exhibit.rows)] if exhibit.rows else []
     found += [_of_curves(exhibit.curves)] if exhibit.curves else []
     for title, table in exhibit.tables:
-        rows = (Group("", "", table.rows),)
-        found.append(Grid(title, table.headers, "l" * len(table.headers), rows))
+        groups = (Group("", "", table.rows),)
+        found.append(Grid(table.headers, "l" * len(table.headers), groups, title))
     return tuple(found)
 
 
@@ -63,19 +62,9 @@ def grouped(items: Iterable[T], by: Callable[[T], K]) -> dict[K, list[T]]:
     return groups
 
 
-def known(value: float | None) -> float | None:
-    """``value``, or None where it is not a finite number."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def figure(row: Row, value: float | None) -> str:
-    """A figure of ``row`` as the report rounds it; a dash where there is none."""
-    return do.number(row.metric, known(value))
-
-
 def printed(row: Row) -> str:
     """The published figure, as finely as the paper prints it; a dash where there is none."""
-    value = known(row.published)
+    value = row.published
     if value is None:
         return DASH
     if row.metric in do.PERCENT:
@@ -85,10 +74,9 @@ def printed(row: Row) -> str:
 
 def measured(row: Row) -> str:
     """The fresh figure of ``row`` with its interval: 59.2 (56.8–61.6)."""
-    fresh, low, high = map(known, (row.fresh, row.low, row.high))
-    if fresh is None or low is None or high is None:
-        return figure(row, fresh)
-    return do.interval(row.metric, fresh, low, high)
+    if row.fresh is None or row.low is None or row.high is None:
+        return do.number(row.metric, row.fresh)
+    return do.interval(row.metric, row.fresh, row.low, row.high)
 
 
 def subject_name(subject: str) -> str:
@@ -106,10 +94,7 @@ def metric_name(metric: str) -> str:
     return do.METRICS.get(metric, metric) + unit(metric)
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One column of figures."""
-
+class _Column(NamedTuple):
     header: str
     align: str
     """``l`` or ``r``."""
@@ -118,19 +103,15 @@ class _Column:
     """What says nothing: a column of nothing else is left out; None where it always stays."""
 
 
-def _who(row: Row) -> str:
-    return row.attacker or ("the service" if row.service else DASH)
-
-
 COLUMNS = (
     _Column("", "l", lambda row: str(row.row), None),
     _Column("Published", "r", printed, None),
-    _Column("In the game", "r", lambda row: figure(row, row.in_game)),
+    _Column("In the game", "r", lambda row: do.number(row.metric, row.in_game)),
     _Column(FRESH, "r", measured, None),
-    _Column("Attacker", "l", _who),
-    _Column("Majority", "r", lambda row: figure(row, row.majority)),
-    _Column("Labels alone", "r", lambda row: figure(row, row.label_only)),
-    _Column("Ceiling", "r", lambda row: figure(row, row.ceiling)),
+    _Column("Attacker", "l", lambda row: row.attacker or ("the service" if row.service else DASH)),
+    _Column("Majority", "r", lambda row: do.number(row.metric, row.majority)),
+    _Column("Labels alone", "r", lambda row: do.number(row.metric, row.label_only)),
+    _Column("Ceiling", "r", lambda row: do.number(row.metric, row.ceiling)),
     _Column("Seeds", "r", lambda row: str(row.seeds), "1"),
 )
 """The columns of an exhibit's figures."""
@@ -149,15 +130,14 @@ def _of_rows(rows: Sequence[Row]) -> Grid:
             cells = tuple(tuple(column.cell(row) for column in kept) for row in found)
             groups.append(Group(str(panel), heading, cells))
     headers = tuple(column.header for column in kept)
-    return Grid("", headers, "".join(column.align for column in kept), tuple(groups))
+    return Grid(headers, "".join(column.align for column in kept), tuple(groups))
 
 
 def _of_curves(curves: Sequence[Curve]) -> Grid:
-    groups = []
-    for panel, of_panel in grouped(curves, lambda c: c.panel).items():
-        groups.append(Group(str(panel), "", tuple(map(_ends, of_panel))))
     headers = ("Loss", "First", "When Algorithm 1 begins", "Last")
-    return Grid("", headers, "lrrr", tuple(groups))
+    by_panel = grouped(curves, lambda curve: curve.panel).items()
+    groups = tuple(Group(str(panel), "", tuple(map(_ends, found))) for panel, found in by_panel)
+    return Grid(headers, "lrrr", groups, drawn=True)
 
 
 def _ends(curve: Curve) -> tuple[str, ...]:
@@ -177,24 +157,14 @@ def loss_name(name: str) -> str:
     return f"L({name.removeprefix('L_')})" if name.startswith("L_") else name
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: a, b and c."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
 def markdown(grid: Grid) -> str:
     """``grid`` as a pipe table; what its groups share stands in columns of its own."""
-    leads = [
-        (name, [getattr(g, field) for g in grid.groups])
-        for name, field in (("Part", "panel"), ("Figure", "heading"))
-    ]
-    leads = [(name, values) for name, values in leads if any(values)]
-    rows = [
-        tuple(map(plain, (*(values[i] for _, values in leads), *row)))
-        for i, g in enumerate(grid.groups)
-        for row in g.rows
-    ]
-    text = do.as_markdown(do.Table((*(name for name, _ in leads), *grid.headers), tuple(rows)))
+    leads = {"Part": [g.panel for g in grid.groups], "Figure": [g.heading for g in grid.groups]}
+    leads = {name: values for name, values in leads.items() if any(values)}
+    rows = []
+    for g, *shared in zip(grid.groups, *leads.values(), strict=True):
+        rows += [tuple(map(plain, (*shared, *row))) for row in g.rows]
+    text = do.as_markdown(do.Table((*leads, *grid.headers), tuple(rows)))
     return (f"**{plain(grid.title)}**\n\n" if grid.title else "") + text
 
 

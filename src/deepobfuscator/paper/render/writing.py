@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +11,6 @@ from deepobfuscator import write_atomic
 from deepobfuscator.paper.render.drawing import as_svg
 from deepobfuscator.paper.render.exhibit import Exhibit, Row
 from deepobfuscator.paper.render.latex import as_latex
-from deepobfuscator.paper.render.table import known
 
 
 def write_exhibit(exhibit: Exhibit, folder: Path, faces: bool = True) -> None:
@@ -18,30 +18,25 @@ def write_exhibit(exhibit: Exhibit, folder: Path, faces: bool = True) -> None:
 
     An older NAME.svg does not outlive an exhibit that has nothing to draw: it may show faces.
 
-    Args:
-        exhibit: what to write.
-        folder: where to; made if it is not there.
-        faces: whether the drawing shows pictures of people.
+    ``faces`` says whether the drawing shows pictures of people.
 
     Raises:
         InputError: the disk is full or ``folder`` cannot be written.
     """
-    drawing = as_svg(exhibit, faces)
-    write_atomic(folder / f"{exhibit.name}.csv", as_csv(exhibit).encode())
-    write_atomic(folder / f"{exhibit.name}.tex", as_latex(exhibit).encode())
-    if drawing is None:
-        (folder / f"{exhibit.name}.svg").unlink(missing_ok=True)
-    else:
-        write_atomic(folder / f"{exhibit.name}.svg", drawing.encode())
+    made = {"svg": as_svg(exhibit, faces), "csv": as_csv(exhibit), "tex": as_latex(exhibit)}
+    for ending, text in made.items():
+        path = folder / f"{exhibit.name}.{ending}"
+        if text is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomic(path, text.encode())
 
 
 def as_csv(exhibit: Exhibit) -> str:
     """One rectangular table of ``exhibit`` in full precision, empty where there is no figure.
 
-    It holds the rows, all fields by name. Only where there are no rows it holds the
-    curves (panel, name, batch, loss), and only where there are neither the tables of text, a
-    cell a row (table, row from 1, column, text). An exhibit with none of these gives the names
-    of a row's fields alone.
+    It holds the rows; where there are none, the curves; where there are neither, the tables of
+    text, a cell a row (rows count from 1).
     """
     names: tuple[str, ...] = tuple(f.name for f in fields(Row))
     rows: list[Sequence[object]] = [[getattr(row, name) for name in names] for row in exhibit.rows]
@@ -59,9 +54,7 @@ def as_csv(exhibit: Exhibit) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([_field(value) for value in row] for row in rows)
+    writer.writerows(
+        ["" if isinstance(v, float) and not math.isfinite(v) else v for v in row] for row in rows
+    )
     return text.getvalue()
-
-
-def _field(value: object) -> object:
-    return known(value) if isinstance(value, float) else value
