@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -142,3 +143,45 @@ def test_the_limit_counts_what_a_stage_cannot_avoid() -> None:
     middle = (8, 8, 16, 8, 8, 3)
     assert need["defend against AC"][Operation("forward", middle)] == 2
     assert need["recover C"][Operation("forward", middle)] == 1
+
+
+def device_run(out: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """The device benchmark at tiny sizes."""
+    command = [str(BENCHMARKS / "device" / "run.sh"), "--rehearse", "--out", str(out), *arguments]
+    environment = os.environ | {"PYTHON": sys.executable}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_the_device_benchmark_is_rehearsed_from_end_to_end(tmp_path: Path) -> None:
+    run = device_run(tmp_path, "--seconds", "1200")
+    printed, _ = run.communicate()
+    assert run.returncode == 0, printed
+    found = json.loads((tmp_path / "device.json").read_text())
+    assert found["parts"] == {"correct": "done", "fast": "done", "scale": "done"}
+    correct, fast, scale = found["correct"], found["fast"], found["scale"]
+    checks = [correct[name] for name in ("folded norms", "augmentation", "Bundle.encode")]
+    checks += [correct["recorded"], correct["killed and resumed"]]
+    assert all(check["right"] for check in (*checks, *correct["stages"], *correct["ms_ssim"]))
+    assert {row["stage"] for row in correct["stages"]} >= {"defend against AR", "recover C"}
+    assert fast["game paper"]["images/s"] > 0
+    assert fast["phases paper"].keys() == {"pre-train O, C", "pre-train AC, AR", "algorithm 1"}
+    for name in ("undefended", "deepobfuscator"):
+        tried = {(r["subject"], r["attack"]) for r in scale[name]}
+        assert {("Male", "ac"), ("Male", "resnet"), ("image", "mirror")} <= tried
+    assert ("Male", "in-game") in {(r["subject"], r["attack"]) for r in scale["deepobfuscator"]}
+    page = (tmp_path / "device.md").read_text()
+    for section in ("## Correct", "## Fast", "## The whole paper", "## The paper's scale"):
+        assert section in page
+
+
+def test_a_device_benchmark_that_is_stopped_leaves_what_it_has(tmp_path: Path) -> None:
+    run = device_run(tmp_path, "correct")
+    while not (tmp_path / "correct.json").exists() and run.poll() is None:
+        sleep(0.1)
+    run.terminate()
+    run.communicate()
+    assert run.returncode != 0
+    found = json.loads((tmp_path / "device.json").read_text())
+    assert found["parts"] == {"correct": "stopped"}
+    assert found["correct"]["device"]
+    assert "Correct" in (tmp_path / "device.md").read_text()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,14 +49,23 @@ def main() -> None:
     runtime.prepare()
     device = runtime.resolve_device("auto")
     figures.put("device", str(device))
-    size = (32, 32) if figures.rehearse else (64, 64)
-    figures.attempt("stages", lambda: stages(device, size))
+    with ThreadPoolExecutor(1) as aside:  # its games are processes of their own
+        games = aside.submit(resumed)
+        checks(figures, device)
+        figures.attempt("killed and resumed", games.result)
+
+
+def checks(figures: Figures, device: torch.device) -> None:
+    """All that needs no process of its own."""
+    setting = TrainConfig(size=(64, 64), width=0.25, batch_size=16)
+    if figures.rehearse:
+        setting = replace(setting, size=(32, 32), width=1 / 16)
+    figures.attempt("stages", lambda: stages(device, setting))
     figures.attempt("ms_ssim", lambda: index(device))
     figures.attempt("folded norms", lambda: folded(device))
     figures.attempt("augmentation", lambda: augmentation(device))
     figures.attempt("Bundle.encode", lambda: encode(device))
     figures.attempt("recorded", lambda: recorded(device))
-    figures.attempt("killed and resumed", resumed)
 
 
 @contextmanager
@@ -75,9 +85,8 @@ def relative(found: Tensor, reference: Tensor) -> float:
     return float((found - reference).norm() / reference.norm().clamp(min=1e-30))
 
 
-def stages(device: torch.device, size: tuple[int, int]) -> list[dict[str, Any]]:
+def stages(device: torch.device, setting: TrainConfig) -> list[dict[str, Any]]:
     """The gradient of every stage's movers and its losses."""
-    setting = TrainConfig(size=size, width=0.25, batch_size=16)
     # A noise image without noise: two devices never draw the same numbers.
     defence = DeepObfuscator(noise_deviation=1e-9)
     draw = torch.Generator().manual_seed(0)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from deepobfuscator.auditing.leakage import Status, best, evidence, one, undeclared_leaks
 from deepobfuscator.core import records
 from deepobfuscator.core.records import SERVICE, Record, ThreatKey, ThreatKind, group, select
-from deepobfuscator.metrics import METRICS
+from deepobfuscator.metrics.attributes import METRICS
 from deepobfuscator.report.formatting import cell, excess_text, number, value_of
 from deepobfuscator.report.runs import RunResult
 

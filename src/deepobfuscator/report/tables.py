@@ -8,7 +8,7 @@ from typing import Any
 
 from deepobfuscator.core import records
 from deepobfuscator.core.records import Record, ThreatKind
-from deepobfuscator.metrics import ATTRIBUTE_METRICS
+from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS
 from deepobfuscator.report.comparison import Comparison
 from deepobfuscator.report.formatting import (
     DASH,
