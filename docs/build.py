@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGES, SITE = ROOT / "site_src", ROOT / "site"
+OUTSIDE = re.compile(r"(?:src|href)=[\"']?(?:https?:)?//")
 LINK = re.compile(r"\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)")
 
 
@@ -51,12 +52,17 @@ def by_name(entry: tuple[str, str]) -> str:
 
 
 def check() -> None:
-    """Fail where a page of site/ loads anything from another place."""
-    for file in SITE.rglob("*.html"):
-        for tag in re.findall(r"<(?:script|img|iframe|source|link)\b[^>]*>", file.read_text()):
-            outside = re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)
-            if outside and 'rel="canonical"' not in tag:
-                sys.exit(f"{file} loads something from outside: {tag}")
+    """Fail where a page or style sheet of site/ loads anything from another place."""
+    files = [f for f in SITE.rglob("*") if f.suffix in (".html", ".css")]
+    if not files:
+        sys.exit(f"{SITE} is empty: run mkdocs build first")
+    for file in files:
+        text = file.read_text()
+        tags = re.findall(r"<(?:script|img|iframe|source|link)\b[^>]*>", text)
+        loaded = [t for t in tags if OUTSIDE.search(t) and 'rel="canonical"' not in t]
+        loaded += re.findall(r"(?:url\(|@import )\s*[\"']?(?:https?:)?//[^)\s]+", text)
+        if loaded:
+            sys.exit(f"{file} loads something from outside: {loaded[0]}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from deepobfuscator.core.records import CEILING, EXCESS, Record, ThreatKind, fre
 
 
 class Status(StrEnum):
-    """What came of the attacks on one subject, gravest first."""
+    """What came of the attacks on one subject, worst first."""
 
     BROKEN = "audit broken"
     """Attackers who learned from shuffled pairs read it too."""
@@ -120,6 +120,6 @@ def one(records: Iterable[Record], **wanted: object) -> Record | None:
     return next(iter(select(records, split="test", **wanted)), None)
 
 
-def gravest(statuses: Iterable[Status]) -> Status:
-    """The gravest of some outcomes; not attacked where there is none."""
+def worst(statuses: Iterable[Status]) -> Status:
+    """The worst of some outcomes; not attacked where there is none."""
     return min(statuses, key=list(Status).index, default=Status.NOT_ATTACKED)

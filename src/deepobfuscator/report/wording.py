@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepobfuscator.auditing.leakage import Status, gravest
+from deepobfuscator.auditing.leakage import Status, worst
 from deepobfuscator.core.records import LABEL_ONLY, Record, ThreatKind
 from deepobfuscator.report.comparison import Comparison, Configuration
 from deepobfuscator.report.formatting import (
@@ -39,7 +39,7 @@ class Finding:
     """What is to be said of one configuration."""
 
     status: Status | None
-    """The gravest outcome over its private attributes and images; None for the baseline."""
+    """The worst outcome over its private attributes and images; None for the baseline."""
     sentences: tuple[str, ...]
     """Plain sentences, utility first."""
 
@@ -57,7 +57,7 @@ def judge_audit(
 ) -> Verdict:
     """The verdict on one audit, from what it noted, all its subjects and undeclared attributes."""
     attacked = [s for s in subjects if s.role is not Role.PUBLIC]
-    status = gravest(s.status for s in attacked)
+    status = worst(s.status for s in attacked)
     line = [_tested(notes, attacked)]
     for outcome in Status:
         if found := [s for s in attacked if s.status is outcome]:
@@ -82,7 +82,7 @@ def _tested(notes: Mapping[str, Any], attacked: Sequence[SubjectReport]) -> str:
     attackers = {(s.role, a.name) for s in attacked for a in s.attackers if a.threat == COMMON}
     scored = [s.headline for s in attacked if s.headline]
     if not scored:
-        return "No fresh attacker was let loose."
+        return "No fresh attacker was run."
     largest = max(scored, key=lambda f: f.n)
     suite = f" of the suite “{notes['suite']}”" if notes.get("suite") else ""
     were = f"attackers{suite} were" if len(attackers) > 1 else f"attacker{suite} was"
@@ -147,7 +147,7 @@ def title_of(comparison: Comparison) -> str:
         ]
         return f"Without a defence, fresh attackers read {listed(figures) or 'nothing yet'}"
     outcomes = {
-        (subject.name, c.label): gravest(r.status for r in comparison.readings(c, subject))
+        (subject.name, c.label): worst(r.status for r in comparison.readings(c, subject))
         for subject in private
         for c in defended
     }
@@ -165,7 +165,7 @@ def title_of(comparison: Comparison) -> str:
         Status.TOO_WEAK: f"These attackers are too weak to tell whether {what} leaks",
         Status.NOT_ATTACKED: f"Not every attribute was attacked: nothing can be said of {what} yet",
         Status.NO_LEAK: f"No leak of {what} above the floor was found by these attackers",
-    }[gravest(outcomes.values())]
+    }[worst(outcomes.values())]
 
 
 def _mean(readings: Sequence[SubjectReport]) -> float | None:
@@ -180,9 +180,9 @@ def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
         if subject.role is Role.PUBLIC:
             sentences += [_utility(subject, readings, configuration.defended)] if readings else []
             continue
-        outcomes.append(gravest(r.status for r in readings))
+        outcomes.append(worst(r.status for r in readings))
         sentences.append(_leakage(subject, readings, configuration.defended))
-    status = gravest(outcomes) if configuration.defended else None
+    status = worst(outcomes) if configuration.defended else None
     return Finding(status, tuple(sentences))
 
 
@@ -200,7 +200,7 @@ def _leakage(subject: Subject, readings: Sequence[SubjectReport], defended: bool
     image, metric = subject.role is Role.IMAGE, subject.metric
     what = "Faces" if image else subject.name
     if not readings:
-        return f"{what}: no fresh attacker was let loose on this."
+        return f"{what}: no fresh attacker was run on this."
     figure = with_unit(metric, _mean(readings)) + f" (mean of {len(readings)} seeds)"
     if len(readings) == 1 and (only := readings[0].headline):
         figure = figure_text(only)
@@ -234,4 +234,4 @@ def _outcome(subject: Subject, readings: Sequence[SubjectReport]) -> str:
         Status.TOO_WEAK: f". That is not above the {at}{weak}",
         Status.NOT_ATTACKED: f". Nothing was paired with the {at}: audit this run again.",
         Status.NO_LEAK: f". No leak above the {at} was found by these attackers.",
-    }[gravest(r.status for r in readings)]
+    }[worst(r.status for r in readings)]

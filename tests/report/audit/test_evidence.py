@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.auditing.leakage import Status, evidence, gravest
+from deepobfuscator.auditing.leakage import Status, evidence, worst
 from deepobfuscator.core.records import CEILING, EXCESS, REFERENCES, Record, ThreatKind
 from deepobfuscator.report.runs import RunResult, read_run
 
@@ -73,7 +73,7 @@ def test_an_undefended_run_beside_is_the_ceiling_where_the_run_has_none(
 
 
 def test_the_gravest_outcome_counts() -> None:
-    assert gravest([Status.NO_LEAK, Status.TOO_WEAK, Status.LEAK]) == Status.LEAK
-    assert gravest([Status.LEAK, Status.BROKEN]) == Status.BROKEN
-    assert gravest([Status.NO_LEAK, Status.TOO_WEAK]) == Status.TOO_WEAK
-    assert gravest([]) == Status.NOT_ATTACKED
+    assert worst([Status.NO_LEAK, Status.TOO_WEAK, Status.LEAK]) == Status.LEAK
+    assert worst([Status.LEAK, Status.BROKEN]) == Status.BROKEN
+    assert worst([Status.NO_LEAK, Status.TOO_WEAK]) == Status.TOO_WEAK
+    assert worst([]) == Status.NOT_ATTACKED
