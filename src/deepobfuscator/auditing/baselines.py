@@ -12,8 +12,7 @@ from deepobfuscator.data.batches import Labelled, Parts
 
 def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(n, M) public labels to the number of their combination, 0 .. 2^M - 1."""
-    combination: NDArray[np.int64] = public.astype(np.int64) @ (1 << np.arange(public.shape[1]))
-    return combination
+    return np.asarray(public.astype(np.int64) @ (1 << np.arange(public.shape[1])))
 
 
 def label_table(public: NDArray[np.uint8], hidden: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -53,8 +52,3 @@ def labels_only(part: Labelled) -> AttackerData:
     """The part as one sees it who has the true public labels and nothing else."""
     labels = torch.from_numpy(part.public).float()
     return AttackerData(part, None, (part.public.shape[1],), kept={False: labels, True: labels})
-
-
-def signs(part: Labelled) -> NDArray[np.float32]:
-    """(n, M) public labels as -1 and 1: people who share them are alike."""
-    return 2 * part.public.astype(np.float32) - 1

@@ -15,18 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks.base import Attack, Fitted, outputs
+from deepobfuscator.attacks.base import Fitted, outputs
 from deepobfuscator.attacks.identify import NO_PEOPLE, can_tell_people, trial_rows
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.auditing.artifacts import (
     Arrays,
-    as_pixels,
     kept_reconstructor,
     most_exposed,
     read_arrays,
     reconstruct,
     shown_rows,
+    under,
     write_arrays,
 )
 from deepobfuscator.auditing.baselines import labels_only, mean_face
@@ -102,7 +102,7 @@ class Audit:
             games=cache(target.games) if target.games else None,
         )
         path = target.folder / DECODER
-        threat.decoder = partial(kept_reconstructor, Mirror(), threat, target.context, path)
+        threat.decoder = partial(kept_reconstructor, threat, target.context, path)
         return threat
 
     def threat_of(self, model: ThreatModel) -> Threat:
@@ -135,26 +135,23 @@ class Audit:
         path = self.target.folder / spec.file
         checkpoint = path.with_suffix(".ckpt")
         if not path.exists():
-            fitted = self.fit(spec, checkpoint)
-            found = self.asked(spec.attack, fitted, spec.threat_model)
+            model, context = spec.threat_model, self.target.context
+            threat = self.threat_of(model)
+            if spec == AttackSpec(Mirror()):
+                fitted = kept_reconstructor(threat, context, self.target.folder / DECODER)
+            else:
+                title = f"{model.words}: attack by " if model.words else "attack by "
+                fitted = spec.attack.fit(threat, context, checkpoint, title)
+            found = self.asked(spec, fitted)
             write_arrays(path, found | {"curve": np.array(fitted.curve)})
         checkpoint.unlink(missing_ok=True)
         return read_arrays(path)
 
-    def fit(self, spec: AttackSpec, checkpoint: Path) -> Fitted:
-        """The frozen attacker."""
-        model, context = spec.threat_model, self.target.context
-        threat = self.threat_of(model)
-        if spec == AttackSpec(Mirror()):
-            return kept_reconstructor(Mirror(), threat, context, self.target.folder / DECODER)
-        title = f"{model.words}: attack by " if model.words else "attack by "
-        return spec.attack.fit(threat, context, checkpoint, title)
-
-    def asked(self, attack: Attack, fitted: Fitted, model: ThreatModel) -> Arrays:
+    def asked(self, spec: AttackSpec, fitted: Fitted) -> Arrays:
         """What a fitted attacker guesses of its own validation samples and of test."""
-        validation, test = model.see(self.validation), model.see(self.test)
-        if attack.target == "image":
-            return self.reconstructed(fitted, validation, test, attack.most)
+        validation, test = map(spec.threat_model.see, (self.validation, self.test))
+        if spec.attack.target == "image":
+            return self.reconstructed(fitted, validation, test, spec.attack.most)
         context, found = self.target.context, Arrays()
         for split, data in (("validation", validation), ("test", test)):
             found[split] = outputs(fitted, data, context).numpy()
@@ -173,28 +170,18 @@ class Audit:
         for split, data in (("validation", validation), ("test", test)):
             few = len(data) if most is None else min(most, len(data))
             rows = np.linspace(0, len(data) - 1, few).round().astype(np.int64)
-            rebuild = partial(reconstruct, guess, data, context)
-            quality = image_quality(data.labelled, rows, rebuild, context.device)
+            quality = image_quality(guess, data, context, rows)
             found |= {f"{split}_{metric}": values for metric, values in quality.items()}
             found[f"{split}_rows"] = rows
         exposed = most_exposed(found["test_ms_ssim"], found["test_rows"], test.person)
         shown = shown_rows(self.target.data.test.people)
         found["exposed_rows"] = exposed
-        found["exposed"] = as_pixels(reconstruct(guess, test, context, exposed))
-        found["faces"] = as_pixels(reconstruct(guess, test, context, shown))
-        return found
-
-    def players(self) -> dict[str, NDArray[np.float64]]:
-        """Probabilities on test by C and by the game's own AC, as the game left them."""
-        players, found = self.target.bundle.players, dict[str, NDArray[np.float64]]()
-        for name in ("C", "AC"):
-            if name in players:
-                logits = outputs(players[name], self.test, self.target.context)
-                found[name] = torch.sigmoid(logits.double()).numpy()
+        found["exposed"] = reconstruct(guess, test, context, exposed)
+        found["faces"] = reconstruct(guess, test, context, shown)
         return found
 
     def reference_images(self) -> dict[str, Arrays]:
-        """The baselines' and the game's own reconstructions, in the form of an attacker's."""
+        """The baselines' and the game's own reconstructions, as `guesses` gives an attacker's."""
         path = self.target.folder / "floors.npz"
         if not path.exists():
             data, players = self.target.data, self.target.bundle.players
@@ -211,11 +198,9 @@ class Audit:
             write_arrays(
                 path, {f"{who}/{k}": v for who, arrays in found.items() for k, v in arrays.items()}
             )
-        grouped: dict[str, Arrays] = {}
-        for name, values in read_arrays(path).items():
-            who, _, what = name.partition("/")
-            grouped.setdefault(who, {})[what] = values
-        return grouped
+        held = read_arrays(path)
+        names = dict.fromkeys(name.partition("/")[0] for name in held)
+        return {who: under(held, f"{who}/") for who in names}
 
     def label_decoder(self) -> Fitted:
         """A mirror that sees the public labels alone; kept with the ceiling's audit, since
@@ -227,7 +212,7 @@ class Audit:
         threat = Threat(own, validation, target.setting.size, target.setting)
         path = folder / f"{LABEL_ONLY}-{DECODER}"
         title = "floor: labels to pictures, "
-        return kept_reconstructor(Mirror(), threat, target.context, path, title)
+        return kept_reconstructor(threat, target.context, path, title)
 
     def show_images(self, strongest: str, guesses: Mapping[str, Arrays]) -> None:
         """The report's images: some people, and those whom ``strongest`` exposes most."""
@@ -244,14 +229,14 @@ class Audit:
         )
         exposed = best["exposed_rows"]
         by_labels = reconstruct(self.label_decoder(), labels_only(part), context, exposed)
-        place = {int(row): i for i, row in enumerate(best["test_rows"])}
+        place = np.searchsorted(best["test_rows"], exposed)
         write_arrays(
             self.target.folder / "faces.npz",
             {
                 "worst_raw": part.pictures[exposed],
                 "worst_rebuilt": best["exposed"],
-                "worst_label_only": as_pixels(by_labels),
-                "worst_ms_ssim": best["test_ms_ssim"][[place[int(row)] for row in exposed]],
+                "worst_label_only": by_labels,
+                "worst_ms_ssim": best["test_ms_ssim"][place],
                 "attack": np.array(strongest),
             },
         )

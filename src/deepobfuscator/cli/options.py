@@ -130,23 +130,19 @@ def listed_names(given: Sequence[str] | None, default: tuple[str, ...] = ()) -> 
 
 def data_of(options: argparse.Namespace, many: bool = False) -> Data:
     """Pictures and task that the options describe; see `config_of` for ``many``."""
-    base, chosen = Trial(), preset(options.preset or "small")
-    cut = chosen.trial | (chosen.many_trial if many else {}) | given_fields(options, Data)
-    return Data(
-        source=parse_source(options.data or base.source.name),
-        task=Task(
-            listed_names(options.public, base.task.public),
-            listed_names(options.private, base.task.private),
-        ),
-        **cut,
+    base, chosen = Trial(), preset(options.preset or "small", many)
+    cut = {"limit": chosen.limit, "protocol": chosen.protocol} | given_fields(options, Data)
+    task = Task(
+        listed_names(options.public, base.task.public),
+        listed_names(options.private, base.task.private),
     )
+    return Data(parse_source(options.data or base.source.name), task, **cut)
 
 
 def config_of(options: argparse.Namespace, many: bool = False) -> TrainConfig:
     """Lengths and sizes that the options describe, by default those of one trial of ``many``."""
-    chosen = preset(options.preset or "small")
-    base = chosen.setting | (chosen.many_setting if many else {})
-    return TrainConfig(**(base | given_fields(options, TrainConfig)))
+    chosen = preset(options.preset or "small", many)
+    return dataclasses.replace(chosen.config, **given_fields(options, TrainConfig))
 
 
 def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:
