@@ -1,6 +1,6 @@
 """Evaluation: the records of a whole audit, from what every attacker guessed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -102,7 +102,7 @@ class Evaluation:
     def attribute(self, subject: str) -> list[Record]:
         """Everything about one private or undeclared attribute."""
         scorer, data, first = self.scorer, self.target.data, headline_metric(subject)
-        private = subject in self.target.task.private
+        private = scorer.place(subject)[0] == "private"
         metrics = METRICS if private else UNDECLARED_METRICS
         learned = scorer.labels(data.attacker, subject)
         records: list[Record] = []
@@ -113,7 +113,7 @@ class Evaluation:
         floor = found["test"][first]
         results: list[Result] = []
         reached: list[float] = []
-        for attack, scores in self.scores(subject, private):
+        for attack, scores in self.scores(subject).items():
             attempt = Attempt(attack, subject)
             made, found = scorer.attribute(attempt, scores, metrics)
             records += made
@@ -130,25 +130,22 @@ class Evaluation:
         self.undeclared.append((best, chosen.excess))
         return records
 
-    def column(self, subject: str) -> int:
-        """The number of a private or undeclared attribute among the labels that are learned."""
-        private = self.target.task.private
-        return (private if subject in private else self.target.data.undeclared).index(subject)
-
-    def scores(self, subject: str, private: bool) -> Iterable[tuple[str, Scores]]:
+    def scores(self, subject: str) -> dict[str, Scores]:
         """What the common attackers guessed of an attribute, and their ensemble."""
-        k, of_all = self.column(subject), dict[str, Scores]()
+        (side, k), found = self.scorer.place(subject), dict[str, Scores]()
         for spec, guesses in self.of("attributes"):
-            if spec.threat_model.common and spec.threat_model.undeclared != private:
-                of_all[spec.attack.label] = guesses["validation"][:, k], guesses["test"][:, k]
-        yield from of_all.items()
-        if len(of_all) > BEST:
+            model = spec.threat_model
+            if model.common and model.undeclared == (side == "undeclared"):
+                found[spec.attack.label] = guesses["validation"][:, k], guesses["test"][:, k]
+        if len(found) > BEST:
             truth = self.scorer.labels(self.target.data.validation, subject)
-            yield "ensemble", ensemble(list(of_all.values()), truth)
+            found["ensemble"] = ensemble(list(found.values()), truth)
+        return found
 
     def other_threats(self, subject: str, floor: Sample, chosen: Result) -> list[Record]:
         """Attackers who know more or less than the common ones, of whom ``chosen`` was best."""
-        scorer, metric, k = self.scorer, headline_metric(subject), self.column(subject)
+        scorer, metric = self.scorer, headline_metric(subject)
+        _, k = scorer.place(subject)
         records: list[Record] = []
         answers: list[tuple[float, Sample]] = []
         for spec, guesses in self.of("attributes"):

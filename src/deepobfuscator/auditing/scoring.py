@@ -95,13 +95,14 @@ class Scorer:
 
     def labels(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
         """(n,) values of an attribute."""
+        side, k = self.place(subject)
+        return np.asarray(getattr(part, side)[:, k])
+
+    def place(self, subject: str) -> tuple[str, int]:
+        """An attribute's side (public, private or undeclared) and its number there."""
         task, undeclared = self.target.task, self.target.data.undeclared
-        if subject in task.public:
-            return part.public[:, task.public.index(subject)]
-        if subject in task.private:
-            return part.private[:, task.private.index(subject)]
-        assert part.undeclared is not None
-        return part.undeclared[:, undeclared.index(subject)]
+        sides = {"public": task.public, "private": task.private, "undeclared": undeclared}
+        return next((side, n.index(subject)) for side, n in sides.items() if subject in n)
 
     def attribute(
         self, attempt: Attempt, scores: Scores, metrics: Sequence[str] = METRICS

@@ -36,7 +36,7 @@ def trial_options(parser: Parser) -> None:
     kinds = ", ".join(k if k == "synthetic" else f"{k}:PATH" for k in Source.members())
     presets = "; ".join(f"{name}: {p.purpose}" for name, p in PRESETS.items())
     what = parser.add_argument_group("pictures and task")
-    what.add_argument("--data", help=f"one of {kinds} (default: synthetic)")
+    what.add_argument("--data", type=parse_source, help=f"one of {kinds} (default: synthetic)")
     for side in ("public", "private"):
         default = getattr(Trial().task, side)
         what.add_argument(
@@ -62,6 +62,7 @@ def suite_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--other-data",
+        type=parse_source,
         metavar="DATA",
         help="pictures for an attacker who has none like the defender's, from the standard suite "
         "on (default: drawn faces, where the data itself is not drawn)",
@@ -117,8 +118,8 @@ def peek(arguments: Sequence[str], option: str) -> str | None:
 
 def given_fields(options: argparse.Namespace, kind: type) -> dict[str, Any]:
     """The fields of ``kind`` that were given on the command line."""
-    names = [f.name for f in dataclasses.fields(kind)]
-    return {n: v for n in names if (v := getattr(options, n, None)) is not None}
+    values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def listed_names(given: Sequence[str] | None, default: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ def data_of(options: argparse.Namespace, many: bool = False) -> Data:
         listed_names(options.public, base.task.public),
         listed_names(options.private, base.task.private),
     )
-    return Data(parse_source(options.data or base.source.name), task, **cut)
+    return Data(options.data or base.source, task, **cut)
 
 
 def config_of(options: argparse.Namespace, many: bool = False) -> TrainConfig:
