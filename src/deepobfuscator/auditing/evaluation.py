@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 
 from deepobfuscator.attacks.base import outputs
 from deepobfuscator.auditing.artifacts import Arrays, under
-from deepobfuscator.auditing.baselines import from_labels, majority
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.scoring import SPLITS, Attempt, Result, Scorer, Scores
+from deepobfuscator.auditing.scoring import (
+    SPLITS,
+    Attempt,
+    Result,
+    Scorer,
+    Scores,
+    from_labels,
+    majority,
+)
 from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.records import (
     CEILING,
@@ -89,7 +96,7 @@ class Evaluation:
         records = list[Record]()
         for name, role, subjects in (("C", SERVICE, task.public), ("AC", IN_GAME, task.private)):
             if (player := self.target.bundle.players.get(name)) is not None:
-                logits = outputs(player, self.audit.test, self.target.context)
+                logits = outputs(player, self.audit.seen["test"], self.target.context)
                 chances = torch.sigmoid(logits.double()).numpy()
                 for k, subject in enumerate(subjects):
                     records += scorer.untuned(Attempt(role, subject), chances[:, k])

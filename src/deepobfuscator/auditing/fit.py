@@ -29,9 +29,8 @@ from deepobfuscator.auditing.artifacts import (
     under,
     write_arrays,
 )
-from deepobfuscator.auditing.baselines import labels_only, mean_face
 from deepobfuscator.auditing.config import AuditConfig, Target
-from deepobfuscator.auditing.scoring import image_quality
+from deepobfuscator.auditing.scoring import SPLITS, image_quality
 from deepobfuscator.auditing.threat_models import STEPS, AttackSpec, ThreatModel, plan
 from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE
 from deepobfuscator.data.batches import Labelled
@@ -57,34 +56,20 @@ class Audit:
         return plan(self.config, self.target)
 
     @cached_property
-    def own(self) -> AttackerData:
-        """The attacker's samples as the wire shows them."""
-        return self.seen(self.target.data.attacker, 2)
-
-    @cached_property
-    def validation(self) -> AttackerData:
-        """The attacker's samples to choose on."""
-        return self.seen(self.target.data.validation, 3)
-
-    @cached_property
-    def test(self) -> AttackerData:
-        """The test part as the wire shows it; for scoring alone."""
-        return self.seen(self.target.data.test, 4)
-
-    def seen(self, part: Labelled, number: int) -> AttackerData:
-        """Samples with what the frozen encoder makes of them.
-
-        ``number`` is the part's place among the four (defender, attacker, validation, test, from
-        1): it sets apart what a noisy encoder draws for each.
-        """
+    def seen(self) -> dict[str, AttackerData]:
+        """The parts ``attacker``, ``validation`` and ``test`` as the wire shows them."""
         # The function holds no more than it needs: the test part stays out of an attacker's reach.
-        bundle, context = self.target.bundle, self.target.context
+        data, bundle, context = self.target.data, self.target.bundle, self.target.context
+        encoder = bundle.encoder
 
         def query(inputs: NDArray[np.uint8], seed: int) -> Tensor:
             return bundle.encode(inputs, context, seed)
 
-        encoder = bundle.encoder
-        return AttackerData(part, query, encoder.features, number, encoder.stochastic)
+        parts = {"attacker": data.attacker, "validation": data.validation, "test": data.test}
+        return {
+            name: AttackerData(part, query, encoder.features, salt, encoder.stochastic)
+            for salt, (name, part) in enumerate(parts.items(), 2)
+        }
 
     @cached_property
     def threat(self) -> Threat:
@@ -93,8 +78,8 @@ class Audit:
         setting, encoder = target.setting, target.bundle.encoder
         white_box = differentiable(encoder, setting.size, target.context.device)
         threat = Threat(
-            own=self.own,
-            validation=self.validation,
+            own=self.seen["attacker"],
+            validation=self.seen["validation"],
             size=setting.size,
             setting=setting,
             mirror=partial(encoder.mirror, setting.size, setting.width),
@@ -124,7 +109,7 @@ class Audit:
 
     def lacks(self, spec: AttackSpec) -> str:
         """Why an attacker cannot be tried here; empty where it can."""
-        if spec.attack.target == "identity" and not can_tell_people(self.test):
+        if spec.attack.target == "identity" and not can_tell_people(self.seen["test"]):
             return NO_PEOPLE
         return spec.threat_model.why_not or spec.attack.lacks(self.threat_of(spec.threat_model))
 
@@ -149,11 +134,11 @@ class Audit:
 
     def asked(self, spec: AttackSpec, fitted: Fitted) -> Arrays:
         """What a fitted attacker guesses of its own validation samples and of test."""
-        validation, test = map(spec.threat_model.see, (self.validation, self.test))
+        parts = {split: spec.threat_model.see(self.seen[split]) for split in SPLITS}
         if spec.attack.target == "image":
-            return self.reconstructed(fitted, validation, test, spec.attack.most)
+            return self.reconstructed(fitted, parts, spec.attack.most)
         context, found = self.target.context, Arrays()
-        for split, data in (("validation", validation), ("test", test)):
+        for split, data in parts.items():
             found[split] = outputs(fitted, data, context).numpy()
             if fitted.gallery is not None:
                 known = trial_rows(data.person)[0]
@@ -163,11 +148,12 @@ class Audit:
         return found
 
     def reconstructed(
-        self, guess: Guess, validation: AttackerData, test: AttackerData, most: int | None = None
+        self, guess: Guess, parts: Mapping[str, AttackerData], most: int | None = None
     ) -> Arrays:
         """Quality of every reconstruction (of ``most`` a split), and those the report shows."""
-        context, found = self.target.context, Arrays()
-        for split, data in (("validation", validation), ("test", test)):
+        context, test, found = self.target.context, parts["test"], Arrays()
+        for split in SPLITS:
+            data = parts[split]
             few = len(data) if most is None else min(most, len(data))
             rows = np.linspace(0, len(data) - 1, few).round().astype(np.int64)
             quality = image_quality(guess, data, context, rows)
@@ -186,15 +172,13 @@ class Audit:
         if not path.exists():
             data, players = self.target.data, self.target.bundle.players
             mean = mean_face(data.attacker).to(self.target.context.device)
-            validation, test = labels_only(data.validation), labels_only(data.test)
+            labels = {"validation": labels_only(data.validation), "test": labels_only(data.test)}
             found = {
-                LABEL_ONLY: self.reconstructed(self.label_decoder(), validation, test),
-                MEAN_FACE: self.reconstructed(
-                    lambda features: mean.expand(len(features), -1, -1, -1), validation, test
-                ),
+                LABEL_ONLY: self.reconstructed(self.label_decoder(), labels),
+                MEAN_FACE: self.reconstructed(lambda f: mean.expand(len(f), -1, -1, -1), labels),
             }
             if "AR" in players:
-                found[IN_GAME] = self.reconstructed(players["AR"], self.validation, self.test)
+                found[IN_GAME] = self.reconstructed(players["AR"], self.seen)
             write_arrays(
                 path, {f"{who}/{k}": v for who, arrays in found.items() for k, v in arrays.items()}
             )
@@ -240,3 +224,15 @@ class Audit:
                 "attack": np.array(strongest),
             },
         )
+
+
+def mean_face(part: Labelled) -> Tensor:
+    """The mean of the attacker's own pictures, (3, H, W) in [0, 1]."""
+    mean = np.asarray(part.pictures.mean(0, dtype=np.float64)) / 255
+    return torch.from_numpy(mean).float().permute(2, 0, 1)
+
+
+def labels_only(part: Labelled) -> AttackerData:
+    """The part as one sees it who has the true public labels and nothing else."""
+    labels = torch.from_numpy(part.public).float()
+    return AttackerData(part, None, (part.public.shape[1],), kept={False: labels, True: labels})

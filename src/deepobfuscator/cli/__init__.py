@@ -13,9 +13,8 @@ from deepobfuscator import api
 from deepobfuscator.auditing.gates import parse_gate
 from deepobfuscator.cli.options import (
     Parser,
-    config_of,
-    data_of,
     defence_of,
+    described,
     fields_of,
     given_fields,
     listed_defences,
@@ -197,9 +196,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
             )
         trial = Trial.read(options.trial)
     else:
-        defence = kind(**given_fields(options, kind))
-        precision = options.precision or "auto"
-        trial = Trial.make(defence, data_of(options), config_of(options), precision=precision)
+        trial = Trial.make(kind(**given_fields(options, kind)), **described(options))
     run = api.train(
         trial.defence,
         trial.data,
@@ -222,13 +219,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:
                 raise InputError(f"{target} brings no pictures and no task: give --{name}")
-        made = {
-            "data": data_of(options),
-            "config": config_of(options),
-            "precision": options.precision or "auto",
-            "defender_data": options.defender_data,
-            "out": options.out,
-        }
+        made = described(options) | {"defender_data": options.defender_data, "out": options.out}
     else:
         raise InputError(
             f"no run folder {target}: name a folder made by train, an .onnx file, or "
@@ -257,12 +248,10 @@ def _audit(options: argparse.Namespace, command: str) -> int:
 def _compare(options: argparse.Namespace, command: str) -> None:
     report = api.compare(
         listed_defences(options.defences),
-        data_of(options),
+        **described(options),
         seeds=options.seeds,
         suite=options.suite,
         other=options.other_data,
-        config=config_of(options),
-        precision=options.precision or "auto",
         out=options.out,
         cluster=cluster_of(options),
         faces=not options.no_faces,

@@ -129,21 +129,21 @@ def listed_names(given: Sequence[str] | None, default: tuple[str, ...] = ()) -> 
     return tuple(name for word in given for name in word.split(",") if name)
 
 
-def data_of(options: argparse.Namespace, many: bool = False) -> Data:
-    """Pictures and task that the options describe; see `config_of` for ``many``."""
+def described(options: argparse.Namespace, many: bool = False) -> dict[str, Any]:
+    """``data``, ``config`` and ``precision`` of a trial, as the front door takes them; by default
+    those of the preset, for one trial or for ``many`` in one report.
+    """
     base, chosen = Trial(), preset(options.preset or "small", many)
     cut = {"limit": chosen.limit, "protocol": chosen.protocol} | given_fields(options, Data)
     task = Task(
         listed_names(options.public, base.task.public),
         listed_names(options.private, base.task.private),
     )
-    return Data(options.data or base.source, task, **cut)
-
-
-def config_of(options: argparse.Namespace, many: bool = False) -> TrainConfig:
-    """Lengths and sizes that the options describe, by default those of one trial of ``many``."""
-    chosen = preset(options.preset or "small", many)
-    return dataclasses.replace(chosen.config, **given_fields(options, TrainConfig))
+    return {
+        "data": Data(options.data or base.source, task, **cut),
+        "config": dataclasses.replace(chosen.config, **given_fields(options, TrainConfig)),
+        "precision": options.precision or base.precision,
+    }
 
 
 def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:
