@@ -27,7 +27,7 @@ from deepobfuscator.data.batches import Batch
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.experiments.presets import preset
-from deepobfuscator.training.objectives import Players, Round, Stage, TrainConfig
+from deepobfuscator.training.objectives import Players, Round, Stage
 from harness import Contender
 
 KEPT = 2
@@ -205,7 +205,7 @@ def main() -> None:
     """Print the arithmetic of the limit: GFLOP a picture in each stage, and a whole paper run."""
     task, defence = Task(("public",), ("private",)), DeepObfuscator()
     for name in ("small", "paper"):
-        setting = TrainConfig(**preset(name).setting)
+        setting = preset(name).config
         height, width = setting.size
         run = Context(Path())
         players = defence.players(task, setting, run)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from deepobfuscator.attacks.base import BRIEF, QUICK, Attack
+from deepobfuscator.attacks.base import QUICK, Attack
 from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.gates import Gate
 from deepobfuscator.core.errors import InputError
@@ -27,6 +27,7 @@ from deepobfuscator.core.runtime import (
 from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
+from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.external import External
 from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.launch import Cluster
@@ -187,7 +188,7 @@ def audit(
         InputError: something about encoder, data or folder that the user can mend.
     """
     alone()
-    order = ordered(suite, also, other)
+    which = AuditConfig(suite, other, also=tuple(attack.name for attack in also))
     prepare()
     runner = Runner(resolve_device(device), command or typed())
     if isinstance(target, Run):
@@ -215,7 +216,7 @@ def audit(
             gate.check([name for name in subjects if name not in trial.task.public])
     if not trial.defence.trains:
         runner.train(trial, folder)
-    runner.audit(folder, ceiling.folder if ceiling else None, order)
+    runner.audit(folder, ceiling.folder if ceiling else None, which)
     return finish(folder, fail_if, Path(page) if page else None, faces)
 
 
@@ -253,15 +254,13 @@ def compare(
     Raises:
         InputError: something about data, folder or device that the user can mend.
     """
-    from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-
     alone()
-    order = ordered(suite, (), other)
+    which = AuditConfig(suite, other)
     shared = Trial.make(DeepObfuscator(), data, config, precision=precision)
     folder = Path(out or Path("runs") / f"compare-{shared.key}")
     prepare()
     runner = Runner(resolve_device(device), command or typed())
-    specs = comparison(shared, defences, folder, seeds, order)
+    specs = comparison(shared, defences, folder, seeds, which)
     if cluster is not None:
         cluster.run(runner, specs, folder)
     records = [record for spec in specs for record in runner.do(spec)]
@@ -270,18 +269,3 @@ def compare(
     report = ComparisonReport.read([spec.folder for spec in specs], runner.command)
     report.save(folder / "report.html", faces)
     return report
-
-
-def ordered(suite: str, also: Sequence[type[Attack]], other: Source | None) -> AuditConfig:
-    """Which attackers an audit has.
-
-    Raises:
-        InputError: no such suite, or other pictures for a suite without an attacker for them.
-    """
-    order = AuditConfig(suite, other, also=tuple(attack.name for attack in also))
-    if other is not None and suite in (BRIEF, QUICK):
-        raise InputError(
-            f"--other-data: no attacker of the suite {suite!r} has other pictures: "
-            "take --suite standard"
-        )
-    return order

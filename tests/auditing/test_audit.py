@@ -10,12 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.auditing.baselines import codes, from_labels, label_table, majority, mean_face
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
-from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.fit import Audit, mean_face
 from deepobfuscator.auditing.leakage import Status, evidence
-from deepobfuscator.auditing.scoring import Attempt, Scorer
+from deepobfuscator.auditing.scoring import (
+    Attempt,
+    Scorer,
+    codes,
+    from_labels,
+    label_table,
+    majority,
+)
 from deepobfuscator.auditing.threat_models import with_others
 from deepobfuscator.core.records import Record, ThreatKind, headline, select
 from deepobfuscator.core.runtime import Context
@@ -230,7 +236,7 @@ def test_others_of_a_person_are_averaged_without_the_picture_itself(
     some = part(6, 2)
     some = Labelled(some.pictures, some.public, some.private, people)
     crowd = Parts(some, some, some, some, {}, True)
-    own = an_audit(Planted("bit"), crowd, tmp_path).own
+    own = an_audit(Planted("bit"), crowd, tmp_path).seen["attacker"]
     plain = own.features_of(np.arange(6))
     joined = with_others(own).features_of(np.array([0, 3, 4]))
     assert joined.shape == (3, 4)

@@ -297,7 +297,7 @@ def test_parts_with_the_same_pictures_do_not_share_their_noise(tmp_path: Path) -
         tmp_path,
     )
     rows = np.arange(6)
-    own, test = noisy.threat.own.features_of(rows), noisy.test.features_of(rows)
+    own, test = noisy.threat.own.features_of(rows), noisy.seen["test"].features_of(rows)
     assert not torch.equal(own, test)
 
 

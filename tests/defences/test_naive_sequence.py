@@ -235,14 +235,14 @@ def test_an_order_may_add_attacks_of_larger_suites() -> None:
     assert labels(BRIEF, "ac") == labels(BRIEF), "named twice is there once"
 
 
-def audited(folder: Path, order: AuditConfig) -> None:
-    """What an audit leaves that did all of ``order``."""
+def audited(folder: Path, config: AuditConfig) -> None:
+    """What an audit leaves that did all of ``config``."""
     notes = {
-        "suite": order.suite,
-        "whole": order.whole,
-        "also": list(order.also),
+        "suite": config.suite,
+        "whole": config.whole,
+        "also": list(config.also),
         "other": None,
-        "attacks": digest(order),
+        "attacks": digest(config),
     }
     (folder / "audit").mkdir(parents=True)
     (folder / "audit" / "notes.json").write_text(json.dumps(notes))

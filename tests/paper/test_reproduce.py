@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepobfuscator import PRESETS, Runner, TrainConfig
+from deepobfuscator import PRESETS, Runner
 from deepobfuscator.cli import main
 from deepobfuscator.core.records import Record, read_jsonl
 from deepobfuscator.data.synthetic import Synthetic
@@ -196,9 +196,8 @@ def made(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
 
 
 def trials_of(out: Path) -> Trials:
-    preset = PRESETS["smoke"]
-    setting = TrainConfig(**preset.setting)
-    return Trials.of(Trial(Synthetic(520), setting=setting, limit=400), out=out)
+    trial = Trial(Synthetic(520), setting=PRESETS["smoke"].config, limit=400)
+    return Trials.of(trial, out=out)
 
 
 def test_every_claim_is_judged_and_every_key_that_one_looks_up_is_there(

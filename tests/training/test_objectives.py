@@ -20,7 +20,8 @@ from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.narrow_code import NarrowCode
 from deepobfuscator.training.loop import learning_rate, play, play_stage
 from deepobfuscator.training.objectives import (
-    ATTACK,
+    INFER,
+    RECONSTRUCT,
     Phase,
     Players,
     Round,
@@ -30,6 +31,7 @@ from deepobfuscator.training.objectives import (
     update,
 )
 
+ATTACK = stage("attack", RECONSTRUCT, INFER)
 TASK = Task(("A", "B"), ("P", "Q"))
 SETTING = TrainConfig(
     size=(32, 32), width=1 / 32, batch_size=8, epochs=1, adversary_epochs=1, game_epochs=2

@@ -101,8 +101,7 @@ class Attack(Family):
     def described(self) -> dict[str, object]:
         """Its fields and the constants of its class, as JSON: what its results depend on."""
         constants = {n: getattr(self, n, None) for n in ("rate", "share", "most", "target")}
-        described: dict[str, object] = to_json(self) | constants
-        return described
+        return {**to_json(self), **constants}
 
     @property
     def label(self) -> str:
@@ -246,17 +245,14 @@ class ReconstructionAttack(TrainedAttack):
 
     def score(self, guess: Guess, threat: Threat, context: Context) -> float:
         """Mean MS-SSIM on validation."""
-        validation, total = threat.validation, 0.0
-        for rows in validation.chunks():
-            truth = as_input(validation.pictures(rows), context.device)
-            total += float(
-                ms_ssim(apply(guess, validation.features_of(rows), context), truth).sum()
-            )
-        return total / len(validation)
+        own, total = threat.validation, 0.0
+        for rows in own.chunks():
+            rebuilt = apply(guess, own.features_of(rows), context)
+            total += float(ms_ssim(rebuilt, as_input(own.pictures(rows), context.device)).sum())
+        return total / len(own)
 
 
 def outputs(guess: Guess, own: AttackerData, context: Context, rows: Rows | None = None) -> Tensor:
     """What an attacker makes of inputs (all, or the given rows), on the CPU."""
-    return torch.cat(
-        [apply(guess, own.features_of(some), context).cpu() for some in own.chunks(rows)]
-    )
+    found = [apply(guess, own.features_of(some), context).cpu() for some in own.chunks(rows)]
+    return torch.cat(found)

@@ -19,10 +19,6 @@ from deepobfuscator.attacks.base import (
 )
 from deepobfuscator.attacks.threat import Threat
 
-NO_GAME = "no known game: it was trained without adversaries, or elsewhere"
-GAMES = {STANDARD: (0,), EXHAUSTIVE: (0, 1, 2)}
-"""Which games each suite starts from."""
-
 
 @dataclass(frozen=True)
 class WarmStart(TrainedAttack):
@@ -35,12 +31,13 @@ class WarmStart(TrainedAttack):
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
-        """One for each game."""
-        return tuple(cls(game=g) for g in GAMES.get(suite, ()))
+        """From the game that was played; in the exhaustive suite also from two others."""
+        return tuple(cls(game=g) for g in range({STANDARD: 1, EXHAUSTIVE: 3}.get(suite, 0)))
 
     def lacks(self, threat: Threat) -> str:
         """A game with such an adversary."""
-        return NO_GAME if threat.player(self.role) is None else ""
+        known = threat.player(self.role) is not None
+        return "" if known else "no known game: it was trained without adversaries, or elsewhere"
 
     def network(self, threat: Threat) -> nn.Module:
         """The adversary with the weights that the game gave it."""

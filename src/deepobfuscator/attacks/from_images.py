@@ -4,22 +4,74 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from deepobfuscator.attacks.base import STANDARD, Fitted, InferenceAttack
-from deepobfuscator.attacks.threat import Guess, Threat, rebuilt
+from deepobfuscator.attacks.base import STANDARD, Fitted, InferenceAttack, TrainedAttack
+from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.nn.resnet import residual_classifier
 
 FRESH, IN_GAME = READERS = ("fresh", "in-game")
 
 
 @dataclass(frozen=True)
-class FromImages(InferenceAttack):
-    """A residual network that sees what a reconstructor makes of the features, and nothing else."""
+class Rebuilding(TrainedAttack):
+    """Base of attacks that see what a reconstructor makes of the features, and nothing else."""
+
+    salt: ClassVar[int]
+    """Added to that of the attacker's data."""
+    raw: ClassVar[float | None] = None
+    """Share of its own inputs that are left raw, drawn anew for every batch; the gallery then
+    holds raw images. None leaves none."""
+
+    def lacks(self, threat: Threat) -> str:
+        """A reconstructor."""
+        return super().lacks(threat) or ("" if threat.decoder else "no reconstructor")
+
+    def rebuilder(self, threat: Threat) -> Guess:
+        """Features to images."""
+        assert threat.decoder is not None
+        return threat.decoder()
+
+    def fit(
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
+    ) -> Fitted:
+        """Train on the attacker's own inputs as the reconstructor rebuilds them."""
+        rebuild = self.rebuilder(threat)
+
+        def seen(own: AttackerData, raw: float | None) -> AttackerData:
+            def look(inputs: NDArray[np.uint8], seed: int) -> Tensor:
+                assert own.query is not None
+                with torch.no_grad(), context.autocast():
+                    images = rebuild(own.query(inputs, seed).to(context.device)).float()
+                if raw is None:
+                    return images
+                left = torch.from_numpy(np.random.default_rng(seed).random(len(inputs)) < raw)
+                left = left.to(context.device)[:, None, None, None]
+                return torch.where(left, as_input(inputs, context.device), images)
+
+            noisy = own.stochastic or raw is not None
+            return AttackerData(own.labelled, look, (3, *threat.size), own.salt + self.salt, noisy)
+
+        own = seen(threat.own, self.raw)
+        validation = seen(threat.validation, None if self.raw is None else 0.0)
+        images = Threat(own, validation, threat.size, threat.setting)
+        fitted = super().fit(images, context, checkpoint, title)
+        gallery = None if self.raw is None else fitted.guess
+        return Fitted(lambda f: fitted(rebuild(f).float()), fitted.curve, gallery)
+
+
+@dataclass(frozen=True)
+class FromImages(Rebuilding, InferenceAttack):
+    """A residual network that reads attributes from rebuilt images."""
 
     name: ClassVar[str] = "from-images"
     suite: ClassVar[str] = STANDARD
+    salt: ClassVar[int] = 200
 
     reconstructor: str = FRESH
     """Whose images it reads: ``fresh``, the reconstructor fitted on the frozen encoder, or
@@ -34,30 +86,14 @@ class FromImages(InferenceAttack):
     def lacks(self, threat: Threat) -> str:
         """A reconstructor."""
         if self.reconstructor == FRESH:
-            return "" if threat.decoder else "no reconstructor"
+            return super().lacks(threat)
         return "no AR played in a game" if threat.player("AR") is None else ""
 
     def network(self, threat: Threat) -> nn.Module:
         """A small residual network on images."""
         return residual_classifier(threat.features, threat.labels, threat.setting.width)
 
-    def fit(
-        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
-    ) -> Fitted:
-        """Train on the attacker's own inputs as the reconstructor rebuilds them."""
-        rebuild = self.rebuilder(threat)
-        own, validation = (
-            rebuilt(part, rebuild, context, salt=200) for part in (threat.own, threat.validation)
-        )
-        seen = Threat(own, validation, threat.size, threat.setting)
-        fitted = super().fit(seen, context, checkpoint, title)
-        return Fitted(lambda f: fitted(rebuild(f).float()), fitted.curve)
-
     def rebuilder(self, threat: Threat) -> Guess:
-        """Features to images."""
-        if self.reconstructor == FRESH:
-            assert threat.decoder is not None
-            return threat.decoder()
-        player = threat.player("AR")
-        assert player is not None
-        return player
+        """The reconstructor that the field names."""
+        player = threat.player("AR") if self.reconstructor == IN_GAME else None
+        return player or super().rebuilder(threat)

@@ -1,7 +1,6 @@
 """Identity: who is it? An embedding learned on the attacker's own people, tested on strangers."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepobfuscator.attacks.base import QUICK, STANDARD, Fitted, TrainedAttack, outputs
-from deepobfuscator.attacks.threat import AttackerData, Guess, Threat, rebuilt
+from deepobfuscator.attacks.base import QUICK, STANDARD, TrainedAttack, outputs
+from deepobfuscator.attacks.from_images import Rebuilding
+from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.metrics.bootstrap import Bootstrap
 from deepobfuscator.metrics.identity import verification
@@ -82,29 +82,13 @@ class Identify(TrainedAttack):
 
 
 @dataclass(frozen=True)
-class Reidentify(Identify):
-    """Embeds images, raw or rebuilt by a reconstructor; the gallery is raw images."""
+class Reidentify(Rebuilding, Identify):
+    """Embeds images, raw or rebuilt by a reconstructor at random; the gallery is raw images."""
 
     name: ClassVar[str] = "reidentify"
     suite: ClassVar[str] = STANDARD
-
-    def lacks(self, threat: Threat) -> str:
-        """People and a reconstructor."""
-        return super().lacks(threat) or ("" if threat.decoder else "no reconstructor")
-
-    def fit(
-        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
-    ) -> Fitted:
-        """Train on the attacker's own inputs, each raw or rebuilt at random."""
-        assert threat.decoder is not None
-        rebuild = threat.decoder()
-        own, validation = (
-            rebuilt(part, rebuild, context, salt=100, raw=raw)
-            for part, raw in ((threat.own, 0.5), (threat.validation, 0.0))
-        )
-        seen = Threat(own, validation, threat.size, threat.setting)
-        fitted = super().fit(seen, context, checkpoint, title)
-        return Fitted(lambda f: fitted(rebuild(f).float()), fitted.curve, gallery=fitted.guess)
+    salt: ClassVar[int] = 100
+    raw: ClassVar[float | None] = 0.5
 
 
 def can_tell_people(own: AttackerData) -> bool:

@@ -1,7 +1,5 @@
-"""White-box inversion: look for the image whose features are the ones seen.
-
-No training but gradient descent through the encoder, anew for every image, so that few are
-scored.
+"""White-box inversion: gradient descent through the encoder to the image whose features are the
+ones seen. It runs anew for every image, so that few are scored.
 """
 
 from abc import abstractmethod
@@ -51,8 +49,7 @@ class WhiteBox(Attack):
     ) -> Fitted:
         """Choose the smoothness; the guess itself is a search."""
         assert threat.encoder is not None
-        begin, draw = self.paint(threat, context)
-        encoder = threat.encoder
+        encoder, (begin, draw) = threat.encoder, self.paint(threat, context)
         rows = np.linspace(0, len(threat.own) - 1, min(256, len(threat.own))).astype(np.int64)
         spread = threat.own.features_of(rows).var(0).mean().to(context.device)
 
@@ -81,7 +78,7 @@ class WhiteBox(Attack):
                 scores.append(float(ms_ssim(search(features, weight), truth).mean()))
                 bar.advance()
         best = self.smoothness[int(np.argmax(scores))]
-        return Fitted(lambda seen: search(seen.float(), best), ())
+        return Fitted(lambda seen: search(seen.float(), best))
 
 
 @dataclass(frozen=True)
@@ -91,11 +88,8 @@ class Inversion(WhiteBox):
     name: ClassVar[str] = "inversion"
 
     steps: int = 400
-    """Steps of Adam for each image."""
     rate: float = 0.2
-    """Adam's rate, relative to the deviation of what is looked for."""
     smoothness: tuple[float, ...] = (0.3, 1.0, 3.0)
-    """Weights of the total variation to choose from, against the features' relative distance."""
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepobfuscator.core.runtime import Context, free_memory
+from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data.augment import as_input, flipped
 from deepobfuscator.data.batches import Batch, Labelled
 from deepobfuscator.nn.fit import Shape
@@ -192,37 +192,3 @@ class Threat:
     def player(self, name: str, game: int = 0) -> nn.Module | None:
         """A player of a known game; None where no game is known or nobody played by that name."""
         return self.games(game).get(name) if self.games else None
-
-
-def rebuilt(
-    own: AttackerData, rebuild: Guess, context: Context, salt: int, raw: float | None = None
-) -> AttackerData:
-    """A view whose features are the images (3, H, W) that ``rebuild`` makes of the features.
-
-    Args:
-        own: inputs and what the encoder makes of them.
-        rebuild: a reconstructor.
-        context: device and precision.
-        salt: added to that of ``own``.
-        raw: share of inputs that are left as they are, drawn anew for every batch; None draws
-            nothing.
-    """
-    query, size = own.query, own.labelled.pictures.shape[1:3]
-    assert query is not None
-
-    def look(inputs: NDArray[np.uint8], seed: int) -> Tensor:
-        with torch.no_grad(), context.autocast():
-            images = rebuild(query(inputs, seed).to(context.device)).float()
-        if raw is None:
-            return images
-        left = torch.from_numpy(np.random.default_rng(seed).random(len(inputs)) < raw)
-        left = left.to(context.device)[:, None, None, None]
-        return torch.where(left, as_input(inputs, context.device), images)
-
-    return AttackerData(
-        own.labelled,
-        query=look,
-        features=(3, *size),
-        salt=own.salt + salt,
-        stochastic=own.stochastic or raw is not None,
-    )

@@ -61,7 +61,8 @@ class Trees(Attack):
                 models.append((model, int(losses.argmin())))
 
         def guess(features: Tensor) -> Tensor:
-            return torch.from_numpy(np.stack([at(pooled(features), *m) for m in models], 1)).float()
+            seen = pooled(features)
+            return torch.from_numpy(np.stack([at(seen, *m) for m in models], 1)).float()
 
         return Fitted(guess, tuple(float(s) for s in curve[9::10]))
 

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
-from torch import Tensor
 
 from deepobfuscator.attacks.base import Fitted
 from deepobfuscator.attacks.reconstruct import Mirror
@@ -26,16 +25,16 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 
 def kept_reconstructor(
-    attack: Mirror, threat: Threat, context: Context, path: Path, title: str = "attack by "
+    threat: Threat, context: Context, path: Path, title: str = "attack by "
 ) -> Fitted:
-    """A reconstructor whose weights are kept in ``path``; fitted now unless they are there."""
+    """A mirror whose weights are kept in ``path``; fitted now unless they are there."""
     if path.exists():
-        network, state = context.place(attack.network(threat)).eval(), load_file(path)
+        network, state = context.place(Mirror().network(threat)).eval(), load_file(path)
         curve = tuple(state.pop("curve").tolist())
         network.load_state_dict(state)
         return Fitted(network, curve, network=network)
     checkpoint = path.with_suffix(".ckpt")
-    fitted = attack.fit(threat, context, checkpoint, title)
+    fitted = Mirror().fit(threat, context, checkpoint, title)
     assert fitted.network is not None
     state = {k: v.cpu().contiguous() for k, v in fitted.network.state_dict().items()}
     write_atomic(path, as_bytes(state | {"curve": torch.tensor(fitted.curve)}))
@@ -45,25 +44,17 @@ def kept_reconstructor(
 
 def reconstruct(
     guess: Guess, data: AttackerData, context: Context, rows: NDArray[np.int64]
-) -> Tensor:
-    """Reconstructions (n, 3, H, W) in [0, 1] of the given rows."""
-    return apply(guess, data.features_of(rows), context)
-
-
-def as_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """(n, 3, H, W) in [0, 1] to (n, H, W, 3) in 0..255."""
-    pixels: NDArray[np.uint8] = (
-        (images.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
-    )
-    return pixels
+) -> NDArray[np.uint8]:
+    """Reconstructions (n, H, W, 3) in 0..255 of the given rows."""
+    images = apply(guess, data.features_of(rows), context).permute(0, 2, 3, 1)
+    return np.asarray((images.cpu().numpy() * 255).round().astype(np.uint8))
 
 
 def shown_rows(people: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows of the images that the report shows: of `SHOWN` people from all over the part."""
     _, first = np.unique(people, return_index=True)
     chosen = np.linspace(0, len(first) - 1, min(SHOWN, len(first))).round().astype(int)
-    shown: NDArray[np.int64] = np.sort(first)[chosen]
-    return shown
+    return np.asarray(np.sort(first)[chosen])
 
 
 def most_exposed(
@@ -72,8 +63,7 @@ def most_exposed(
     """The rows that were reconstructed best, best first, each of another person."""
     order = np.argsort(-quality, kind="stable")
     _, first = np.unique(person[rows[order]], return_index=True)
-    exposed: NDArray[np.int64] = rows[order[np.sort(first)[:SHOWN]]]
-    return exposed
+    return rows[order[np.sort(first)[:SHOWN]]]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -90,3 +80,8 @@ def read_arrays(path: Path) -> Arrays:
     """What `write_arrays` wrote."""
     with np.load(path, allow_pickle=False) as held:
         return {name: held[name] for name in held.files}
+
+
+def under(arrays: Arrays, prefix: str) -> Arrays:
+    """The arrays whose names start with ``prefix``, by the rest of their names."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

@@ -28,7 +28,7 @@ class AuditConfig:
     suite: str = QUICK
     """One of `SUITES`."""
     other: Source | None = None
-    """Where an attacker gets inputs who has none like the defender's."""
+    """Where an attacker gets inputs who has none like the defender's; from `STANDARD` on."""
     whole: bool = True
     """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
     also: tuple[str, ...] = ()
@@ -39,6 +39,11 @@ class AuditConfig:
             raise InputError(f"--suite {self.suite}: {suggest(self.suite, list(SUITES))}")
         for name in self.also:
             Attack.find(name)
+        if self.other is not None and self.suite in (BRIEF, QUICK):
+            raise InputError(
+                f"--other-data: no attacker of the suite {self.suite!r} has other pictures: "
+                "take --suite standard"
+            )
 
     @property
     def attacks(self) -> list[Attack]:
@@ -98,8 +103,6 @@ class Target:
     """What was typed."""
     ceiling: tuple[Path, Sequence[Record]] | None = None
     """Folder and records of the audit of the undefended encoder; None if this is that one."""
-    ceiling_name: str | None = None
-    """Name of that encoder's defence."""
     other: tuple[str, Labelled] | None = None
     """Another source's name and its samples, for an attacker who has no others."""
     games: Callable[[int], Players] | None = None

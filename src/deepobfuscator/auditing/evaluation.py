@@ -1,17 +1,26 @@
 """Evaluation: the records of a whole audit, from what every attacker guessed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from deepobfuscator.auditing.artifacts import Arrays
-from deepobfuscator.auditing.baselines import from_labels, majority, signs
+from deepobfuscator.attacks.base import outputs
+from deepobfuscator.auditing.artifacts import Arrays, under
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.scoring import SPLITS, Attempt, Result, Samples, Scorer, Scores
+from deepobfuscator.auditing.scoring import (
+    SPLITS,
+    Attempt,
+    Result,
+    Scorer,
+    Scores,
+    from_labels,
+    majority,
+)
 from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.records import (
     CEILING,
@@ -28,6 +37,7 @@ from deepobfuscator.core.records import (
     ThreatKind,
     headline,
     headline_metric,
+    select,
 )
 from deepobfuscator.metrics.attributes import METRICS
 from deepobfuscator.metrics.bootstrap import Bootstrap
@@ -83,36 +93,39 @@ class Evaluation:
     def players(self) -> list[Record]:
         """The service on the public attributes, the game's own AC on the private ones."""
         scorer, task, data = self.scorer, self.target.task, self.target.data
-        found, records = self.audit.players(), list[Record]()
+        records = list[Record]()
         for name, role, subjects in (("C", SERVICE, task.public), ("AC", IN_GAME, task.private)):
-            for k, subject in enumerate(subjects if name in found else ()):
-                records += scorer.untuned(Attempt(role, subject), found[name][:, k])
+            if (player := self.target.bundle.players.get(name)) is not None:
+                logits = outputs(player, self.audit.seen["test"], self.target.context)
+                chances = torch.sigmoid(logits.double()).numpy()
+                for k, subject in enumerate(subjects):
+                    records += scorer.untuned(Attempt(role, subject), chances[:, k])
         for subject in task.public:
             always = majority(data, scorer.labels(data.attacker, subject))
-            records += of_test(scorer.attribute(Attempt(MAJORITY, subject), always)[0])
+            made, _ = scorer.attribute(Attempt(MAJORITY, subject), always)
+            records += select(made, split="test")
         return records
 
     def attribute(self, subject: str) -> list[Record]:
         """Everything about one private or undeclared attribute."""
-        scorer, data = self.scorer, self.target.data
-        private = subject in self.target.task.private
+        scorer, data, first = self.scorer, self.target.data, headline_metric(subject)
+        private = scorer.place(subject)[0] == "private"
         metrics = METRICS if private else UNDECLARED_METRICS
         learned = scorer.labels(data.attacker, subject)
         records: list[Record] = []
-        for name, scores in (
-            (MAJORITY, majority(data, learned)),
-            (LABEL_ONLY, from_labels(data, learned)),
-        ):
-            made, floor = scorer.attribute(Attempt(name, subject), scores, metrics)
-            records += of_test(made)
+        for name, baseline in ((MAJORITY, majority), (LABEL_ONLY, from_labels)):
+            attempt = Attempt(name, subject)
+            made, found = scorer.attribute(attempt, baseline(data, learned), metrics)
+            records += select(made, split="test")
+        floor = found["test"][first]
         results: list[Result] = []
         reached: list[float] = []
-        for attack, scores in self.scores(subject, private):
+        for attack, scores in self.scores(subject).items():
             attempt = Attempt(attack, subject)
-            made, samples = scorer.attribute(attempt, scores, metrics)
+            made, found = scorer.attribute(attempt, scores, metrics)
             records += made
-            results.append(Result(attempt, samples, excess(samples, floor)))
-            reached.append(on_validation(made))
+            results.append(Result(attempt, found["test"], found["test"][first] - floor))
+            reached.append(found["validation"][first].value)
         if not results:
             return records
         records += scorer.compared(results)
@@ -120,29 +133,26 @@ class Evaluation:
         if private:
             return records + self.other_threats(subject, floor, chosen)
         at = chosen.attempt.attack
-        first = next(r for r in records if r.attack == at and r.split == "test")
-        self.undeclared.append((first, chosen.excess))
+        best = next(r for r in records if r.attack == at and r.split == "test")
+        self.undeclared.append((best, chosen.excess))
         return records
 
-    def column(self, subject: str) -> int:
-        """The number of a private or undeclared attribute among the labels that are learned."""
-        private = self.target.task.private
-        return (private if subject in private else self.target.data.undeclared).index(subject)
-
-    def scores(self, subject: str, private: bool) -> Iterable[tuple[str, Scores]]:
+    def scores(self, subject: str) -> dict[str, Scores]:
         """What the common attackers guessed of an attribute, and their ensemble."""
-        k, of_all = self.column(subject), dict[str, Scores]()
+        (side, k), found = self.scorer.place(subject), dict[str, Scores]()
         for spec, guesses in self.of("attributes"):
-            if spec.threat_model.common and spec.threat_model.undeclared != private:
-                of_all[spec.attack.label] = guesses["validation"][:, k], guesses["test"][:, k]
-        yield from of_all.items()
-        if len(of_all) > BEST:
+            model = spec.threat_model
+            if model.common and model.undeclared == (side == "undeclared"):
+                found[spec.attack.label] = guesses["validation"][:, k], guesses["test"][:, k]
+        if len(found) > BEST:
             truth = self.scorer.labels(self.target.data.validation, subject)
-            yield "ensemble", ensemble(list(of_all.values()), truth)
+            found["ensemble"] = ensemble(list(found.values()), truth)
+        return found
 
-    def other_threats(self, subject: str, floor: Samples, chosen: Result) -> list[Record]:
+    def other_threats(self, subject: str, floor: Sample, chosen: Result) -> list[Record]:
         """Attackers who know more or less than the common ones, of whom ``chosen`` was best."""
-        scorer, metric, k = self.scorer, headline_metric(subject), self.column(subject)
+        scorer, metric = self.scorer, headline_metric(subject)
+        _, k = scorer.place(subject)
         records: list[Record] = []
         answers: list[tuple[float, Sample]] = []
         for spec, guesses in self.of("attributes"):
@@ -151,14 +161,15 @@ class Evaluation:
             threat = spec.threat_model.key
             attempt = Attempt(spec.attack.label, subject, threat=threat)
             scores = guesses["validation"][:, k], guesses["test"][:, k]
-            made, samples = scorer.attribute(attempt, scores)
+            made, found = scorer.attribute(attempt, scores)
             records += made
+            own, sample = found["validation"][metric], found["test"][metric]
             if threat.kind is ThreatKind.ANSWER:
-                answers.append((on_validation(made), samples[metric]))
+                answers.append((own.value, sample))
             elif threat.kind is not ThreatKind.SHUFFLED:
                 labels = threat.kind is ThreatKind.LABELS
                 over = "the public labels alone" if labels else LABEL_ONLY
-                records.append(scorer.excess(attempt, excess(samples, floor), over))
+                records.append(scorer.excess(attempt, sample - floor, over))
         if answers:
             _, answer = max(answers, key=lambda a: a[0])
             over_service = (chosen.samples[metric] - answer).interval()
@@ -182,13 +193,13 @@ class Evaluation:
         references = self.audit.reference_images()
         for name, guesses in references.items():
             attempt = Attempt(name, IMAGE, rows=guesses["test_rows"])
-            records += scorer.images(attempt, of_split(guesses, "test"))[0]
+            records += scorer.images(attempt, under(guesses, "test_"))[0]
         floor = references[LABEL_ONLY]["test_ms_ssim"]
         for spec, guesses in self.of("image"):
             attack, threat = spec.attack.label, spec.threat_model.key
             for split in SPLITS:
                 attempt = Attempt(attack, IMAGE, split, threat, guesses[f"{split}_rows"])
-                made, samples = scorer.images(attempt, of_split(guesses, split))
+                made, samples = scorer.images(attempt, under(guesses, f"{split}_"))
                 records += made
             rows = guesses["test_rows"]
             over = scorer.boot["test"].mean(guesses["test_ms_ssim"] - floor[rows], rows)
@@ -204,7 +215,8 @@ class Evaluation:
         if not attackers:
             return []
         by_labels = Attempt(LABEL_ONLY, IDENTITY)
-        _, records, floor = scorer.identity(by_labels, signs(self.target.data.test))
+        signs = 2 * self.target.data.test.public.astype(np.float32) - 1  # alike who share labels
+        _, records, floor = scorer.identity(by_labels, signs)
         for spec, guesses in attackers:
             for split in SPLITS:
                 attempt, made, samples = scorer.identity(
@@ -239,31 +251,6 @@ class Evaluation:
                 and r.metric not in (P_HOLM, OVER_SERVICE)
             ]
         return found
-
-
-def excess(samples: Samples, floor: Samples) -> Sample:
-    """Balanced accuracy above that of the public labels alone, on the same resampled people."""
-    return samples["balanced_accuracy"] - floor["balanced_accuracy"]
-
-
-def on_validation(records: Iterable[Record]) -> float:
-    """The headline metric of one attacker on its own validation samples."""
-    return next(
-        r.value
-        for r in records
-        if r.split == "validation" and r.metric == headline_metric(r.subject)
-    )
-
-
-def of_test(records: Iterable[Record]) -> list[Record]:
-    """Those on test."""
-    return [r for r in records if r.split == "test"]
-
-
-def of_split(arrays: Mapping[str, NDArray[np.float64]], split: str) -> Arrays:
-    """The arrays of one split, by the names of their metrics."""
-    start = f"{split}_"
-    return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
 
 
 def ensemble(scores: Sequence[Scores], truth: NDArray[np.uint8]) -> Scores:

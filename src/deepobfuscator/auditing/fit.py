@@ -15,23 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks.base import Attack, Fitted, outputs
+from deepobfuscator.attacks.base import Fitted, outputs
 from deepobfuscator.attacks.identify import NO_PEOPLE, can_tell_people, trial_rows
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.auditing.artifacts import (
     Arrays,
-    as_pixels,
     kept_reconstructor,
     most_exposed,
     read_arrays,
     reconstruct,
     shown_rows,
+    under,
     write_arrays,
 )
-from deepobfuscator.auditing.baselines import labels_only, mean_face
 from deepobfuscator.auditing.config import AuditConfig, Target
-from deepobfuscator.auditing.scoring import image_quality
+from deepobfuscator.auditing.scoring import SPLITS, image_quality
 from deepobfuscator.auditing.threat_models import STEPS, AttackSpec, ThreatModel, plan
 from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE
 from deepobfuscator.data.batches import Labelled
@@ -57,34 +56,20 @@ class Audit:
         return plan(self.config, self.target)
 
     @cached_property
-    def own(self) -> AttackerData:
-        """The attacker's samples as the wire shows them."""
-        return self.seen(self.target.data.attacker, 2)
-
-    @cached_property
-    def validation(self) -> AttackerData:
-        """The attacker's samples to choose on."""
-        return self.seen(self.target.data.validation, 3)
-
-    @cached_property
-    def test(self) -> AttackerData:
-        """The test part as the wire shows it; for scoring alone."""
-        return self.seen(self.target.data.test, 4)
-
-    def seen(self, part: Labelled, number: int) -> AttackerData:
-        """Samples with what the frozen encoder makes of them.
-
-        ``number`` is the part's place among the four (defender, attacker, validation, test, from
-        1): it sets apart what a noisy encoder draws for each.
-        """
+    def seen(self) -> dict[str, AttackerData]:
+        """The parts ``attacker``, ``validation`` and ``test`` as the wire shows them."""
         # The function holds no more than it needs: the test part stays out of an attacker's reach.
-        bundle, context = self.target.bundle, self.target.context
+        data, bundle, context = self.target.data, self.target.bundle, self.target.context
+        encoder = bundle.encoder
 
         def query(inputs: NDArray[np.uint8], seed: int) -> Tensor:
             return bundle.encode(inputs, context, seed)
 
-        encoder = bundle.encoder
-        return AttackerData(part, query, encoder.features, number, encoder.stochastic)
+        parts = {"attacker": data.attacker, "validation": data.validation, "test": data.test}
+        return {
+            name: AttackerData(part, query, encoder.features, salt, encoder.stochastic)
+            for salt, (name, part) in enumerate(parts.items(), 2)
+        }
 
     @cached_property
     def threat(self) -> Threat:
@@ -93,8 +78,8 @@ class Audit:
         setting, encoder = target.setting, target.bundle.encoder
         white_box = differentiable(encoder, setting.size, target.context.device)
         threat = Threat(
-            own=self.own,
-            validation=self.validation,
+            own=self.seen["attacker"],
+            validation=self.seen["validation"],
             size=setting.size,
             setting=setting,
             mirror=partial(encoder.mirror, setting.size, setting.width),
@@ -102,7 +87,7 @@ class Audit:
             games=cache(target.games) if target.games else None,
         )
         path = target.folder / DECODER
-        threat.decoder = partial(kept_reconstructor, Mirror(), threat, target.context, path)
+        threat.decoder = partial(kept_reconstructor, threat, target.context, path)
         return threat
 
     def threat_of(self, model: ThreatModel) -> Threat:
@@ -124,7 +109,7 @@ class Audit:
 
     def lacks(self, spec: AttackSpec) -> str:
         """Why an attacker cannot be tried here; empty where it can."""
-        if spec.attack.target == "identity" and not can_tell_people(self.test):
+        if spec.attack.target == "identity" and not can_tell_people(self.seen["test"]):
             return NO_PEOPLE
         return spec.threat_model.why_not or spec.attack.lacks(self.threat_of(spec.threat_model))
 
@@ -135,28 +120,25 @@ class Audit:
         path = self.target.folder / spec.file
         checkpoint = path.with_suffix(".ckpt")
         if not path.exists():
-            fitted = self.fit(spec, checkpoint)
-            found = self.asked(spec.attack, fitted, spec.threat_model)
+            model, context = spec.threat_model, self.target.context
+            threat = self.threat_of(model)
+            if spec == AttackSpec(Mirror()):
+                fitted = kept_reconstructor(threat, context, self.target.folder / DECODER)
+            else:
+                title = f"{model.words}: attack by " if model.words else "attack by "
+                fitted = spec.attack.fit(threat, context, checkpoint, title)
+            found = self.asked(spec, fitted)
             write_arrays(path, found | {"curve": np.array(fitted.curve)})
         checkpoint.unlink(missing_ok=True)
         return read_arrays(path)
 
-    def fit(self, spec: AttackSpec, checkpoint: Path) -> Fitted:
-        """The frozen attacker."""
-        model, context = spec.threat_model, self.target.context
-        threat = self.threat_of(model)
-        if spec == AttackSpec(Mirror()):
-            return kept_reconstructor(Mirror(), threat, context, self.target.folder / DECODER)
-        title = f"{model.words}: attack by " if model.words else "attack by "
-        return spec.attack.fit(threat, context, checkpoint, title)
-
-    def asked(self, attack: Attack, fitted: Fitted, model: ThreatModel) -> Arrays:
+    def asked(self, spec: AttackSpec, fitted: Fitted) -> Arrays:
         """What a fitted attacker guesses of its own validation samples and of test."""
-        validation, test = model.see(self.validation), model.see(self.test)
-        if attack.target == "image":
-            return self.reconstructed(fitted, validation, test, attack.most)
+        parts = {split: spec.threat_model.see(self.seen[split]) for split in SPLITS}
+        if spec.attack.target == "image":
+            return self.reconstructed(fitted, parts, spec.attack.most)
         context, found = self.target.context, Arrays()
-        for split, data in (("validation", validation), ("test", test)):
+        for split, data in parts.items():
             found[split] = outputs(fitted, data, context).numpy()
             if fitted.gallery is not None:
                 known = trial_rows(data.person)[0]
@@ -166,56 +148,43 @@ class Audit:
         return found
 
     def reconstructed(
-        self, guess: Guess, validation: AttackerData, test: AttackerData, most: int | None = None
+        self, guess: Guess, parts: Mapping[str, AttackerData], most: int | None = None
     ) -> Arrays:
         """Quality of every reconstruction (of ``most`` a split), and those the report shows."""
-        context, found = self.target.context, Arrays()
-        for split, data in (("validation", validation), ("test", test)):
+        context, test, found = self.target.context, parts["test"], Arrays()
+        for split in SPLITS:
+            data = parts[split]
             few = len(data) if most is None else min(most, len(data))
             rows = np.linspace(0, len(data) - 1, few).round().astype(np.int64)
-            rebuild = partial(reconstruct, guess, data, context)
-            quality = image_quality(data.labelled, rows, rebuild, context.device)
+            quality = image_quality(guess, data, context, rows)
             found |= {f"{split}_{metric}": values for metric, values in quality.items()}
             found[f"{split}_rows"] = rows
         exposed = most_exposed(found["test_ms_ssim"], found["test_rows"], test.person)
         shown = shown_rows(self.target.data.test.people)
         found["exposed_rows"] = exposed
-        found["exposed"] = as_pixels(reconstruct(guess, test, context, exposed))
-        found["faces"] = as_pixels(reconstruct(guess, test, context, shown))
-        return found
-
-    def players(self) -> dict[str, NDArray[np.float64]]:
-        """Probabilities on test by C and by the game's own AC, as the game left them."""
-        players, found = self.target.bundle.players, dict[str, NDArray[np.float64]]()
-        for name in ("C", "AC"):
-            if name in players:
-                logits = outputs(players[name], self.test, self.target.context)
-                found[name] = torch.sigmoid(logits.double()).numpy()
+        found["exposed"] = reconstruct(guess, test, context, exposed)
+        found["faces"] = reconstruct(guess, test, context, shown)
         return found
 
     def reference_images(self) -> dict[str, Arrays]:
-        """The baselines' and the game's own reconstructions, in the form of an attacker's."""
+        """The baselines' and the game's own reconstructions, as `guesses` gives an attacker's."""
         path = self.target.folder / "floors.npz"
         if not path.exists():
             data, players = self.target.data, self.target.bundle.players
             mean = mean_face(data.attacker).to(self.target.context.device)
-            validation, test = labels_only(data.validation), labels_only(data.test)
+            labels = {"validation": labels_only(data.validation), "test": labels_only(data.test)}
             found = {
-                LABEL_ONLY: self.reconstructed(self.label_decoder(), validation, test),
-                MEAN_FACE: self.reconstructed(
-                    lambda features: mean.expand(len(features), -1, -1, -1), validation, test
-                ),
+                LABEL_ONLY: self.reconstructed(self.label_decoder(), labels),
+                MEAN_FACE: self.reconstructed(lambda f: mean.expand(len(f), -1, -1, -1), labels),
             }
             if "AR" in players:
-                found[IN_GAME] = self.reconstructed(players["AR"], self.validation, self.test)
+                found[IN_GAME] = self.reconstructed(players["AR"], self.seen)
             write_arrays(
                 path, {f"{who}/{k}": v for who, arrays in found.items() for k, v in arrays.items()}
             )
-        grouped: dict[str, Arrays] = {}
-        for name, values in read_arrays(path).items():
-            who, _, what = name.partition("/")
-            grouped.setdefault(who, {})[what] = values
-        return grouped
+        held = read_arrays(path)
+        names = dict.fromkeys(name.partition("/")[0] for name in held)
+        return {who: under(held, f"{who}/") for who in names}
 
     def label_decoder(self) -> Fitted:
         """A mirror that sees the public labels alone; kept with the ceiling's audit, since
@@ -227,7 +196,7 @@ class Audit:
         threat = Threat(own, validation, target.setting.size, target.setting)
         path = folder / f"{LABEL_ONLY}-{DECODER}"
         title = "floor: labels to pictures, "
-        return kept_reconstructor(Mirror(), threat, target.context, path, title)
+        return kept_reconstructor(threat, target.context, path, title)
 
     def show_images(self, strongest: str, guesses: Mapping[str, Arrays]) -> None:
         """The report's images: some people, and those whom ``strongest`` exposes most."""
@@ -244,14 +213,26 @@ class Audit:
         )
         exposed = best["exposed_rows"]
         by_labels = reconstruct(self.label_decoder(), labels_only(part), context, exposed)
-        place = {int(row): i for i, row in enumerate(best["test_rows"])}
+        place = np.searchsorted(best["test_rows"], exposed)
         write_arrays(
             self.target.folder / "faces.npz",
             {
                 "worst_raw": part.pictures[exposed],
                 "worst_rebuilt": best["exposed"],
-                "worst_label_only": as_pixels(by_labels),
-                "worst_ms_ssim": best["test_ms_ssim"][[place[int(row)] for row in exposed]],
+                "worst_label_only": by_labels,
+                "worst_ms_ssim": best["test_ms_ssim"][place],
                 "attack": np.array(strongest),
             },
         )
+
+
+def mean_face(part: Labelled) -> Tensor:
+    """The mean of the attacker's own pictures, (3, H, W) in [0, 1]."""
+    mean = np.asarray(part.pictures.mean(0, dtype=np.float64)) / 255
+    return torch.from_numpy(mean).float().permute(2, 0, 1)
+
+
+def labels_only(part: Labelled) -> AttackerData:
+    """The part as one sees it who has the true public labels and nothing else."""
+    labels = torch.from_numpy(part.public).float()
+    return AttackerData(part, None, (part.public.shape[1],), kept={False: labels, True: labels})

@@ -7,15 +7,7 @@ from dataclasses import dataclass
 
 from deepobfuscator.auditing.leakage import Status, best, evidence, one
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.records import (
-    EXCESS,
-    IDENTITY,
-    IMAGE,
-    MAXIMUM,
-    Record,
-    ThreatKind,
-    fresh,
-)
+from deepobfuscator.core.records import EXCESS, IDENTITY, IMAGE, MAXIMUM, Record, ThreatKind, fresh
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.metrics.attributes import METRICS
 
@@ -36,7 +28,7 @@ class Outcome:
     """What became of one gate."""
 
     rule: str
-    """The gate as it was written."""
+    """The gate in words."""
     upper: float | None
     """Upper bound that was held against the limit; None where nobody attacked."""
     outcome: str
@@ -47,8 +39,6 @@ class Outcome:
 class Gate:
     """``subject.metric > limit``: fail where the upper bound lies above the limit."""
 
-    rule: str
-    """As it was written."""
     subject: str
     """An attribute, ``image`` or ``identity``."""
     metric: str
@@ -56,11 +46,14 @@ class Gate:
     limit: float
     """In the metric's own unit: fractions, not per cent; PSNR in dB."""
 
+    def __str__(self) -> str:
+        return f"{self.subject}.{self.metric} > {self.limit:.15g}"
+
     def check(self, audited: Collection[str]) -> None:
         """Raise InputError where the subject is not among the ``audited``."""
         if self.subject not in audited:
             near = suggest(self.subject, list(audited)) if audited else "no subject was"
-            raise InputError(f"gate {self.rule!r}: {self.subject!r} is not audited; {near}")
+            raise InputError(f"gate {str(self)!r}: {self.subject!r} is not audited; {near}")
 
     def judge(self, records: Sequence[Record]) -> Outcome:
         """Hold the upper bound against the limit; ``records`` are those of one run.
@@ -69,20 +62,17 @@ class Gate:
         Below the limit, only attackers that could have found a leak let the gate pass; so nobody
         does where none could be let loose (on identities that nobody knows, say).
         """
-        upper = self._upper(records)
-        if upper is not None and upper > self.limit:
-            return Outcome(self.rule, upper, EXCEEDED)
-        able = evidence(records, self.subject).status in (Status.LEAK, Status.NO_LEAK)
-        return Outcome(self.rule, upper, PASSED if able and upper is not None else WEAK)
-
-    def _upper(self, records: Sequence[Record]) -> float | None:
         subject, metric = self.subject, self.metric
         maximum = one(records, attack=MAXIMUM, subject=subject, metric=metric)
         reached = [maximum] if maximum else fresh(records, subject, metric)
         reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
         if metric == EXCESS and (given := best(records, subject, EXCESS, ThreatKind.LABELS)):
             reached.append(given)
-        return max((r.high for r in reached), default=None)
+        upper = max((r.high for r in reached), default=None)
+        if upper is not None and upper > self.limit:
+            return Outcome(str(self), upper, EXCEEDED)
+        able = evidence(records, subject).status in (Status.LEAK, Status.NO_LEAK)
+        return Outcome(str(self), upper, PASSED if able and upper is not None else WEAK)
 
 
 def parse_gate(text: str) -> Gate:
@@ -112,4 +102,4 @@ def parse_gate(text: str) -> Gate:
         raise InputError(
             f"gate {text!r}: {metric} never exceeds 1; write 5 % as 0.05, not {limit:g}"
         )
-    return Gate(text.strip(), subject, metric, limit)
+    return Gate(subject, metric, limit)

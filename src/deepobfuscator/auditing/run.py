@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from time import monotonic
 
@@ -57,7 +58,7 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
         "command": target.command,
         "seconds": round(monotonic() - began, 1),
         "target": described(audit),
-        "ceiling": target.ceiling_name,
+        "ceiling": target.ceiling[1][0].defence if target.ceiling else None,
         "parts": described_parts(target.data),
         "curves": [
             {
@@ -94,13 +95,12 @@ def described(audit: Audit) -> dict[str, object]:
     if isinstance(defence, External):
         kind = "onnx" if defence.encoder.endswith(".onnx") else "torch"
         name = Path(defence.encoder).name
-    height, width = target.setting.size
     return {
         "kind": kind,
         "name": name,
         "features": list(encoder.features),
         "wire_bits": encoder.wire_bits,
-        "picture_bits": 24 * height * width,
+        "picture_bits": 24 * prod(target.setting.size),
         "draws": encoder.stochastic,
         "one_at_a_time": bool(getattr(encoder, "one_at_a_time", False)),
         "differentiable": audit.threat.encoder is not None,
@@ -109,17 +109,11 @@ def described(audit: Audit) -> dict[str, object]:
 
 def described_parts(data: Parts) -> dict[str, dict[str, object] | None]:
     """How many inputs of how many people each part has, and the hash of who they are."""
-    inputs, people, hashes = (data.summary.get(k) or {} for k in ("pictures", "people", "sha256"))
-    found: dict[str, dict[str, object] | None] = {}
-    for name in ("defender", "attacker", "validation", "test"):
-        found[name] = None
-        if count := inputs.get(name):
-            found[name] = {
-                "pictures": count,
-                "people": people.get(name),
-                "sha256": hashes.get(name),
-            }
-    return found
+    told = {k: data.summary.get(k) or {} for k in ("pictures", "people", "sha256")}
+    return {
+        name: {k: v.get(name) for k, v in told.items()} if told["pictures"].get(name) else None
+        for name in ("defender", "attacker", "validation", "test")
+    }
 
 
 def doubled(records: Sequence[Record], tried: Sequence[AttackSpec]) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 from the same resampled people, so that differences are paired.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepobfuscator.attacks.identify import trial_rows
+from deepobfuscator.attacks.threat import AttackerData, Guess
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.threat_models import COMMON_KEY, order_of
 from deepobfuscator.core.records import (
@@ -24,14 +25,15 @@ from deepobfuscator.core.records import (
     ThreatKind,
     headline_metric,
 )
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
-from deepobfuscator.data.batches import Labelled
+from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS, METRICS, best_threshold
 from deepobfuscator.metrics.bootstrap import Bootstrap
 from deepobfuscator.metrics.identity import verification
 from deepobfuscator.metrics.images import describe_ms_ssim, ms_ssim, psnr, ssim
 from deepobfuscator.metrics.sample import Measured, Sample, simultaneous
-from deepobfuscator.training.bundle import CHUNK
+from deepobfuscator.training.bundle import apply
 
 SPLITS = ("validation", "test")
 """The attacker's own samples, on which all is chosen, and those it is scored on once."""
@@ -93,23 +95,24 @@ class Scorer:
 
     def labels(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
         """(n,) values of an attribute."""
+        side, k = self.place(subject)
+        return np.asarray(getattr(part, side)[:, k])
+
+    def place(self, subject: str) -> tuple[str, int]:
+        """An attribute's side (public, private or undeclared) and its number there."""
         task, undeclared = self.target.task, self.target.data.undeclared
-        if subject in task.public:
-            return part.public[:, task.public.index(subject)]
-        if subject in task.private:
-            return part.private[:, task.private.index(subject)]
-        assert part.undeclared is not None
-        return part.undeclared[:, undeclared.index(subject)]
+        sides = {"public": task.public, "private": task.private, "undeclared": undeclared}
+        return next((side, n.index(subject)) for side, n in sides.items() if subject in n)
 
     def attribute(
         self, attempt: Attempt, scores: Scores, metrics: Sequence[str] = METRICS
-    ) -> tuple[list[Record], Samples]:
-        """Records on validation and on test, and the test figures for comparisons.
+    ) -> tuple[list[Record], dict[str, Samples]]:
+        """Records on validation and on test, and the figures of each split.
 
         Thresholds are chosen on validation, one for each metric that has one. The negative
         control is held against the labels in its own order.
         """
-        records, samples = list[Record](), Samples()
+        records, samples = list[Record](), {split: Samples() for split in SPLITS}
         truth = {s: self.labels(self.part(s), attempt.subject) for s in SPLITS}
         if attempt.threat.kind is ThreatKind.SHUFFLED:
             truth = {split: labels[order_of(len(labels))] for split, labels in truth.items()}
@@ -119,9 +122,10 @@ class Scorer:
                 threshold = best_threshold(scores[0], truth["validation"], metric)
                 detail = "threshold chosen on validation"
             for split, guess in zip(SPLITS, scores, strict=True):
-                samples[metric] = self.boot[split].attribute(metric, guess, truth[split], threshold)
+                sample = self.boot[split].attribute(metric, guess, truth[split], threshold)
+                samples[split][metric] = sample
                 at = replace(attempt, split=split)
-                records.append(self.record(at, metric, samples[metric].interval(), detail))
+                records.append(self.record(at, metric, sample.interval(), detail))
         return records, samples
 
     def untuned(self, attempt: Attempt, chances: NDArray[np.floating]) -> list[Record]:
@@ -143,12 +147,9 @@ class Scorer:
             samples[metric] = boot.mean(quality[metric], attempt.rows)
         samples["ms_ssim_worst"] = boot.worst(quality["ms_ssim"], rows=attempt.rows)
         scales = describe_ms_ssim(min(self.target.data.test.pictures.shape[1:3]))
-        return [
-            self.record(
-                attempt, metric, sample.interval(), scales if metric.startswith("ms_ssim") else ""
-            )
-            for metric, sample in samples.items()
-        ], samples
+        details = {m: scales if m.startswith("ms_ssim") else "" for m in samples}
+        records = [self.record(attempt, m, s.interval(), details[m]) for m, s in samples.items()]
+        return records, samples
 
     def identity(
         self,
@@ -223,23 +224,44 @@ class Scorer:
 
 
 def image_quality(
-    part: Labelled,
-    rows: NDArray[np.int64],
-    guess: Callable[[NDArray[np.int64]], Tensor],
-    device: torch.device,
+    guess: Guess, data: AttackerData, context: Context, rows: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
-    """Each of `IMAGE_METRICS` of reconstructions against the true images, (len(rows),).
-
-    Args:
-        part: the true images.
-        rows: which of them.
-        guess: rows of the part to reconstructions (n, 3, H, W) in [0, 1].
-        device: where they are compared.
-    """
+    """Each of `IMAGE_METRICS` of reconstructions against the true images, (len(rows),)."""
     values: dict[str, list[Tensor]] = {m: [] for m in IMAGE_METRICS}
     with torch.no_grad():
-        for some in np.array_split(rows, -(-len(rows) // CHUNK)):
-            truth, guessed = as_input(part.pictures[some], device), guess(some)
+        for some in data.chunks(rows):
+            truth = as_input(data.pictures(some), context.device)
+            guessed = apply(guess, data.features_of(some), context)
             for metric, function in IMAGE_METRICS.items():
                 values[metric].append(function(guessed, truth).cpu())
     return {m: torch.cat(v).numpy().astype(np.float64) for m, v in values.items()}
+
+
+def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(n, M) public labels to the number of their combination, 0 .. 2^M - 1."""
+    return np.asarray(public.astype(np.int64) @ (1 << np.arange(public.shape[1])))
+
+
+def label_table(public: NDArray[np.uint8], hidden: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """How often an attribute ``hidden`` (n,) is present for each combination of public labels.
+
+    No predictor from the labels alone beats this table; a combination that was never seen gets
+    the overall rate. Shape (2^M,).
+    """
+    labels = hidden.astype(np.float64)
+    cells = 1 << public.shape[1]
+    count = np.bincount(codes(public), minlength=cells)
+    present = np.bincount(codes(public), weights=labels, minlength=cells)
+    return np.where(count > 0, present / np.maximum(count, 1), labels.mean())
+
+
+def majority(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
+    """Everybody gets the attribute's rate among the attacker's own."""
+    rate = float(hidden.mean())
+    return np.full(len(data.validation), rate), np.full(len(data.test), rate)
+
+
+def from_labels(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
+    """The best guess from the true public labels, learned from the attacker's own ``hidden``."""
+    table = label_table(data.attacker.public, hidden)
+    return table[codes(data.validation.public)], table[codes(data.test.public)]

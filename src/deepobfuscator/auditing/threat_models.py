@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -34,8 +33,6 @@ STEPS = 200
 COMMON_KEY = ThreatKey()
 """The common threat: features of the attacker's own inputs, and their labels."""
 
-View: TypeAlias = Callable[[AttackerData], AttackerData]
-
 
 def unchanged(data: AttackerData, choosing: bool = False) -> AttackerData:
     """The common view."""
@@ -48,7 +45,7 @@ class ThreatModel:
 
     key: ThreatKey = COMMON_KEY
     """Names it in records."""
-    see: View = unchanged
+    see: Callable[[AttackerData], AttackerData] = unchanged
     """How every sample is seen, those of the test part included."""
     learn: Callable[[AttackerData, bool], AttackerData] = unchanged
     """What becomes of the samples to learn from (False) and of those to choose on (True)."""

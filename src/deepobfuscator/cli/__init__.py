@@ -13,9 +13,8 @@ from deepobfuscator import api
 from deepobfuscator.auditing.gates import parse_gate
 from deepobfuscator.cli.options import (
     Parser,
-    config_of,
-    data_of,
     defence_of,
+    described,
     fields_of,
     given_fields,
     listed_defences,
@@ -36,7 +35,7 @@ from deepobfuscator.cli.paper import (
 )
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import RankLostError, alone, prepare
-from deepobfuscator.data.table import Source, parse_source
+from deepobfuscator.data.table import parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.experiments.trial import Trial
@@ -59,6 +58,8 @@ A run folder brings its pictures and its task. An .onnx file (one float input n 
 [0, 1], the batch free) or a torch module (MODULE:ATTRIBUTE) needs --data, --public and --private.
 Its ceiling is the same suite on raw pictures, a run's is an undefended encoder, trained if needed.
 """
+
+NO_FACES = "a page without any picture"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,12 +113,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     chosen = peek(arguments, "--defence") or DeepObfuscator.name
     fields_of(train.add_argument_group(f"options of {chosen}"), Defence.find(chosen))
 
-    audit = _command(
-        commands,
-        "audit",
-        "Attack a trained run, or an encoder made elsewhere, with fresh attackers.",
-        _audit,
-    )
+    audit = _command(commands, "audit", AUDIT.splitlines()[0], _audit)
     audit.description = AUDIT
     audit.formatter_class = argparse.RawDescriptionHelpFormatter
     audit.add_argument(
@@ -129,18 +125,22 @@ def _parser(arguments: Sequence[str]) -> Parser:
     audit.add_argument(
         "--fail-if",
         action="append",
+        type=parse_gate,
         default=[],
         metavar='"SUBJECT.METRIC > NUMBER"',
         help="exit with 3 where the upper bound of the strongest attacker exceeds the number, and "
         'with 4 where the attack is too weak to tell, as in "Male.excess > 0.05"; may be repeated',
     )
-    _report_options(audit)
+    audit.add_argument("--no-faces", action="store_true", help=NO_FACES)
     audit.add_argument(
         "-o", "--output", type=Path, help="page (default: report.html in the folder)"
     )
     audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
     audit.add_argument(
-        "--defender-data", metavar="DATA", help="what an encoder made elsewhere was trained on"
+        "--defender-data",
+        type=parse_source,
+        metavar="DATA",
+        help="what an encoder made elsewhere was trained on",
     )
     trial_options(audit)
 
@@ -160,7 +160,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
     cluster_options(contest)
-    _report_options(contest)
+    contest.add_argument("--no-faces", action="store_true", help=NO_FACES)
 
     reproduce_options(
         _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
@@ -170,7 +170,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
     report.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="run folders")
     report.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page")
-    report.add_argument("--no-faces", action="store_true", help="a page without any picture")
+    report.add_argument("--no-faces", action="store_true", help=NO_FACES)
     return parser
 
 
@@ -186,14 +186,6 @@ def _command(
     return parser
 
 
-def _other(options: argparse.Namespace) -> Source | None:
-    return None if options.other_data is None else parse_source(options.other_data)
-
-
-def _report_options(parser: Parser) -> None:
-    parser.add_argument("--no-faces", action="store_true", help="a page without any picture")
-
-
 def _train(options: argparse.Namespace, command: str) -> None:
     kind = type(defence_of(options.defence or DeepObfuscator.name))
     if options.trial is not None:
@@ -204,9 +196,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
             )
         trial = Trial.read(options.trial)
     else:
-        defence = kind(**given_fields(options, kind))
-        precision = options.precision or "auto"
-        trial = Trial.make(defence, data_of(options), config_of(options), precision=precision)
+        trial = Trial.make(kind(**given_fields(options, kind)), **described(options))
     run = api.train(
         trial.defence,
         trial.data,
@@ -221,8 +211,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
 
 
 def _audit(options: argparse.Namespace, command: str) -> int:
-    gates, target = [parse_gate(text) for text in options.fail_if], options.target
-    made: dict[str, Any] = {}
+    target, made = options.target, dict[str, Any]()
     if Path(target).is_dir():
         if given := trial_given(options) or ("--out" if options.out else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
@@ -230,14 +219,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:
                 raise InputError(f"{target} brings no pictures and no task: give --{name}")
-        known = options.defender_data
-        made = {
-            "data": data_of(options),
-            "config": config_of(options),
-            "precision": options.precision or "auto",
-            "defender_data": None if known is None else parse_source(known),
-            "out": options.out,
-        }
+        made = described(options) | {"defender_data": options.defender_data, "out": options.out}
     else:
         raise InputError(
             f"no run folder {target}: name a folder made by train, an .onnx file, or "
@@ -247,8 +229,8 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         target,
         **made,
         suite=options.suite,
-        other=_other(options),
-        fail_if=gates,
+        other=options.other_data,
+        fail_if=options.fail_if,
         page=options.output,
         faces=not options.no_faces,
         device=options.device,
@@ -266,12 +248,10 @@ def _audit(options: argparse.Namespace, command: str) -> int:
 def _compare(options: argparse.Namespace, command: str) -> None:
     report = api.compare(
         listed_defences(options.defences),
-        data_of(options),
+        **described(options),
         seeds=options.seeds,
         suite=options.suite,
-        other=_other(options),
-        config=config_of(options),
-        precision=options.precision or "auto",
+        other=options.other_data,
         out=options.out,
         cluster=cluster_of(options),
         faces=not options.no_faces,

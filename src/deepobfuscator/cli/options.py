@@ -36,7 +36,7 @@ def trial_options(parser: Parser) -> None:
     kinds = ", ".join(k if k == "synthetic" else f"{k}:PATH" for k in Source.members())
     presets = "; ".join(f"{name}: {p.purpose}" for name, p in PRESETS.items())
     what = parser.add_argument_group("pictures and task")
-    what.add_argument("--data", help=f"one of {kinds} (default: synthetic)")
+    what.add_argument("--data", type=parse_source, help=f"one of {kinds} (default: synthetic)")
     for side in ("public", "private"):
         default = getattr(Trial().task, side)
         what.add_argument(
@@ -62,6 +62,7 @@ def suite_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--other-data",
+        type=parse_source,
         metavar="DATA",
         help="pictures for an attacker who has none like the defender's, from the standard suite "
         "on (default: drawn faces, where the data itself is not drawn)",
@@ -117,8 +118,8 @@ def peek(arguments: Sequence[str], option: str) -> str | None:
 
 def given_fields(options: argparse.Namespace, kind: type) -> dict[str, Any]:
     """The fields of ``kind`` that were given on the command line."""
-    names = [f.name for f in dataclasses.fields(kind)]
-    return {n: v for n in names if (v := getattr(options, n, None)) is not None}
+    values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def listed_names(given: Sequence[str] | None, default: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -128,25 +129,21 @@ def listed_names(given: Sequence[str] | None, default: tuple[str, ...] = ()) -> 
     return tuple(name for word in given for name in word.split(",") if name)
 
 
-def data_of(options: argparse.Namespace, many: bool = False) -> Data:
-    """Pictures and task that the options describe; see `config_of` for ``many``."""
-    base, chosen = Trial(), preset(options.preset or "small")
-    cut = chosen.trial | (chosen.many_trial if many else {}) | given_fields(options, Data)
-    return Data(
-        source=parse_source(options.data or base.source.name),
-        task=Task(
-            listed_names(options.public, base.task.public),
-            listed_names(options.private, base.task.private),
-        ),
-        **cut,
+def described(options: argparse.Namespace, many: bool = False) -> dict[str, Any]:
+    """``data``, ``config`` and ``precision`` of a trial, as the front door takes them; by default
+    those of the preset, for one trial or for ``many`` in one report.
+    """
+    base, chosen = Trial(), preset(options.preset or "small", many)
+    cut = {"limit": chosen.limit, "protocol": chosen.protocol} | given_fields(options, Data)
+    task = Task(
+        listed_names(options.public, base.task.public),
+        listed_names(options.private, base.task.private),
     )
-
-
-def config_of(options: argparse.Namespace, many: bool = False) -> TrainConfig:
-    """Lengths and sizes that the options describe, by default those of one trial of ``many``."""
-    chosen = preset(options.preset or "small")
-    base = chosen.setting | (chosen.many_setting if many else {})
-    return TrainConfig(**(base | given_fields(options, TrainConfig)))
+    return {
+        "data": Data(options.data or base.source, task, **cut),
+        "config": dataclasses.replace(chosen.config, **given_fields(options, TrainConfig)),
+        "precision": options.precision or base.precision,
+    }
 
 
 def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:

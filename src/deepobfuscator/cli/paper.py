@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from deepobfuscator.cli.options import Parser, config_of, data_of, listed_names, trial_options
+from deepobfuscator.cli.options import Parser, described, listed_names, trial_options
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context, locked, resolve_device
@@ -109,8 +109,7 @@ def cluster_of(options: argparse.Namespace) -> Cluster | None:
 
 def reproduce(options: argparse.Namespace, command: str) -> int:
     """Run what the exhibits need, then write them; gives 2 where something failed."""
-    data, config = data_of(options, many=True), config_of(options, many=True)
-    trial = Trial.make(Undefended(), data, config, precision=options.precision or "auto")
+    trial = Trial.make(Undefended(), **described(options, many=True))
     trials = Trials.of(
         fit_limit(trial) if options.limit is None else trial,
         public=listed_names(options.public),

@@ -66,9 +66,9 @@ class Defence(Family):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, *b"own"))
             encoder = self.build_encoder(config)
-            players: Players = {"O": encoder}
-            players["C"] = self.build_classifier(encoder, len(task.public), config)
-            players |= self.build_adversaries(encoder, task, config)
+            classifier = self.build_classifier(encoder, len(task.public), config)
+            adversaries = self.build_adversaries(encoder, task, config)
+        players: Players = {"O": encoder, "C": classifier, **adversaries}
         for name, player in players.items():
             if not is_own(player):  # a user's network begins as it was built
                 initialise(player, derive_seed(config.seed, *name.encode()))
@@ -89,6 +89,20 @@ class Defence(Family):
             players, self.phases(config), material, config, context=context, checkpoint=checkpoint
         )
         return players, history
+
+
+class Untrained(Defence):
+    """Base of an encoder that is there already: it stands in an audit alone."""
+
+    trains: ClassVar[bool] = False
+
+    def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
+        """O alone."""
+        return {"O": self.build_encoder(config).eval()}
+
+    def phases(self, config: TrainConfig) -> list[Phase]:
+        """Nothing is trained."""
+        return []
 
 
 @dataclass(frozen=True)

@@ -91,21 +91,22 @@ class DeepObfuscator(NetworkDefence):
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Section 3.5: joint pre-training, then the adversaries', then Algorithm 1."""
-        attack = stage(
-            "attack", *([RECONSTRUCT] if self.lambda2 else []), *([INFER] if self.lambda1 else [])
-        )
-        against: list[Stage] = []
-        if self.lambda2:
-            against.append(stage("defend against AR", update("O", loss=self.against_ar)))
-        if self.lambda1:
-            against.append(stage("defend against AC", update("O", loss=self.against_ac)))
-        recover = stage("recover C", update("C", loss=lambda r: r.L_C))
-        game = (*against, attack, recover)
+        weights = {"AR": self.lambda2, "AC": self.lambda1}
+        turn = self.turn(*(adversary for adversary, weight in weights.items() if weight))
         return [
             Phase("pre-train O, C", config.epochs, (SERVICE,), steady=True),
-            Phase("pre-train AC, AR", config.adversary_epochs, (attack,), steady=True),
-            Phase("algorithm 1", config.game_epochs, game, anneal=False, steady=True),
+            Phase("pre-train AC, AR", config.adversary_epochs, turn[-2:-1], steady=True),
+            Phase("algorithm 1", config.game_epochs, turn, anneal=False, steady=True),
         ]
+
+    def turn(self, *adversaries: str) -> tuple[Stage, ...]:
+        """The stages of a game against some of AR and AC, in the order of Algorithm 1."""
+        game = {"AR": (self.against_ar, RECONSTRUCT), "AC": (self.against_ac, INFER)}
+        return (
+            *(stage(f"defend against {a}", update("O", loss=game[a][0])) for a in adversaries),
+            stage("attack", *(game[a][1] for a in adversaries)),
+            stage("recover C", update("C", loss=lambda r: r.L_C)),
+        )
 
     def against_ar(self, r: Round) -> Tensor:
         """Equation 9: L(C) + λ2 (L(AR2) - L(AR1))."""

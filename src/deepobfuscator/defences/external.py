@@ -7,20 +7,18 @@ from torch import nn
 
 from deepobfuscator.core.config import MACHINE
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.table import Task
-from deepobfuscator.defences.base import Defence
+from deepobfuscator.defences.base import Untrained
 from deepobfuscator.nn.external import ExternalEncoder, open_encoder
 from deepobfuscator.nn.targets import GIVEN, Function, called, fingerprint
-from deepobfuscator.training.objectives import Phase, Players, TrainConfig
+from deepobfuscator.nn.vgg import Encoder
+from deepobfuscator.training.objectives import TrainConfig
 
 
 @dataclass(frozen=True)
-class External(Defence):
+class External(Untrained):
     """An ONNX file or a torch module, named by what is in it."""
 
     name: ClassVar[str] = "brought"
-    trains: ClassVar[bool] = False
     assumptions: ClassVar[tuple[str, ...]] = (
         "The encoder takes RGB pictures in [0, 1]; whatever else it needs (mean, deviation, "
         "another range) is inside it.",
@@ -64,10 +62,6 @@ class External(Defence):
             )
         return open_encoder(self.encoder, size)
 
-    def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
-        """O alone; raises as `open`."""
-        return {"O": self.open(config.size)}
-
-    def phases(self, config: TrainConfig) -> list[Phase]:
-        """Nothing is trained."""
-        return []
+    def build_encoder(self, config: TrainConfig) -> Encoder:
+        """O; raises as `open`."""
+        return self.open(config.size)

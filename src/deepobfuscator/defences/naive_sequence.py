@@ -5,15 +5,7 @@ from typing import ClassVar
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.training.objectives import (
-    INFER,
-    RECONSTRUCT,
-    Phase,
-    Stage,
-    TrainConfig,
-    stage,
-    update,
-)
+from deepobfuscator.training.objectives import Phase, TrainConfig
 
 ATTRIBUTES, FACES = FIRST = ("attributes", "faces")
 
@@ -39,25 +31,9 @@ class NaiveSequence(DeepObfuscator):
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Pre-training as in Algorithm 1, then one defence after the other."""
-        *before, game = super().phases(config)
-        recover = stage("recover C", update("C", loss=lambda r: r.L_C))
-        against: dict[str, tuple[Stage, ...]] = {
-            ATTRIBUTES: (
-                stage("defend against AC", update("O", loss=self.against_ac)),
-                stage("attack", INFER),
-                recover,
-            ),
-            FACES: (
-                stage("defend against AR", update("O", loss=self.against_ar)),
-                stage("attack", RECONSTRUCT),
-                recover,
-            ),
-        }
-        order = FIRST if self.first == ATTRIBUTES else FIRST[::-1]
-        return [
-            *before,
-            *(
-                Phase(f"game for {what}", game.epochs, against[what], anneal=False)
-                for what in order
-            ),
+        *before, _ = super().phases(config)
+        games = [
+            Phase(f"game for {what}", config.game_epochs, self.turn(adversary), anneal=False)
+            for what, adversary in ((ATTRIBUTES, "AC"), (FACES, "AR"))
         ]
+        return [*before, *(games if self.first == ATTRIBUTES else games[::-1])]

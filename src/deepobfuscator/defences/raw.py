@@ -5,11 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.table import Task
-from deepobfuscator.defences.base import Defence
+from deepobfuscator.defences.base import Untrained
 from deepobfuscator.nn.vgg import Encoder
-from deepobfuscator.training.objectives import Phase, Players, TrainConfig
+from deepobfuscator.training.objectives import TrainConfig
 
 
 class Pictures(Encoder):
@@ -26,20 +24,11 @@ class Pictures(Encoder):
 
 
 @dataclass(frozen=True)
-class Raw(Defence):
+class Raw(Untrained):
     """Features that are the pictures: the ceiling of an encoder made elsewhere."""
 
     name: ClassVar[str] = "raw"
-    trains: ClassVar[bool] = False
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """The identity."""
         return Pictures(config.size)
-
-    def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
-        """O alone."""
-        return {"O": self.build_encoder(config).eval()}
-
-    def phases(self, config: TrainConfig) -> list[Phase]:
-        """Nothing is trained."""
-        return []

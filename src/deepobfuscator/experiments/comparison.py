@@ -14,7 +14,7 @@ from deepobfuscator.experiments.trial import Trial
 
 
 def comparison(
-    trial: Trial, defences: Sequence[Defence], out: Path, seeds: int | None, order: AuditConfig
+    trial: Trial, defences: Sequence[Defence], out: Path, seeds: int | None, config: AuditConfig
 ) -> list[RunSpec]:
     """The trials of a comparison, the undefended one first: it is the ceiling of all.
 
@@ -23,34 +23,30 @@ def comparison(
         defences: methods to compare.
         out: folder of the run folders.
         seeds: seeds for each defence; None takes each defence's own default.
-        order: which attackers.
+        config: which attackers.
 
     Raises:
         InputError: a defence that cannot be trained, or a number of seeds below 1.
     """
     if seeds is not None and seeds < 1:
         raise InputError("--seeds must be at least 1")
-    first = trial.setting.seed
-    runs: list[tuple[Defence, int]] = []
     for defence in defences:
         if not defence.trains:
             raise InputError(f"{defence.name} is not trained: it cannot be compared")
-        runs.append((undefended(defence), first))
+    first = trial.setting.seed
+    runs: list[tuple[Defence, int]] = [
+        (undefended(defence), first) for defence in defences or [Undefended()]
+    ]
     for defence in defences:
         last = first + (seeds or defence.default_seeds)
         runs += [(defence, seed) for seed in range(first, last)]
-    runs = list(dict.fromkeys(runs or [(Undefended(), first)]))
     folders = {run: out / f"{folder_name(run[0])}-s{run[1]}" for run in runs}
-    return [
-        RunSpec(
-            trial=replace(trial, defence=defence, setting=replace(trial.setting, seed=seed)),
-            folder=folder,
-            ceiling=None if above == folder else above,
-            order=order,
-        )
-        for (defence, seed), folder in folders.items()
-        for above in (folders[undefended(defence), first],)
-    ]
+    specs = []
+    for (defence, seed), folder in folders.items():
+        mine = replace(trial, defence=defence, setting=replace(trial.setting, seed=seed))
+        above = folders[undefended(defence), first]
+        specs.append(RunSpec(mine, folder, None if above == folder else above, config))
+    return specs
 
 
 def folder_name(defence: Defence) -> str:

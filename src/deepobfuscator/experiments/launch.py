@@ -81,7 +81,7 @@ class Job:
     def done(self) -> bool:
         """Whether there is nothing left to do; a folder that cannot be read is left to the job."""
         try:
-            return finished(self.work.folder, self.work.order, self.work.trial.source) is not None
+            return finished(self.work.folder, self.work.config, self.work.trial.source) is not None
         except InputError:
             return False
 

@@ -32,8 +32,13 @@ from deepobfuscator.core.records import Record
 from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
-from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_trial
-from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
+from deepobfuscator.experiments.trial import (
+    COMMON_ASSUMPTIONS,
+    Trial,
+    same_data,
+    unclaimed,
+    write_trial,
+)
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
 from deepobfuscator.nn.vgg import parameter_count
 from deepobfuscator.training import bundle as bundles
@@ -52,7 +57,7 @@ class RunSpec:
     """Its run folder."""
     ceiling: Path | None
     """Run folder of an undefended trial; None where this is one."""
-    order: AuditConfig
+    config: AuditConfig
     """Which attackers."""
 
 
@@ -161,27 +166,24 @@ class Runner:
             "seconds": {"train": round(seconds, 1)},
         }
 
-    def audit(
-        self, folder: Path, ceiling: Path | None = None, order: AuditConfig | None = None
-    ) -> list[Record]:
+    def audit(self, folder: Path, ceiling: Path | None, config: AuditConfig) -> list[Record]:
         """Audit the run in ``folder``; fit its ceiling first where missing.
 
         Args:
             folder: a run folder.
-            ceiling: run folder of an undefended trial on the same data, any seed; by default one
-                is trained in ``folder/undefended`` (``folder/raw`` for an encoder made elsewhere).
-            order: which attackers.
+            ceiling: run folder of an undefended trial on the same data, any seed; None trains one
+                in ``folder/undefended`` (``folder/raw`` for an encoder made elsewhere).
+            config: which attackers.
 
         Raises:
             InputError: nothing trained there, or a bundle that was altered.
         """
-        order = order or AuditConfig()
         trial = Trial.of(folder)
         bundles.check(folder / "bundle")
-        if (done := finished(folder, order, trial.source)) is not None:
+        if (done := finished(folder, config, trial.source)) is not None:
             return done
         if (before := noted(folder)) is not None:
-            order = order.joined(before[0])
+            config = config.joined(before[0])
         context = self.on(trial, folder)
         data = self.data(trial, context)
         same_data(data, folder)
@@ -191,33 +193,19 @@ class Runner:
             if ceiling is None:
                 ceiling = folder / trial.undefended().defence.name
                 self.train(trial.undefended(), ceiling)
-            above = ceiling, self.audit(ceiling, order=replace(order, whole=False, also=()))
+            above = ceiling, self.audit(ceiling, None, replace(config, whole=False, also=()))
         with locked(folder):
-            players = trial.defence.players(trial.task, trial.setting, context)
-            bundle = bundles.load(folder / "bundle", players, context)
+            target = self.target(trial, folder)
+            bundle, setting = target.bundle, trial.setting
             if isinstance(bundle.encoder, ExternalEncoder):
-                setting = trial.setting
                 check_memory(bundle.encoder, setting.batch_size, setting.width, context)
                 examine(bundle.encoder, data.attacker.pictures, context)
-            context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
-            other = self.other(order, trial, data, context)
+            context.say(f"[bold]{trial.defence.name}[/bold], seed {setting.seed}: audit")
+            other = self.other(config, trial, data, context)
             known = {"AC", "AR"} & bundle.players.keys()
             play = partial(play_anew, trial, bundle, context, labelled=data.attacker)
-            target = Target(
-                key=trial.key,
-                defence=trial.defence,
-                task=trial.task,
-                setting=trial.setting,
-                bundle=bundle,
-                data=data,
-                context=context,
-                command=self.command,
-                ceiling=above,
-                ceiling_name=None if above is None else trial.undefended().defence.name,
-                other=other,
-                games=play if known else None,
-            )
-            return attack(order, target)
+            games = play if known else None
+            return attack(config, replace(target, ceiling=above, other=other, games=games))
 
     def do(self, work: RunSpec) -> list[Record]:
         """Train and audit one trial, as far as that is not done yet.
@@ -226,7 +214,7 @@ class Runner:
             InputError: as `train` and `audit`.
         """
         self.train(work.trial, work.folder)
-        return self.audit(work.folder, work.ceiling, work.order)
+        return self.audit(work.folder, work.ceiling, work.config)
 
     def done(self, spec: RunSpec) -> bool:
         """Whether nothing is left to do for a run. Nothing is written.
@@ -234,7 +222,7 @@ class Runner:
         Raises:
             InputError: its folder holds something that cannot be read, or that was altered.
         """
-        if finished(spec.folder, spec.order, spec.trial.source) is None:
+        if finished(spec.folder, spec.config, spec.trial.source) is None:
             return False
         bundles.check(spec.folder / "bundle")
         return True
@@ -245,31 +233,32 @@ class Runner:
         Raises:
             InputError: nothing trained there, or a bundle that was altered.
         """
-        trial = Trial.of(folder)
-        bundles.check(folder / "bundle")
+        return Audit(self.target(Trial.of(folder), folder), AuditConfig())
+
+    def target(self, trial: Trial, folder: Path) -> Target:
+        """The trained ``trial`` in ``folder``; raises as `bundles.load`."""
         context = self.on(trial, folder)
-        data = self.data(trial, context)
         players = trial.defence.players(trial.task, trial.setting, context)
-        target = Target(
+        return Target(
             key=trial.key,
             defence=trial.defence,
             task=trial.task,
             setting=trial.setting,
             bundle=bundles.load(folder / "bundle", players, context),
-            data=data,
+            data=self.data(trial, context),
             context=context,
+            command=self.command,
         )
-        return Audit(target, AuditConfig())
 
     def other(
-        self, order: AuditConfig, trial: Trial, data: Parts, context: Context
+        self, config: AuditConfig, trial: Trial, data: Parts, context: Context
     ) -> tuple[str, Labelled] | None:
         """Another source's name and pictures, at most as many as the attacker has of its own.
 
         Raises:
             InputError: it shares pictures, or people, with the parts.
         """
-        if (source := order.elsewhere(trial.source)) is None:
+        if (source := config.elsewhere(trial.source)) is None:
             return None
         with context.progress("other pictures", 1) as bar:
             found = unlabelled(

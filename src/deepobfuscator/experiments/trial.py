@@ -1,13 +1,17 @@
-"""A trial: everything that determines a run."""
+"""A trial: everything that determines a run; and whose a run folder is: one trial's on one state of
+the data, and no other's.
+"""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from deepobfuscator.core.config import from_json, key
+from deepobfuscator.core.config import from_json, key, to_json
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import PRECISIONS
+from deepobfuscator.data.batches import Parts
 from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import Source, Task
@@ -88,32 +92,21 @@ class Trial:
         defender_data: Source | None = None,
     ) -> Self:
         """``defence`` on ``data``; a size that ``data`` names goes before that of ``config``."""
-        config = config or TrainConfig()
+        shared = dict(vars(data))
+        config, size = config or TrainConfig(), shared.pop("size")
         return cls(
-            source=data.source,
-            task=data.task,
+            **shared,
             defence=defence,
-            setting=config if data.size is None else replace(config, size=data.size),
-            limit=data.limit,
-            split_seed=data.split_seed,
-            protocol=data.protocol,
+            setting=replace(config, size=size or config.size),
             precision=precision,
-            skip_bad=data.skip_bad,
             defender_data=defender_data,
         )
 
     @property
     def data(self) -> Data:
         """What it is about."""
-        return Data(
-            source=self.source,
-            task=self.task,
-            size=self.setting.size,
-            limit=self.limit,
-            split_seed=self.split_seed,
-            protocol=self.protocol,
-            skip_bad=self.skip_bad,
-        )
+        shared = {f.name: getattr(self, f.name) for f in fields(Data) if f.name != "size"}
+        return Data(**shared, size=self.setting.size)
 
     @property
     def key(self) -> str:
@@ -126,8 +119,8 @@ class Trial:
         """
         return replace(self, defence=undefended(self.defence) if self.defence.trains else Raw())
 
-    @staticmethod
-    def of(folder: Path) -> "Trial":
+    @classmethod
+    def of(cls, folder: Path) -> Self:
         """The trial of a run folder.
 
         Raises:
@@ -136,16 +129,61 @@ class Trial:
         path = folder / "trial.json"
         if not path.is_file():
             raise InputError(f"{folder} holds no run: train one first (deepobfuscator train)")
-        return Trial.read(path)
+        return cls.read(path)
 
-    @staticmethod
-    def read(path: Path) -> "Trial":
+    @classmethod
+    def read(cls, path: Path) -> Self:
         """The trial in a ``trial.json``.
 
         Raises:
             InputError: it cannot be read, or a field is wrong.
         """
         try:
-            return from_json(Trial, json.loads(path.read_text()), str(path))
+            return from_json(cls, json.loads(path.read_text()), str(path))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise InputError(f"cannot read the trial {path}: {error}") from None
+
+
+def write_trial(trial: Trial, folder: Path) -> None:
+    """Note what the folder is about."""
+    write_atomic(folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode())
+
+
+def same_data(data: Parts, folder: Path) -> None:
+    """Note what the folder's run was begun on, or make sure that it is the same.
+
+    Raises:
+        InputError: it is not.
+    """
+    path = folder / "data.json"
+    there = json.loads(path.read_text()) if path.exists() else {}
+    if any(value != data.summary.get(name) for name, value in there.items()):
+        raise InputError(
+            f"the pictures or labels changed since {folder} was begun: "
+            "bring them back, or name another --out folder"
+        )
+    write_atomic(path, (json.dumps(data.summary) + "\n").encode())
+
+
+def unclaimed(trial: Trial, folder: Path) -> None:
+    """Make sure that the folder holds this very trial or none.
+
+    Raises:
+        InputError: it holds another; the message names a field that differs.
+    """
+    path = folder / "trial.json"
+    if path.exists() and (there := Trial.read(path)).key != trial.key:
+        where, old, new = difference(to_json(there, False), to_json(trial, False))
+        raise InputError(
+            f"{folder} holds another trial ({where} is {old} there, {new} here): "
+            "name another --out folder"
+        )
+
+
+def difference(old: Any, new: Any, where: str = "") -> tuple[str, Any, Any]:
+    """The first place where two JSON values differ, and both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(n for n in new if n not in old)]:
+            if old.get(name) != new.get(name):
+                return difference(old.get(name), new.get(name), f"{where}.{name}".lstrip("."))
+    return where, old, new

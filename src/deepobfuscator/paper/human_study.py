@@ -104,7 +104,7 @@ def faces(runner: do.Runner, folder: Path, recogniser: bool) -> Faces:
     trial = do.Trial.of(folder)
     with do.locked(folder):
         audit = runner.opened(folder)
-        test, decoder = audit.test, audit.threat.decoder
+        test, decoder = audit.seen["test"], audit.threat.decoder
         assert decoder is not None
 
         def paint(network: Callable[[Tensor], Tensor], rows: NDArray[np.int64]) -> Pixels:

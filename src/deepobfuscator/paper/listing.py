@@ -168,7 +168,7 @@ def _units(spec: do.RunSpec, batches: tuple[int, int]) -> float:
     """A trial's length in batches of joint training."""
     setting, defence, (defender, attacker) = spec.trial.setting, spec.trial.defence, batches
     training = sum(p.epochs for p in defence.phases(setting)) * defender
-    also = spec.order.also
+    also = spec.config.also
     classify = INFER * setting.infer_epochs * (1 + 0.3 * ("from-images" in also))
     rebuild = RECONSTRUCT * setting.reconstruct_epochs * (2 if spec.ceiling is None else 1)
     larger = sum(name in also for name in ("urec1", "urec2", "resrec"))

@@ -1,6 +1,6 @@
 """How a reproduction is smaller than the paper's, in words."""
 
-from deepobfuscator import PRESETS, TrainConfig, Trial
+from deepobfuscator import PRESETS, Trial
 
 CELEBA = 202_599
 """Pictures of CelebA, the paper's."""
@@ -8,7 +8,7 @@ CELEBA = 202_599
 
 def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
     """How a run is smaller than the paper's, one sentence each."""
-    mine, theirs, found = trial.setting, TrainConfig(**PRESETS["paper"].setting), list[str]()
+    mine, theirs, found = trial.setting, PRESETS["paper"].config, list[str]()
     if mine.size != theirs.size:
         found.append(
             f"Pictures of {mine.size[0]} × {mine.size[1]} pixels instead of {theirs.size[0]} × "

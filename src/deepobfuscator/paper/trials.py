@@ -178,8 +178,8 @@ class Trials:
         found: dict[Path, do.RunSpec] = {}
         for spec in specs:
             for one in (self._spec(self.undefended(spec.trial)), spec):
-                before = found.get(one.folder, one).order
-                found[one.folder] = replace(one, order=one.order.joined(before))
+                before = found.get(one.folder, one).config
+                found[one.folder] = replace(one, config=one.config.joined(before))
         return sorted(found.values(), key=lambda spec: spec.ceiling is not None)
 
 

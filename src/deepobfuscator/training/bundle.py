@@ -123,10 +123,8 @@ def check(folder: Path) -> dict[str, Any]:
     """
     if not (folder / SUMS).is_file():
         raise InputError(f"{folder} holds no finished bundle: train first (deepobfuscator train)")
-    listed: dict[str, str] = {}
-    for line in (folder / SUMS).read_text(errors="replace").splitlines():
-        digest, _, name = line.partition("  ")
-        listed[name] = digest
+    lines = (folder / SUMS).read_text(errors="replace").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in {CARD, "O.safetensors"} | set(listed):
         path = folder / Path(name).name
         if not path.is_file():
@@ -138,8 +136,7 @@ def check(folder: Path) -> dict[str, Any]:
                 f"{path} does not match {SUMS}, so it was cut short or altered: "
                 f"delete {folder} and train again"
             )
-    card: dict[str, Any] = json.loads((folder / CARD).read_text())
-    return card
+    return dict(json.loads((folder / CARD).read_text()))
 
 
 def load(folder: Path, players: Players, context: Context) -> Bundle:

@@ -8,6 +8,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -156,10 +157,7 @@ class _Position:
         score = judge(players)
         if score > self.best_score:
             self.best_score = score
-            states = {name: players[name].state_dict() for name in movers}
-            self.best = {
-                n: {k: v.detach().clone() for k, v in s.items()} for n, s in states.items()
-            }
+            self.best = deepcopy({name: players[name].state_dict() for name in movers})
         return score
 
     def restore_best(self, players: Players) -> None:

@@ -202,5 +202,3 @@ RECONSTRUCT = update("AR", loss=lambda r: r.L_AR1)
 """Equation 7."""
 INFER = update("AC", loss=lambda r: r.L_AC)
 """Equation 4."""
-ATTACK = stage("attack", RECONSTRUCT, INFER)
-"""Batch 2 of Algorithm 1, and what every fresh attacker does on a frozen O."""

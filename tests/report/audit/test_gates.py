@@ -25,7 +25,8 @@ def find(records: Sequence[Record], **wanted: object) -> Record:
     ],
 )
 def test_a_gate_is_read(text: str, gate: tuple[str, str, float]) -> None:
-    assert parse_gate(text) == Gate(text.strip(), *gate)
+    assert parse_gate(text) == Gate(*gate)
+    assert parse_gate(str(Gate(*gate))) == Gate(*gate)
 
 
 @pytest.mark.parametrize(
