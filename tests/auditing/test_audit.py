@@ -13,6 +13,7 @@ from torch import Tensor
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit, mean_face
+from deepobfuscator.auditing.gates import EXCEEDED, parse_gate
 from deepobfuscator.auditing.leakage import Status, evidence
 from deepobfuscator.auditing.scoring import (
     Attempt,
@@ -209,6 +210,41 @@ def test_true_labels_show_a_leak_that_the_floor_hides(data: Parts, tmp_path: Pat
     assert beside.value > 0.95
     assert over.low > 0.3
     assert evidence(records, "P").status == Status.LEAK
+
+
+def test_a_bit_that_never_flips_the_labels_guess_is_found_among_equal_labels(
+    tmp_path: Path,
+) -> None:
+    """P equals A in 57 %; the code is another bit that equals P in 56 %, whatever A is.
+
+    Label and bit together tell P no better than the label, so that every excess is 0.
+    """
+    parts = {}
+    for name, n, seed in (("attacker", 3000, 2), ("validation", 1500, 3), ("test", 3000, 4)):
+        y, draw = labels(n, seed, 0.57), np.random.default_rng(seed)
+        bit = np.where(draw.random(n) < 0.56, y[:, 1], 1 - y[:, 1]).astype(np.uint8)
+        pictures = np.zeros((n, 32, 32, 3), dtype=np.uint8)
+        pictures[:, 0, 0, 0], pictures[:, 0, 1, 0] = 255 * y[:, 0], 255 * bit
+        pictures[:, :, 16:] = pictures[:, :, 15::-1]
+        people = np.arange(n) + 10_000 * seed
+        parts[name] = Labelled(pictures, y[:, :1], y[:, 1:], people)
+    data = Parts(part(64, 1), **parts, summary={}, known_people=False)
+    audit = an_audit(Planted("bit"), data, tmp_path)
+    kinds = (ThreatKind.COMMON, ThreatKind.LABELS)
+    specs = [s for s in audit.specs if s.threat_model.key.kind in kinds]
+    specs = [s for s in specs if s.attack.label in ("linear", "mlp", "trees")]
+    records = Evaluation(audit, [(s, audit.guesses(s)) for s in specs]).attribute("P")
+    found = evidence(records, "P")
+    assert found.excess is not None
+    assert found.given_labels is not None
+    assert found.within_labels is not None
+    assert max(found.excess.value, found.given_labels.value) < 0.01
+    assert max(found.excess.low, found.given_labels.low) <= 0
+    assert found.within_labels.value == pytest.approx(0.56, abs=0.02)
+    assert found.leak == found.within_labels
+    assert found.status is Status.LEAK
+    gate = parse_gate("P.within_labels > 0.53")
+    assert gate.judge(records).outcome == EXCEEDED
 
 
 def test_a_noisy_encoder_is_met_by_averaged_queries(data: Parts, tmp_path: Path) -> None:

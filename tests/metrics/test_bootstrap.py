@@ -206,3 +206,57 @@ def test_unusable_values_are_refused() -> None:
         Bootstrap([0, 1, 2]).mean([0.1, 0.2], rows=[0, 1, 2])
     with pytest.raises(ValueError, match="one value per picture"):
         Bootstrap([[0, 1], [1, 2]])
+
+
+def strata_of(
+    draw: np.random.Generator, labels: NDArray[np.bool_], tied: float
+) -> NDArray[np.int64]:
+    """Public labels that equal the hidden ones with the chance ``tied``."""
+    return np.where(draw.random(len(labels)) < tied, labels, ~labels).astype(np.int64)
+
+
+def test_figures_within_strata_are_averages_of_brute_force() -> None:
+    draw = np.random.default_rng(7)
+    scores, labels, person = attacker(draw, 25, 4, distance=0.4)
+    strata = strata_of(draw, labels, 0.7) + 2 * (np.arange(100) < 30)
+    strata[:3], labels[:3] = 9, True  # one class alone: left out
+    thresholds = {0: 0.1, 1: -0.2, 2: 0.3, 3: 0.0, 9: 0.0}
+    for metric in ("balanced_accuracy", "auc"):
+        sample = Bootstrap(person, draws=30).within(metric, scores, labels, strata, thresholds)
+        assert sample is not None
+        weights = Bootstrap(person, draws=30)._weights
+        for draw_of, found in zip([None, *weights], [sample.value, *sample.draws], strict=True):
+            rows = np.arange(100)
+            if draw_of is not None:
+                rows = np.concatenate(
+                    [np.flatnonzero(person == p).repeat(w) for p, w in enumerate(draw_of)]
+                )
+            parts = []
+            for y, threshold in thresholds.items():
+                mine = rows[strata[rows] == y]
+                if len({*labels[mine]}) == 2:
+                    value = measure(metric, scores[mine], labels[mine], mine, threshold, draws=1)
+                    parts.append((value.value, len(mine)))
+            values, counts = zip(*parts, strict=True)
+            assert found == pytest.approx(np.average(values, weights=counts))
+    assert Bootstrap(person).within("auc", scores, labels, labels.astype(int), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("people", "each", "truth", "tied"),
+    [(100, 1, 0.5, 0.5), (100, 5, 0.55, 0.6), (400, 1, 0.8, 0.9), (400, 5, 0.95, 0.6)],
+)
+def test_an_interval_within_strata_covers_the_truth(
+    people: int, each: int, truth: float, tied: float
+) -> None:
+    draw, covered = np.random.default_rng(8), 0
+    for _ in range(200):
+        scores, labels, person = attacker(draw, people, each, distance=NORMAL.inv_cdf(truth))
+        strata = strata_of(draw, labels, tied)
+        sample = Bootstrap(person, draws=200).within(
+            "balanced_accuracy", scores, labels, strata, {0: 0.0, 1: 0.0}
+        )
+        assert sample is not None
+        found = sample.interval()
+        covered += found.low <= truth <= found.high
+    assert 184 <= covered <= 198

@@ -3,7 +3,7 @@ import pytest
 
 from deepobfuscator.metrics.attributes import METRICS
 from deepobfuscator.metrics.bootstrap import Bootstrap
-from deepobfuscator.metrics.sample import Sample, Share, holm, p_above_zero, simultaneous, wilson
+from deepobfuscator.metrics.sample import Sample, Share, holm, p_above, simultaneous, wilson
 
 
 def attackers(draw: np.random.Generator, count: int, accuracy: float = 0.7) -> list[Sample]:
@@ -77,7 +77,7 @@ def test_an_attacker_is_no_better_than_itself_yet_that_is_no_certainty(metric: s
         assert (difference.draws == 0).all()
         found = difference.interval()
         assert found.low == -found.high < -0.01
-        assert p_above_zero(difference) == 0.5
+        assert p_above(difference) == 0.5
 
 
 def test_difference_of_unrelated_figures_has_the_sum_of_their_variances() -> None:
@@ -97,18 +97,17 @@ def test_p_is_below_a_fortieth_exactly_where_the_interval_excludes_zero() -> Non
         for shift in np.linspace(-1.5, 1.5, 41):
             sample = Bootstrap(np.arange(people), draws=100).mean(draw.normal(shift, size=people))
             above = sample.interval().low > 0
-            assert (p_above_zero(sample) < 0.025) == above
+            assert (p_above(sample) < 0.025) == above
             outcomes.add(above)
     assert outcomes == {True, False}
     sure = [Sample(v, np.full(10, float(v)), 5) for v in (-1, 0, 1)]
-    assert [p_above_zero(s) for s in sure] == [1, 0.5, 0]
+    assert [p_above(s) for s in sure] == [1, 0.5, 0]
 
 
 def test_p_of_no_difference_is_uniform() -> None:
     draw = np.random.default_rng(7)
     p = [
-        p_above_zero(Bootstrap(np.arange(60), draws=200).mean(draw.normal(size=60)))
-        for _ in range(400)
+        p_above(Bootstrap(np.arange(60), draws=200).mean(draw.normal(size=60))) for _ in range(400)
     ]
     for level in (0.05, 0.25, 0.5, 0.75, 0.95):
         assert np.mean(np.less(p, level)) == pytest.approx(level, abs=0.07)

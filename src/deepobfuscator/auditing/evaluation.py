@@ -33,6 +33,7 @@ from deepobfuscator.core.records import (
     OVER_SERVICE,
     P_HOLM,
     SERVICE,
+    WITHIN,
     Record,
     ThreatKind,
     headline,
@@ -41,7 +42,7 @@ from deepobfuscator.core.records import (
 )
 from deepobfuscator.metrics.attributes import METRICS
 from deepobfuscator.metrics.bootstrap import Bootstrap
-from deepobfuscator.metrics.sample import Sample, holm, p_above_zero
+from deepobfuscator.metrics.sample import Sample, holm, p_above
 
 BEST = 3
 """Attackers in the ensemble: the best on validation."""
@@ -58,8 +59,8 @@ class Evaluation:
     """Who guessed."""
     guessed: Sequence[tuple[AttackSpec, Arrays]]
     """What every attacker guessed, common ones first."""
-    undeclared: list[tuple[Record, Sample]] = field(default_factory=list, init=False)
-    """The headline attacker of every undeclared attribute, and its excess."""
+    undeclared: list[tuple[Record, float]] = field(default_factory=list, init=False)
+    """The headline attacker of every undeclared attribute, and the p of what it reads."""
 
     @property
     def target(self) -> Target:
@@ -134,7 +135,10 @@ class Evaluation:
             return records + self.other_threats(subject, floor, chosen)
         at = chosen.attempt.attack
         best = next(r for r in records if r.attack == at and r.split == "test")
-        self.undeclared.append((best, chosen.excess))
+        p = [p_above(chosen.excess)]
+        if (within := chosen.samples.get(WITHIN)) is not None:
+            p.append(p_above(within, 0.5))
+        self.undeclared.append((best, min(1.0, len(p) * min(p))))
         return records
 
     def scores(self, subject: str) -> dict[str, Scores]:
@@ -179,8 +183,10 @@ class Evaluation:
         return records
 
     def significance(self) -> list[Record]:
-        """Holm's p of every undeclared attribute: is its headline's excess above 0?"""
-        adjusted = holm([p_above_zero(sample) for _, sample in self.undeclared])
+        """Holm's p of every undeclared attribute: does its headline attacker read more than the
+        public labels tell, over all inputs or among those with equal labels?
+        """
+        adjusted = holm([p for _, p in self.undeclared])
         detail = f"over {len(adjusted)} undeclared attributes"
         return [
             replace(best, metric=P_HOLM, value=p, low=p, high=p, detail=detail)

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 from deepobfuscator.auditing.leakage import Status, best, evidence, one
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.records import EXCESS, IDENTITY, IMAGE, MAXIMUM, Record, ThreatKind, fresh
+from deepobfuscator.core.records import (
+    EXCESS,
+    IDENTITY,
+    IMAGE,
+    MAXIMUM,
+    WITHIN,
+    Record,
+    ThreatKind,
+    fresh,
+)
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.metrics.attributes import METRICS
 
-ATTRIBUTE_FIGURES = (EXCESS, *METRICS)
+ATTRIBUTE_FIGURES = (EXCESS, WITHIN, *METRICS)
 OTHER_FIGURES = {
     IMAGE: ("ms_ssim", "ssim", "psnr", EXCESS),
     IDENTITY: ("auc", "rank1", EXCESS),
@@ -66,7 +75,8 @@ class Gate:
         maximum = one(records, attack=MAXIMUM, subject=subject, metric=metric)
         reached = [maximum] if maximum else fresh(records, subject, metric)
         reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
-        if metric == EXCESS and (given := best(records, subject, EXCESS, ThreatKind.LABELS)):
+        labelled = metric in (EXCESS, WITHIN)
+        if labelled and (given := best(records, subject, metric, ThreatKind.LABELS)):
             reached.append(given)
         upper = max((r.high for r in reached), default=None)
         if upper is not None and upper > self.limit:

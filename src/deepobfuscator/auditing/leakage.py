@@ -4,7 +4,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepobfuscator.core.records import CEILING, EXCESS, Record, ThreatKind, fresh, headline, select
+from scipy.special import ndtri
+
+from deepobfuscator.core.records import (
+    CEILING,
+    EXCESS,
+    WITHIN,
+    Record,
+    ThreatKind,
+    fresh,
+    headline,
+    select,
+)
 
 
 class Status(StrEnum):
@@ -13,7 +24,7 @@ class Status(StrEnum):
     BROKEN = "audit broken"
     """Attackers who learned from shuffled pairs read it too."""
     LEAK = "leak"
-    """An excess over the label-only floor whose whole interval lies above 0."""
+    """More is read than the public labels tell; the whole interval says so."""
     CANNOT_TELL = "cannot tell"
     """No leak, and the same attackers find nothing in raw inputs either."""
     TOO_WEAK = "attack too weak to tell"
@@ -43,6 +54,9 @@ class Evidence:
     """Headline attacker minus label-only floor, paired."""
     given_labels: Record | None
     """The same for the headline attacker who has the true public labels besides the features."""
+    within_labels: Record | None
+    """Balanced accuracy among inputs with equal public labels, of the attacker who is best at that
+    on its own validation part; 1/2 is chance."""
     averaged: Record | None
     """The same for the headline attacker who averages a noisy encoder's answers."""
     ceiling: Record | None
@@ -51,18 +65,27 @@ class Evidence:
     """Whether the ceiling is raw pictures."""
     controls: tuple[Record, ...]
     """Balanced accuracy of attackers on shuffled pairs."""
+    private: int = 1
+    """Private attributes of the run: so many verdicts that must not be wrong by chance."""
 
     @property
     def leak(self) -> Record | None:
-        """The excess that lies above 0 as a whole; None where none does."""
-        found = filter(None, (self.excess, self.given_labels, self.averaged))
-        return next((r for r in found if r.low > 0), None)
+        """The figure whose whole interval, widened for the number of private attributes (after
+        Bonferroni), lies above what shows no leak; None where none does.
+        """
+        wider = float(ndtri(1 - 0.025 / self.private) / ndtri(0.975))
+        found = [(r, 0.0) for r in (self.excess, self.given_labels, self.averaged)]
+        for record, nothing in (*found, (self.within_labels, HALF)):
+            if record and record.value - wider * (record.value - record.low) > nothing:
+                return record
+        return None
 
     @property
     def status(self) -> Status:
         """What came of the attacks.
 
-        A leak is an excess whose whole interval lies above 0. Where there is none, attackers that
+        A leak is an excess over the label-only floor, or a balanced accuracy above 1/2 among
+        inputs with equal public labels. Where there is none, attackers that
         find nothing at the ceiling either cannot vouch for anything, and an audit whose negative
         control leaks vouches for nothing at all.
         """
@@ -82,6 +105,7 @@ def evidence(
     subject: str,
     raw_ceiling: bool = False,
     undefended: Sequence[Record] = (),
+    private: int = 1,
 ) -> Evidence:
     """What ``records``, all of one run, hold on ``subject``.
 
@@ -90,21 +114,32 @@ def evidence(
         subject: an attribute, ``image`` or ``identity``.
         raw_ceiling: whether the run's ceiling is raw pictures.
         undefended: records of an undefended run, the ceiling where the run holds none itself.
+        private: private attributes of the run.
     """
     ceiling = one(records, attack=CEILING, subject=subject, metric=EXCESS)
     return Evidence(
         excess=best(records, subject, EXCESS),
         given_labels=best(records, subject, EXCESS, ThreatKind.LABELS),
+        within_labels=best_within(records, subject),
         averaged=best(records, subject, EXCESS, ThreatKind.AVERAGED),
         ceiling=ceiling or best(undefended, subject, EXCESS),
         raw_ceiling=raw_ceiling,
         controls=tuple(fresh(records, subject, "balanced_accuracy", ThreatKind.SHUFFLED)),
+        private=private,
     )
 
 
-def undeclared_leaks(excess: float, p_holm: float) -> bool:
-    """Whether an attribute that the task does not name leaks: one test of many, so Holm's p."""
-    return p_holm < SIGNIFICANT and excess > 0
+def best_within(records: Sequence[Record], subject: str) -> Record | None:
+    """The attacker, with the public labels or without, who is best among equal public labels on
+    its own validation part, as scored on test; None where nobody was.
+    """
+    kinds = (ThreatKind.COMMON, ThreatKind.LABELS, ThreatKind.AVERAGED)
+    found = [r for kind in kinds if (r := best(records, subject, WITHIN, kind))]
+    own = {
+        (r.attack, r.given): r.value
+        for r in select(records, subject=subject, metric=WITHIN, split="validation")
+    }
+    return max(found, key=lambda r: own[r.attack, r.given], default=None)
 
 
 def best(records: Iterable[Record], subject: str, metric: str, given: str = "") -> Record | None:

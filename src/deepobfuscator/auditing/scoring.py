@@ -18,8 +18,11 @@ from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.threat_models import COMMON_KEY, order_of
 from deepobfuscator.core.records import (
     EXCESS,
+    FLOORS,
     LABEL_ONLY,
     MAXIMUM,
+    WITHIN,
+    WITHIN_AUC,
     Record,
     ThreatKey,
     ThreatKind,
@@ -40,6 +43,9 @@ SPLITS = ("validation", "test")
 
 IMAGE_METRICS = {"ms_ssim": ms_ssim, "ssim": ssim, "psnr": psnr}
 """Metrics of a reconstruction, each (n, 3, H, W) twice to (n,)."""
+
+WITHIN_METRICS = {WITHIN: "balanced_accuracy", WITHIN_AUC: "auc"}
+"""What is measured among inputs with equal public labels."""
 
 Scores: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
 """One attribute's scores on validation (n,) and on test (m,)."""
@@ -126,7 +132,42 @@ class Scorer:
                 samples[split][metric] = sample
                 at = replace(attempt, split=split)
                 records.append(self.record(at, metric, sample.interval(), detail))
+        if attempt.attack not in FLOORS and attempt.threat.kind is not ThreatKind.SHUFFLED:
+            records += self.within(attempt, scores, truth, samples)
         return records, samples
+
+    def within(
+        self,
+        attempt: Attempt,
+        scores: Scores,
+        truth: Mapping[str, NDArray[np.uint8]],
+        samples: Mapping[str, Samples],
+    ) -> list[Record]:
+        """Records of one attribute among inputs with equal public labels; adds to ``samples``.
+
+        Thresholds are chosen on validation, one for each combination of labels; a combination
+        without both classes there has that of all.
+        """
+        records = []
+        strata = {split: codes(self.part(split).public) for split in SPLITS}
+        overall = best_threshold(scores[0], truth["validation"], "balanced_accuracy")
+        thresholds = dict.fromkeys(np.unique(strata["test"]).tolist(), overall)
+        for stratum in np.unique(strata["validation"]).tolist():
+            rows = strata["validation"] == stratum
+            own = truth["validation"][rows]
+            both = own.min() < own.max()
+            found = best_threshold(scores[0][rows], own, "balanced_accuracy") if both else overall
+            thresholds[stratum] = found
+        for metric, base in WITHIN_METRICS.items():
+            for split, guess in zip(SPLITS, scores, strict=True):
+                sample = self.boot[split].within(
+                    base, guess, truth[split], strata[split], thresholds
+                )
+                if sample is not None:
+                    samples[split][metric] = sample
+                    at = replace(attempt, split=split)
+                    records.append(self.record(at, metric, sample.interval()))
+        return records
 
     def untuned(self, attempt: Attempt, chances: NDArray[np.floating]) -> list[Record]:
         """Records of probabilities on test, with the threshold 1/2 that nobody chose."""
@@ -186,10 +227,13 @@ class Scorer:
             return []
         records = [self.excess(result.attempt, result.excess) for result in results]
         metric = headline_metric(results[0].attempt.subject)
-        for name, samples in (
-            (metric, [result.samples[metric] for result in results]),
-            (EXCESS, [result.excess for result in results]),
-        ):
+        compared = {
+            name: [r.samples[name] for r in results if name in r.samples]
+            for name in (metric, WITHIN)
+        } | {EXCESS: [r.excess for r in results]}
+        for name, samples in compared.items():
+            if not samples:
+                continue
             best = results[int(np.argmax([sample.value for sample in samples]))].attempt
             highest = replace(best, attack=MAXIMUM)
             records.append(self.record(highest, name, simultaneous(samples), best.attack))

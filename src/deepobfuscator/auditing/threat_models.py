@@ -105,7 +105,7 @@ def plan(config: AuditConfig, target: Target) -> list[AttackSpec]:
         add(undeclared, LinearProbe(), ResidualNet())
     if not config.whole:
         return specs
-    add(ThreatModel(ThreatKey(ThreatKind.LABELS), see=with_labels), LinearProbe(), MLP())
+    add(ThreatModel(ThreatKey(ThreatKind.LABELS), see=with_labels), LinearProbe(), MLP(), Trees())
     answer = ThreatModel(
         ThreatKey(ThreatKind.ANSWER),
         see=partial(answers, bundle=target.bundle, context=target.context),

@@ -80,6 +80,10 @@ EXCESS, OVER_SERVICE, P_HOLM = "excess", "excess_over_service", "p_holm"
 """Metrics of a comparison: attacker minus label-only floor, paired over people (of balanced
 accuracy, of MS-SSIM, of verification AUC); attacker minus what C's answer alone gives; Holm's p."""
 
+WITHIN, WITHIN_AUC = "within_labels", "auc_within_labels"
+"""Balanced accuracy and AUC among inputs with equal true public labels, averaged over the label
+combinations by their inputs: what is read beyond these labels, 1/2 where nothing is."""
+
 
 def headline_metric(subject: str) -> str:
     """The metric that comes first for ``subject``; attackers are chosen by it."""
@@ -101,7 +105,7 @@ class Record:
     metric: str
     """accuracy, balanced_accuracy, auc (fractions), mcc (-1 to 1); ms_ssim, ssim (at most 1), psnr
     (dB), ms_ssim_worst (the 5 % best rebuilt pictures); auc, eer, rank1 of an identity; excess,
-    excess_over_service (differences); p_holm."""
+    excess_over_service (differences); within_labels, auc_within_labels; p_holm."""
     value: float
     """The figure."""
     low: float
@@ -157,15 +161,15 @@ def headline(records: Iterable[Record], subject: str, metric: str, given: str = 
     """The attacker that was best on its own validation pictures, as scored once on test.
 
     ``records`` are those of one trial. The attacker is chosen by `headline_metric`, whatever
-    ``metric`` is asked for.
+    ``metric`` is asked for, and within equal public labels by `WITHIN`.
 
     Raises:
         KeyError: no fresh attacker was scored on this subject and metric.
     """
     records = list(records)
     tests = {r.attack: r for r in fresh(records, subject, metric, given)}
-    wanted = {"subject": subject, "metric": headline_metric(subject), "given": given}
-    own = select(records, split="validation", **wanted)
+    by = WITHIN if metric in (WITHIN, WITHIN_AUC) else headline_metric(subject)
+    own = select(records, split="validation", subject=subject, metric=by, given=given)
     chosen = max((r for r in own if r.attack in tests), key=lambda r: r.value, default=None)
     if chosen is None:
         raise KeyError(f"no fresh attacker on {subject} by {metric}")

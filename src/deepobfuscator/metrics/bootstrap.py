@@ -4,6 +4,8 @@ Pictures of one person are no independent evidence, so people are drawn, not pic
 figure of one `Bootstrap` sees the same draws.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +21,25 @@ BLOCK = 500_000
 UNSEEN = 1 / 4
 """Part of one picture of each class that is taken not to be known. Draws from a class without an
 error hold none, and call the class certain; the size was chosen by simulated coverage."""
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A figure of some pictures, to be averaged with others by their number."""
+
+    people: Ints
+    """(p,) who is on them."""
+    pictures: Ints
+    """(p,) how many of each."""
+    figure: Statistic
+    """From weights of these people."""
+
+    def of(self, weights: Floats) -> tuple[Floats, Floats]:
+        """(draws,) figure times pictures, and pictures; both 0 where the draw lacks a class."""
+        mine = weights[:, self.people]
+        value, pictures = self.figure(mine), mine @ self.pictures
+        known = ~np.isnan(value)
+        return np.where(known, value * pictures, 0.0), pictures * known
 
 
 class Bootstrap:
@@ -70,6 +91,55 @@ class Bootstrap:
         unseen = sum((UNSEEN / (len(rows) + 2)) ** 2 for rows in classes)
         rarer = min(len(np.unique(rows)) for rows in classes)
         return Share(value, draws, rarer, (1 - kind.least) ** 2 * unseen, least=kind.least)
+
+    def within(
+        self,
+        metric: str,
+        scores: ArrayLike,
+        labels: ArrayLike,
+        strata: Ints,
+        thresholds: Mapping[int, float],
+    ) -> Sample | None:
+        """`attribute` within each of ``strata``, averaged by their pictures.
+
+        Args:
+            metric: one of `ATTRIBUTE_METRICS` that needs both classes.
+            scores: (n,) higher for "more likely present".
+            labels: (n,) of 0 and 1.
+            strata: (n,) numbers; one with a single class is left out, in a draw too.
+            thresholds: of each stratum, where the metric has one.
+
+        Returns:
+            None where no stratum has both classes.
+
+        Raises:
+            InputError, ValueError: as in `attribute`.
+        """
+        score, present = checked(metric, scores, labels)
+        kind, figures, unseen = ATTRIBUTE_METRICS[metric], list[Weighted](), 0.0
+        used = np.zeros(len(score), dtype=bool)
+        for stratum in np.unique(strata):
+            rows = strata == stratum
+            if present[rows].min() == present[rows].max():
+                continue
+            used |= rows
+            people, person = np.unique(self.person[rows], return_inverse=True)
+            guess = score[rows] if kind.gain is None else score[rows] >= thresholds[int(stratum)]
+            figure = kind.statistic(guess, present[rows], person)
+            figures.append(Weighted(people, np.bincount(person), figure))
+            classes = (int(present[rows].sum()), int((~present[rows]).sum()))
+            unseen += sum((UNSEEN * rows.sum() / (count + 2)) ** 2 for count in classes)
+        if not figures:
+            return None
+
+        def statistic(weights: Floats) -> Floats:
+            found = [one.of(weights) for one in figures]
+            sums, totals = (np.sum(part, axis=0) for part in zip(*found, strict=True))
+            return np.asarray(sums / totals)
+
+        rarer = min(len(np.unique(self.person[used & side])) for side in (present, ~present))
+        spare = (1 - kind.least) ** 2 * unseen / used.sum() ** 2
+        return Share(*self.replicates(statistic), rarer, spare, least=kind.least)
 
     def mean(
         self, values: ArrayLike, rows: ArrayLike | None = None, kind: type[Sample] = Sample

@@ -179,14 +179,16 @@ def simultaneous(samples: Sequence[Sample]) -> Measured:
     )
 
 
-def p_above_zero(sample: Sample) -> float:
-    """One-sided p that the true value of a difference is at most 0.
+def p_above(sample: Sample, level: float = 0.0) -> float:
+    """One-sided p that the true value is at most ``level``.
 
-    A normal approximation from the standard error; below .025 where the interval lies above 0.
+    A normal approximation from the standard error; below .025 where a symmetric interval lies
+    above ``level``.
     """
+    distance = sample.value - level
     if sample.se == 0:
-        return 0.5 if sample.value == 0 else float(sample.value < 0)
-    errors = sample.value / sample.se * Z / sample.critical
+        return 0.5 if distance == 0 else float(distance < 0)
+    errors = distance / sample.se * Z / sample.critical
     return math.erfc(errors / math.sqrt(2)) / 2
 
 

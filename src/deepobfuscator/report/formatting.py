@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deepobfuscator.core.records import Record, headline_metric
+from deepobfuscator.core.records import WITHIN, WITHIN_AUC, Record, headline_metric
 from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS
 
 METRICS = {metric.name: metric.title for metric in ATTRIBUTE_METRICS.values()} | {
@@ -14,12 +14,14 @@ METRICS = {metric.name: metric.title for metric in ATTRIBUTE_METRICS.values()} |
     "rank1": "rank-1 identification",
     "four_way": "right choices of four",
     "excess": "above the label-only floor",
+    WITHIN: "balanced accuracy among equal public labels",
+    WITHIN_AUC: "AUC among equal public labels",
 }
 """How each metric is called on the page."""
 
 PERCENT = (
     *(metric.name for metric in ATTRIBUTE_METRICS.values() if metric.percent),
-    *("eer", "rank1", "four_way"),
+    *("eer", "rank1", "four_way", WITHIN),
 )
 """Metrics that are written in per cent."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepobfuscator.auditing.leakage import Status, best, evidence, one, undeclared_leaks
+from deepobfuscator.auditing.leakage import SIGNIFICANT, Status, best, evidence, one
 from deepobfuscator.core import records
 from deepobfuscator.core.records import SERVICE, Record, ThreatKey, ThreatKind, group, select
 from deepobfuscator.metrics.attributes import METRICS
@@ -73,12 +73,12 @@ class Undeclared:
     excess: Record
     """The headline attacker minus the label-only floor."""
     p_holm: float
-    """Probability of such an excess without a leak, corrected for all these attributes."""
+    """Probability of such figures without a leak, corrected for all these attributes."""
 
     @property
     def leaks(self) -> bool:
         """By Holm's p."""
-        return undeclared_leaks(self.excess.value, self.p_holm)
+        return self.p_holm < SIGNIFICANT
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,6 +109,9 @@ class SubjectReport(Subject):
     """The same for the highest attacker."""
     excess_given_labels: Record | None
     """The same for the attacker who has the true public labels besides."""
+    within_labels: Record | None
+    """Balanced accuracy among inputs with equal public labels, of the attacker who is best at that
+    on its own validation part; 1/2 is chance."""
     excess_over_service: Record | None
     """The headline attacker minus what the service's answer alone gives away."""
     ceiling_excess: Record | None
@@ -169,7 +172,8 @@ def report_of(
     name, metric, public = subject.name, subject.metric, subject.role is Role.PUBLIC
     about = select(run.records, subject=name)
     beside = () if undefended is None else select(undefended.records, subject=name)
-    found = evidence(about, name, run.notes.get("ceiling") == "raw", beside)
+    raw = run.notes.get("ceiling") == "raw"
+    found = evidence(about, name, raw, beside, len(run.private))
     by_attacker = group(about, lambda r: (r.attack, r.given))
     every = [_attacker(of_one, metric) for of_one in by_attacker.values()]
     references = {a.name: a for a in every if a.name in records.REFERENCES}
@@ -197,6 +201,7 @@ def report_of(
         excess=found.excess,
         maximum_excess=reference(records.MAXIMUM, records.EXCESS),
         excess_given_labels=found.given_labels,
+        within_labels=found.within_labels,
         excess_over_service=best(about, name, records.OVER_SERVICE),
         ceiling_excess=found.ceiling,
         worst=best(about, name, "ms_ssim_worst"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepobfuscator.auditing.leakage import Status, worst
-from deepobfuscator.core.records import LABEL_ONLY, Record, ThreatKind
+from deepobfuscator.core.records import LABEL_ONLY, WITHIN, Record, ThreatKind
 from deepobfuscator.report.comparison import Comparison, Configuration
 from deepobfuscator.report.formatting import (
     METRICS,
@@ -113,9 +113,17 @@ def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
 
 
 def _leak(subject: SubjectReport, leak: Record) -> str:
+    if leak.metric == WITHIN:
+        return f"{subject.called}, {_within(leak)}"
     reached = with_unit(subject.metric, value_of(subject.headline))
     by = f"{subject.called} {excess_text(leak)}{_given(leak)}"
     return f"{by}, to {METRICS[subject.metric]} {reached}"
+
+
+def _within(leak: Record) -> str:
+    return (
+        f"read at {figure_text(leak)} among pictures with equal public labels, where 50 % is chance"
+    )
 
 
 def _given(leak: Record) -> str:
@@ -217,7 +225,9 @@ def _outcome(subject: Subject, readings: Sequence[SubjectReport]) -> str:
     at = f"label-only floor of {with_unit(subject.metric, floor)}"
     leaks = [r.leak for r in readings if r.leak]
     leak = f" above the {at}, under {len(leaks)} of {len(readings)} seeds."
-    if len(readings) == 1 and leaks:
+    if len(readings) == 1 and leaks and leaks[0].metric == WITHIN:
+        leak = f": {_within(leaks[0])}."
+    elif len(readings) == 1 and leaks:
         leak = f"{_given(leaks[0])}: {excess_text(leaks[0])} above the {at}."
     raw = ", but even raw pictures do not give it away to these attackers."
     weak = ", but neither is the undefended encoder clearly: the attack is too weak to tell."

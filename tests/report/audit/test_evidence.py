@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deepobfuscator.auditing.leakage import Status, evidence, worst
-from deepobfuscator.core.records import CEILING, EXCESS, REFERENCES, Record, ThreatKind
+from deepobfuscator.core.records import CEILING, EXCESS, REFERENCES, WITHIN, Record, ThreatKind
 from deepobfuscator.report.runs import RunResult, read_run
 
 Change = tuple[dict[str, Any], float | None]
@@ -55,6 +55,24 @@ def test_the_rule(plant_audit: Any, changes: list[Change], raw: bool, outcome: s
     assert evidence(changed(run, *changes), "Male", raw_ceiling=raw).status == outcome
 
 
+def test_what_is_read_among_equal_labels_is_a_leak(plant_audit: Any) -> None:
+    """Intervals are .01 to a side; five private attributes widen them by 1.31."""
+    run = read_run(plant_audit("tight"))
+    assert evidence(run.records, "Male").within_labels is None
+
+    def among_equals(value: float) -> list[Record]:
+        moved = {"value": value, "low": value - 0.01, "high": value + 0.01, "metric": WITHIN}
+        figures = [r for r in run.records if (r.subject, r.metric) == ("Male", "balanced_accuracy")]
+        return [*run.records, *(dataclasses.replace(r, **moved) for r in figures)]
+
+    assert evidence(among_equals(0.511), "Male").status is Status.LEAK
+    assert evidence(among_equals(0.509), "Male").status is Status.NO_LEAK
+    assert evidence(among_equals(0.511), "Male", private=5).status is Status.NO_LEAK
+    found = evidence(among_equals(0.514), "Male", private=5)
+    assert found.status is Status.LEAK
+    assert found.leak == found.within_labels
+
+
 def test_references_alone_are_no_attack(plant_audit: Any) -> None:
     run = read_run(plant_audit("leaky"))
     left = [r for r in run.records if r.attack in REFERENCES]
@@ -72,7 +90,7 @@ def test_an_undefended_run_beside_is_the_ceiling_where_the_run_has_none(
     assert evidence(without, "Male", undefended=plain.records).status == Status.NO_LEAK
 
 
-def test_the_gravest_outcome_counts() -> None:
+def test_the_worst_outcome_counts() -> None:
     assert worst([Status.NO_LEAK, Status.TOO_WEAK, Status.LEAK]) == Status.LEAK
     assert worst([Status.LEAK, Status.BROKEN]) == Status.BROKEN
     assert worst([Status.NO_LEAK, Status.TOO_WEAK]) == Status.TOO_WEAK
