@@ -98,8 +98,8 @@ def count_batches(pipe: int) -> None:
     """Put a byte into ``pipe`` for every batch that was played."""
     real = play.play_stage
 
-    def counted(*arguments: Any) -> Any:
-        losses = real(*arguments)
+    def counted(*arguments: Any, **named: Any) -> Any:
+        losses = real(*arguments, **named)
         os.write(pipe, b".")
         return losses
 

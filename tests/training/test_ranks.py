@@ -147,12 +147,12 @@ def _rank(kill_at: int, arguments: list[str]) -> int:
     play._Saver.maybe = play._Saver.now  # type: ignore[method-assign]
     whole, calls = play.play_stage, 0
 
-    def stage(*a: object) -> object:
+    def stage(*a: object, **named: object) -> object:
         nonlocal calls
         calls += 1
         if calls == kill_at and os.environ["RANK"] == "1":
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(*a)  # type: ignore[arg-type]
+        return whole(*a, **named)  # type: ignore[arg-type]
 
     play.play_stage = stage  # type: ignore[assignment]
     return cli.main(arguments)

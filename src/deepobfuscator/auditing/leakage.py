@@ -16,6 +16,7 @@ from deepobfuscator.core.records import (
     headline,
     select,
 )
+from deepobfuscator.metrics.sample import Measured
 
 
 class Status(StrEnum):
@@ -23,6 +24,8 @@ class Status(StrEnum):
 
     BROKEN = "audit broken"
     """Attackers who learned from shuffled pairs read it too."""
+    USELESS = "useless"
+    """The service itself does no better than one answer for everybody, whatever leaks."""
     LEAK = "leak"
     """More is read than the public labels tell; the whole interval says so."""
     CANNOT_TELL = "cannot tell"
@@ -37,6 +40,9 @@ class Status(StrEnum):
 
 HALF = 0.5
 """Balanced accuracy of whoever knows nothing."""
+
+USEFUL = 0.55
+"""Balanced accuracy below which a service is as good as one answer for everybody."""
 
 WIDER = 3.09 / 1.96
 """A control speaks at 99.8 %, not 95 %: an honest audit must not call itself broken now and then.
@@ -153,6 +159,11 @@ def best(records: Iterable[Record], subject: str, metric: str, given: str = "") 
 def one(records: Iterable[Record], **wanted: object) -> Record | None:
     """The first test record whose fields equal ``wanted``; None where there is none."""
     return next(iter(select(records, split="test", **wanted)), None)
+
+
+def useless(service: Measured | Record | None) -> bool:
+    """Whether a service's balanced accuracy is near that of one answer for everybody."""
+    return service is not None and (service.value < USEFUL or service.low <= HALF)
 
 
 def worst(statuses: Iterable[Status]) -> Status:

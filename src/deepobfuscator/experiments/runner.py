@@ -32,6 +32,7 @@ from deepobfuscator.core.records import Record
 from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
+from deepobfuscator.experiments.service import served
 from deepobfuscator.experiments.trial import (
     COMMON_ASSUMPTIONS,
     Trial,
@@ -129,6 +130,9 @@ class Runner:
                 bundle.card = self.card(trial, bundle, data, context, monotonic() - began)
                 bundle.save(folder / "bundle")
                 checkpoint.unlink(missing_ok=True)
+                if trial.defence.trains:
+                    for line in served(trial.task, bundle, data.validation, context):
+                        context.say(line)
 
     def _trained(self, trial: Trial, folder: Path) -> bool:
         """Whether the folder holds the trial's finished bundle already."""

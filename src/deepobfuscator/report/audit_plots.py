@@ -39,6 +39,7 @@ def brief(subjects: Sequence[SubjectReport]) -> Markup:
         public, status = subject.role is Role.PUBLIC, subject.status
         colour = {Status.LEAK: "alarm", Status.BROKEN: "alarm", Status.NO_LEAK: "calm"}
         kind = "calm" if public else colour.get(status, "plain")
+        kind = "alarm" if subject.useless else kind
         floor, ceiling = subject.baseline, subject.ceiling.value if subject.ceiling else 1.0
         lowest = floor or 0.0
         at = Axis(lowest, max(ceiling, lowest + 1e-6), NAMES, BRIEF_RIGHT)
@@ -51,7 +52,7 @@ def brief(subjects: Sequence[SubjectReport]) -> Markup:
         sheet.text(NAMES, y + 17, begins, "tick")
         sheet.text(BRIEF_RIGHT, y + 17, ends, "tick", "end")
         sheet.text(BRIEF_RIGHT + 12, y + 4, with_unit(metric, result.value), "name")
-        sheet.text(BRIEF_RIGHT + 72, y + 4, "told" if public else str(status), f"tick {kind}")
+        sheet.text(BRIEF_RIGHT + 72, y + 4, subject.told, f"tick {kind}")
     return sheet.markup()
 
 

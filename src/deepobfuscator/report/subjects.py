@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepobfuscator.auditing.leakage import SIGNIFICANT, Status, best, evidence, one
+from deepobfuscator.auditing.leakage import SIGNIFICANT, Status, best, evidence, one, useless
 from deepobfuscator.core import records
 from deepobfuscator.core.records import SERVICE, Record, ThreatKey, ThreatKind, group, select
 from deepobfuscator.metrics.attributes import METRICS
@@ -132,6 +132,11 @@ class SubjectReport(Subject):
         return {m: found[m] for m in METRICS if m in found}
 
     @property
+    def useless(self) -> bool:
+        """Whether the service does no better than one answer for everybody."""
+        return self.role is Role.PUBLIC and useless(self.service.get("balanced_accuracy"))
+
+    @property
     def floor(self) -> float | None:
         """The highest floor."""
         return max((f.value for f in self.floors.values()), default=None)
@@ -147,12 +152,18 @@ class SubjectReport(Subject):
         """The attackers of the common threat model."""
         return [a for a in self.attackers if a.threat == COMMON]
 
+    @property
+    def told(self) -> str:
+        """The outcome in a word or two."""
+        service = Status.USELESS if self.useless else "service"
+        return str(service if self.role is Role.PUBLIC else self.status)
+
     def __repr__(self) -> str:
         beside = (("floor", self.baseline), ("ceiling", value_of(self.ceiling)))
         said = [f"{self.name}: {cell(self.result)}"]
         said += [f"{name} {number(self.metric, value)}" for name, value in beside]
         said += [f"excess {excess_text(self.excess)}"] if self.excess else []
-        return ", ".join([*said, "service" if self.role is Role.PUBLIC else str(self.status)])
+        return ", ".join([*said, self.told])
 
 
 def declared(run: RunResult) -> list[Subject]:

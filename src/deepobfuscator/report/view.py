@@ -77,12 +77,13 @@ class AuditReport:
     @property
     def exit_code(self) -> int:
         """For a pipeline: 0; 3 where a limit is exceeded; 4 where the attack is too weak to tell
-        whether it is, or where the audit is broken.
+        whether it is, where limits stand beside a useless service, or where the audit is broken.
         """
         outcomes = [gate.outcome for gate in self.gates]
         if EXCEEDED in outcomes:
             return 3
-        return 4 if WEAK in outcomes or self.verdict.status is Status.BROKEN else 0
+        useless = bool(outcomes) and self.verdict.status is Status.USELESS
+        return 4 if WEAK in outcomes or useless or self.verdict.status is Status.BROKEN else 0
 
     def __getitem__(self, name: str) -> SubjectReport:
         """The report on an attribute, on ``image`` or on ``identity``.

@@ -58,7 +58,10 @@ def judge_audit(
     """The verdict on one audit, from what it noted, all its subjects and undeclared attributes."""
     attacked = [s for s in subjects if s.role is not Role.PUBLIC]
     status = worst(s.status for s in attacked)
-    line = [_tested(notes, attacked)]
+    bad = [s for s in subjects if s.useless]
+    if bad and status is not Status.BROKEN:
+        status = Status.USELESS
+    line = [_useless(s) for s in bad] + [_tested(notes, attacked)]
     for outcome in Status:
         if found := [s for s in attacked if s.status is outcome]:
             line.append(_sentence(outcome, found))
@@ -69,6 +72,7 @@ def judge_audit(
     what = listed(names, "or")
     title = {
         Status.BROKEN: "This audit is broken: its negative control leaks",
+        Status.USELESS: f"The service is useless for {listed(few(s.name for s in bad))}",
         Status.LEAK: f"Fresh attackers learn more of {listed(names)} than the public labels tell",
         Status.CANNOT_TELL: f"These attackers cannot tell whether anything of {what} leaks",
         Status.TOO_WEAK: f"These attackers are too weak to tell whether anything of {what} leaks",
@@ -76,6 +80,14 @@ def judge_audit(
         Status.NO_LEAK: f"These attackers found no leak of {what}",
     }[status]
     return Verdict(status, title, " ".join(line))
+
+
+def _useless(subject: SubjectReport) -> str:
+    reached = figure_text(subject.service["balanced_accuracy"])
+    return (
+        f"Useless: the service does no better on {subject.name} than always answering the same, "
+        f"balanced accuracy {reached}."
+    )
 
 
 def _tested(notes: Mapping[str, Any], attacked: Sequence[SubjectReport]) -> str:
@@ -96,7 +108,7 @@ def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
     either = listed(names, "or")
     leaks = few(_leak(s, s.leak) for s in found if s.leak)
     bounds = [(s, s.maximum_excess or s.excess) for s in found]
-    most = few(f"{s.called} (at most {points(s.metric, b.high)})" for s, b in bounds if b)
+    most = few(f"{s.called} (they read at most {points(s.metric, b.high)})" for s, b in bounds if b)
     weak = "the same attackers do not clearly read it from the undefended encoder either"
     if not any(s.ceiling_excess for s in found):
         weak = "no ceiling shows that these attackers could read it at all"
@@ -159,6 +171,16 @@ def title_of(comparison: Comparison) -> str:
         for subject in private
         for c in defended
     }
+    public = [s for s in comparison.subjects if s.role is Role.PUBLIC]
+    useless = [
+        c.label
+        for c in defended
+        if any(r.useless for s in public for r in comparison.readings(c, s))
+    ]
+    if useless:
+        return (
+            f"Useless service under {listed(few(useless))}: no better than always the same answer"
+        )
     leaks = [key for key, outcome in outcomes.items() if outcome is Status.LEAK]
     if leaks and Status.BROKEN not in outcomes.values():
         what = listed(few(dict.fromkeys(name for name, _ in leaks)), "or")
@@ -187,6 +209,7 @@ def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
         readings = comparison.readings(configuration, subject)
         if subject.role is Role.PUBLIC:
             sentences += [_utility(subject, readings, configuration.defended)] if readings else []
+            outcomes += [Status.USELESS] if any(r.useless for r in readings) else []
             continue
         outcomes.append(worst(r.status for r in readings))
         sentences.append(_leakage(subject, readings, configuration.defended))
@@ -197,6 +220,8 @@ def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
 def _utility(subject: Subject, readings: Sequence[SubjectReport], defended: bool) -> str:
     ceiling = mean([value_of(r.ceiling) for r in readings])
     said = f"The service tells {subject.name} at {with_unit(subject.metric, _mean(readings))}"
+    if useless := [r for r in readings if r.useless]:
+        return f"{said}. {_useless(useless[0])}"
     if not defended:
         return f"{said}."
     if ceiling is None:

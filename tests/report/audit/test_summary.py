@@ -88,7 +88,7 @@ def test_the_verdict_tells_what_was_tested_what_leaked_and_what_was_not_tried(
             "tight",
             {},
             "no leak found",
-            "No leak was found by these attackers of Male (at most +3.0",
+            "No leak was found by these attackers of Male (they read at most +3.0",
         ),
         ("tight", {"able": 0.555}, "attack too weak to tell", "from the undefended encoder either"),
         ("tight", {"able": 0.555, "ceiling": "raw"}, "cannot tell", "even raw pictures do not"),
