@@ -40,6 +40,7 @@ from deepobfuscator.data.table import Source, parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.nn.onnx_file import is_onnx
 from deepobfuscator.report.view import ComparisonReport
 
 EXAMPLES = """examples:
@@ -55,8 +56,8 @@ Every command goes on where it was stopped, and does nothing twice."""
 
 AUDIT = """Attack a trained run, or an encoder made elsewhere, with fresh attackers.
 
-A run folder brings its pictures and its task. An .onnx file (one float input n x 3 x H x W in
-[0, 1], the batch free) or a torch module (MODULE:ATTRIBUTE) needs --data, --public and --private.
+A run folder brings its pictures and its task. An .onnx file (pictures in, features out) or a torch
+module (MODULE:ATTRIBUTE) needs --data, --public and --private.
 Its ceiling is the same suite on raw pictures, a run's is an undefended encoder, trained if needed.
 """
 
@@ -135,8 +136,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
         'with 4 where the attack is too weak to tell, as in "Male.excess > 0.05"; may be repeated',
     )
     _report_options(audit)
+    audit.add_argument("-o", "--page", type=Path, help="page (default: report.html in the folder)")
     audit.add_argument(
-        "-o", "--output", type=Path, help="page (default: report.html in the folder)"
+        "--output", metavar="NAME", help="which of an encoder's several outputs leaves the device"
     )
     audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
     audit.add_argument(
@@ -223,10 +225,11 @@ def _train(options: argparse.Namespace, command: str) -> None:
 def _audit(options: argparse.Namespace, command: str) -> int:
     gates, target = [parse_gate(text) for text in options.fail_if], options.target
     made: dict[str, Any] = {}
-    if Path(target).is_dir():
-        if given := trial_given(options) or ("--out" if options.out else None):
+    if os.path.isdir(target):
+        given = trial_given(options) or ("--out" if options.out else None)
+        if given := given or ("--output (the page is --page)" if options.output else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
-    elif target.endswith(".onnx") or ":" in target:
+    elif is_onnx(target) or ":" in target:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:
                 raise InputError(f"{target} brings no pictures and no task: give --{name}")
@@ -236,6 +239,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
             "config": config_of(options),
             "precision": options.precision or "auto",
             "defender_data": None if known is None else parse_source(known),
+            "output": options.output,
             "out": options.out,
         }
     else:
@@ -249,7 +253,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         suite=options.suite,
         other=_other(options),
         fail_if=gates,
-        page=options.output,
+        page=options.page,
         faces=not options.no_faces,
         device=options.device,
         command=command,
@@ -258,7 +262,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
     for gate in report.gates:
         upper = "not attacked" if gate.upper is None else f"at most {gate.upper:.3f}"
         print(f"{gate.outcome}: {gate.rule} ({upper})")
-    page = options.output or report.folder / "report.html"
+    page = options.page or report.folder / "report.html"
     print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
     return report.exit_code
 
