@@ -36,6 +36,7 @@ from deepobfuscator.cli.paper import (
 )
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import RankLostError, alone, prepare
+from deepobfuscator.core.streams import lasting
 from deepobfuscator.data.table import Source, parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
@@ -68,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 another process of the training is gone, 2 bad input, 3 a limit of --fail-if is
     exceeded, 4 the attack is too weak to tell whether it is, 130 interrupted.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with lasting():
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         prepare()
         options = _parser(arguments).parse_args(arguments)
