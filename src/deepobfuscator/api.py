@@ -33,7 +33,7 @@ from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.launch import Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.nn.targets import Function
+from deepobfuscator.nn.targets import Made
 from deepobfuscator.report.runs import RunResult, read_run
 from deepobfuscator.report.view import AuditReport, ComparisonReport, finish
 from deepobfuscator.training import bundle as bundles
@@ -89,9 +89,9 @@ class Run:
         return f"<code>{escape(repr(self))}</code>"
 
 
-Target: TypeAlias = Run | Path | str | nn.Module | Function
-"""What may be audited: a run or its folder, an ``.onnx`` file, a module, any function from pictures
-(n, 3, H, W) in [0, 1] to n rows of features."""
+Target: TypeAlias = Run | Path | str | Made
+"""What may be audited: a run or its folder, an ``.onnx`` file, a module, an exported program, any
+function from pictures (n, 3, H, W) in [0, 1] to n rows of features."""
 
 
 def typed() -> str:
@@ -159,6 +159,7 @@ def audit(
     config: TrainConfig | None = None,
     precision: str = "auto",
     defender_data: Source | None = None,
+    output: str | None = None,
     out: str | Path | None = None,
     page: str | Path | None = None,
     faces: bool = True,
@@ -178,6 +179,7 @@ def audit(
         config: budget of the attackers of an encoder made elsewhere; a run brings its own.
         precision: as in `train`, for an encoder made elsewhere.
         defender_data: what an encoder made elsewhere was trained on, where that is known.
+        output: which of an encoder's several outputs leaves the device, by name or number.
         out: run folder of an encoder made elsewhere; by default ``runs/audit-KEY``.
         page: the page; by default ``report.html`` in the run folder.
         faces: whether the page may show pictures of people.
@@ -194,13 +196,14 @@ def audit(
     if isinstance(target, Run):
         target = target.folder
     if isinstance(target, str | Path) and Path(target).is_dir():
-        if data or config or defender_data or out:
+        if data or config or defender_data or output or out:
             raise InputError(f"{target} is a run and brings its own settings: give none")
         folder, trial = Path(target), Trial.of(Path(target))
     else:
         if data is None:
             raise InputError("an encoder made elsewhere brings no pictures and no task: give data")
-        encoder = External.of(str(target) if isinstance(target, Path) else target, data.size)
+        brought = str(target) if isinstance(target, Path) else target
+        encoder = External.of(brought, data.size, output)
         size = encoder.open(data.size).size
         trial = Trial.make(
             encoder,

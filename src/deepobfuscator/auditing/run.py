@@ -28,6 +28,7 @@ from deepobfuscator.core.records import (
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.external import External
+from deepobfuscator.nn.onnx_file import is_onnx
 
 CURVES = {"attributes": "cross-entropy", "image": "MS-SSIM", "identity": "verification AUC"}
 """What attackers look at on their own validation samples, epoch by epoch."""
@@ -93,8 +94,9 @@ def described(audit: Audit) -> dict[str, object]:
     encoder, defence = target.bundle.encoder, target.defence
     kind, name = "bundle", defence.name
     if isinstance(defence, External):
-        kind = "onnx" if defence.encoder.endswith(".onnx") else "torch"
+        kind = "onnx" if is_onnx(defence.encoder) else "torch"
         name = Path(defence.encoder).name
+    taken = str(getattr(encoder, "intake", ""))
     return {
         "kind": kind,
         "name": name,
@@ -104,6 +106,7 @@ def described(audit: Audit) -> dict[str, object]:
         "draws": encoder.stochastic,
         "one_at_a_time": bool(getattr(encoder, "one_at_a_time", False)),
         "differentiable": audit.threat.encoder is not None,
+        **({"takes": taken} if taken else {}),
     }
 
 

@@ -35,10 +35,12 @@ from deepobfuscator.cli.paper import (
 )
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import RankLostError, alone, prepare
+from deepobfuscator.core.streams import lasting
 from deepobfuscator.data.table import parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.nn.onnx_file import is_onnx
 from deepobfuscator.report.view import ComparisonReport
 
 EXAMPLES = """examples:
@@ -54,8 +56,8 @@ Every command goes on where it was stopped, and does nothing twice."""
 
 AUDIT = """Attack a trained run, or an encoder made elsewhere, with fresh attackers.
 
-A run folder brings its pictures and its task. An .onnx file (one float input n x 3 x H x W in
-[0, 1], the batch free) or a torch module (MODULE:ATTRIBUTE) needs --data, --public and --private.
+A run folder brings its pictures and its task. An .onnx file (pictures in, features out) or a torch
+module (MODULE:ATTRIBUTE) needs --data, --public and --private.
 Its ceiling is the same suite on raw pictures, a run's is an undefended encoder, trained if needed.
 """
 
@@ -68,7 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 another process of the training is gone, 2 bad input, 3 a limit of --fail-if is
     exceeded, 4 the attack is too weak to tell whether it is, 130 interrupted.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with lasting():
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         prepare()
         options = _parser(arguments).parse_args(arguments)
@@ -132,8 +138,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
         'with 4 where the attack is too weak to tell, as in "Male.excess > 0.05"; may be repeated',
     )
     audit.add_argument("--no-faces", action="store_true", help=NO_FACES)
+    audit.add_argument("-o", "--page", type=Path, help="page (default: report.html in the folder)")
     audit.add_argument(
-        "-o", "--output", type=Path, help="page (default: report.html in the folder)"
+        "--output", metavar="NAME", help="which of an encoder's several outputs leaves the device"
     )
     audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
     audit.add_argument(
@@ -213,13 +220,18 @@ def _train(options: argparse.Namespace, command: str) -> None:
 def _audit(options: argparse.Namespace, command: str) -> int:
     target, made = options.target, dict[str, Any]()
     if Path(target).is_dir():
-        if given := trial_given(options) or ("--out" if options.out else None):
+        given = trial_given(options) or ("--out" if options.out else None)
+        if given := given or ("--output (the page is --page)" if options.output else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
-    elif target.endswith(".onnx") or ":" in target:
+    elif is_onnx(target) or ":" in target:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:
                 raise InputError(f"{target} brings no pictures and no task: give --{name}")
-        made = described(options) | {"defender_data": options.defender_data, "out": options.out}
+        made = described(options) | {
+            "defender_data": options.defender_data,
+            "output": options.output,
+            "out": options.out,
+        }
     else:
         raise InputError(
             f"no run folder {target}: name a folder made by train, an .onnx file, or "
@@ -231,7 +243,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
         suite=options.suite,
         other=options.other_data,
         fail_if=options.fail_if,
-        page=options.output,
+        page=options.page,
         faces=not options.no_faces,
         device=options.device,
         command=command,
@@ -240,7 +252,7 @@ def _audit(options: argparse.Namespace, command: str) -> int:
     for gate in report.gates:
         upper = "not attacked" if gate.upper is None else f"at most {gate.upper:.3f}"
         print(f"{gate.outcome}: {gate.rule} ({upper})")
-    page = options.output or report.folder / "report.html"
+    page = options.page or report.folder / "report.html"
     print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
     return report.exit_code
 

@@ -1,19 +1,25 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and locks."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from deepobfuscator.core.errors import InputError
 
 
-def write_atomic(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Write ``content`` (bytes, or a function that writes the path it is given) to ``path``.
+def write_atomic(path: Path, content: bytes | str | Callable[[Path], None]) -> None:
+    """Write ``content`` (bytes, text, or a function that writes the path it is given) to ``path``.
 
-    The bytes reach the disk under a temporary name first, so that neither a kill nor a full disk
-    leaves a half-written file behind.
+    Text becomes UTF-8, and what has no place in it (a file name's stray bytes) ``?``. The bytes
+    reach the disk under a temporary name first, so that neither a kill nor a full disk leaves a
+    half-written file behind.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -24,7 +30,8 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], None]) -> None:
         if callable(content):
             content(temporary)
         else:
-            temporary.write_bytes(content)
+            data = content.encode(errors="replace") if isinstance(content, str) else content
+            temporary.write_bytes(data)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -41,3 +48,28 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock(file: TextIO, *, wait: bool) -> bool:
+    """Lock an open file until it is closed; False, and a warning, where the file system has no
+    locks (NFS and Lustre may be mounted so).
+
+    Raises:
+        BlockingIOError: another process holds it, and this one does not ``wait``.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+            raise BlockingIOError(error.errno, error.strerror) from None
+        _warn(
+            f"{Path(file.name).parent} cannot be locked ({error.strerror}): start nothing else "
+            "there meanwhile"
+        )
+        return False
+    return True
+
+
+@cache
+def _warn(text: str) -> None:
+    print(f"deepobfuscator: warning: {text}", file=sys.stderr)

@@ -5,7 +5,6 @@ Of these, device, precision and the number of threads touch results; the run's c
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import signal
 import sys
@@ -19,13 +18,17 @@ import torch
 from rich.console import Console
 from torch import Tensor, distributed
 
-from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.errors import InputError, in_one_line
+from deepobfuscator.core.files import lock
 from deepobfuscator.core.progress import NotebookBar, TerminalBar, progress
 
 M = TypeVar("M", bound=torch.nn.Module)
 T = TypeVar("T")
 
 PRECISIONS = ("auto", "fp32", "bf16")
+
+TORCHRUN = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables by which torchrun tells a process its place, beside WORLD_SIZE."""
 
 
 def prepare() -> None:
@@ -91,25 +94,35 @@ def join_ranks(device: str) -> tuple[torch.device, int, int]:
     """Join the processes that torchrun started; gives this one's device, rank and their number.
 
     Raises:
-        InputError: torch cannot use the device.
+        InputError: torch cannot use the device, or what torchrun says of the processes is not all
+            there.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    if ranks == 1:
+    ranks = os.environ.get("WORLD_SIZE", "1")
+    if ranks in ("", "1"):
         return resolve_device(device), 0, 1
-    rank = int(os.environ["RANK"])
+    if lacking := [name for name in TORCHRUN if not os.environ.get(name)]:
+        raise InputError(
+            f"WORLD_SIZE is {ranks} without {', '.join(lacking)}: start with torchrun, or unset it"
+        )
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     there = resolve_device(device)
     if there.type == "cuda":
         torch.cuda.set_device(there)
-    distributed.init_process_group("nccl" if there.type == "cuda" else "gloo")
+    try:
+        distributed.init_process_group("nccl" if there.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the processes cannot meet ({in_one_line(error)}): start with torchrun, or unset "
+            "WORLD_SIZE"
+        ) from error
     signal.signal(signal.SIGTERM, _told_to_stop)
-    return there, rank, ranks
+    return there, distributed.get_rank(), distributed.get_world_size()
 
 
 def alone() -> None:
     """Raise InputError where torchrun started several of this process."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if os.environ.get("RANK") and os.environ.get("WORLD_SIZE", "1") != "1":
         raise InputError(
             "torchrun is for train: start other commands once; compare --jobs N spreads its trials"
         )
@@ -234,12 +247,12 @@ def locked(folder: Path) -> Iterator[None]:
         raise InputError(f"cannot use the folder {folder}: {error.strerror}") from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            held = lock(file, wait=False)
+        except BlockingIOError:
             raise InputError(
                 f"{folder} is in use by another process: wait for it, or name another folder"
             ) from None
         for path in (*folder.glob(".*.part"), *folder.glob("audit/.*.part")):
-            if path.is_file():  # left half-written by a process that was killed
+            if held and path.is_file():  # left half-written by a process that was killed
                 path.unlink(missing_ok=True)
         yield

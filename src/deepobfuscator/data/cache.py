@@ -1,7 +1,6 @@
 """Pictures decoded once into a memory-mapped file; a warm start only opens it."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import math
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import lock
 from deepobfuscator.data.table import Decoded, Source
 
 FORMAT = 1
@@ -94,12 +94,12 @@ def _build(path: Path, shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Dec
     bad: dict[str, str] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "lock", "w") as lock:
+        with open(folder / "lock", "w") as claim:
             # One builder at a time, so any temporary file here was left by one that was killed.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            held = lock(claim, wait=True)
             if (cached := _open(path, shape)) is not None:
                 return cached
-            for left in folder.glob("*.part"):
+            for left in folder.glob("*.part") if held else ():
                 left.unlink()
             if shutil.disk_usage(folder).free < math.prod(shape):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

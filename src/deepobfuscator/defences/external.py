@@ -5,11 +5,12 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.core.config import MACHINE
+from deepobfuscator.core.config import LATER, MACHINE
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.base import Untrained
 from deepobfuscator.nn.external import ExternalEncoder, open_encoder
-from deepobfuscator.nn.targets import GIVEN, Function, called, fingerprint
+from deepobfuscator.nn.onnx_file import is_onnx
+from deepobfuscator.nn.targets import GIVEN, Made, called, fingerprint, made, settled
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import TrainConfig
 
@@ -28,18 +29,31 @@ class External(Untrained):
     """Path of an ``.onnx`` file, MODULE:ATTRIBUTE, or the name of what was handed over."""
     sha256: str
     """Its `fingerprint`."""
+    output: str | None = field(default=None, metadata=LATER)
+    """Which of several outputs leaves the device, by its name or number."""
 
     @classmethod
-    def of(cls, target: str | nn.Module | Function, size: tuple[int, int] | None = None) -> Self:
+    def of(
+        cls,
+        target: str | Made,
+        size: tuple[int, int] | None = None,
+        output: str | None = None,
+    ) -> Self:
         """The encoder ``target`` for pictures of ``size`` (None: its own), as it is now.
 
         Raises:
-            InputError: it cannot be found or imported.
+            InputError: it cannot be found, read or imported.
         """
-        digest = fingerprint(target, size)
-        if not isinstance(target, str):
-            GIVEN[digest] = target
-        return cls(called(target), digest)
+        if is_onnx(target):
+            return cls(target, fingerprint(target), output)
+        # Made once: another making might draw other weights.
+        found = made(target) if isinstance(target, str) else target
+        if isinstance(found, nn.Module):
+            found = settled(found, size)
+        name = target.rpartition(":")[2] if isinstance(target, str) else None
+        digest = fingerprint(found, size, name)
+        GIVEN[digest] = found
+        return cls(called(target), digest, output)
 
     def open(self, size: tuple[int, int] | None) -> ExternalEncoder:
         """The encoder, for pictures of ``size`` (None: its own).
@@ -48,19 +62,19 @@ class External(Untrained):
             InputError: it changed, cannot be opened at ``size``, or was handed over as an object in
                 another process.
         """
-        if self.sha256 in GIVEN:
-            return open_encoder(GIVEN[self.sha256], size)
-        if not self.encoder.endswith(".onnx") and ":" not in self.encoder:
-            raise InputError(
-                f"the encoder {self.encoder} was handed over as a Python object: audit it from "
-                "Python again, deepobfuscator.audit(encoder, data, out=...)"
-            )
-        if fingerprint(self.encoder) != self.sha256:
-            raise InputError(
-                f"{self.encoder} is not what it was when this trial was begun (its SHA-256 "
-                "differs): bring that encoder back, or name another --out folder"
-            )
-        return open_encoder(self.encoder, size)
+        if self.sha256 not in GIVEN:
+            if not is_onnx(self.encoder) and ":" not in self.encoder:
+                raise InputError(
+                    f"the encoder {self.encoder} was handed over as a Python object: audit it from "
+                    "Python again, deepobfuscator.audit(encoder, data, out=...)"
+                )
+            if External.of(self.encoder, size).sha256 != self.sha256:
+                raise InputError(
+                    f"{self.encoder} is not what it was when this trial was begun (its SHA-256 "
+                    "differs): bring that encoder back, or name another --out folder"
+                )
+        found = GIVEN.get(self.sha256, self.encoder)
+        return open_encoder(found, size, output=self.output, name=self.encoder)
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """O; raises as `open`."""

@@ -5,7 +5,6 @@ goes on. submitit is imported only where jobs are asked for.
 """
 
 import contextlib
-import fcntl
 import os
 import signal
 import traceback
@@ -21,6 +20,7 @@ from rich.markup import escape
 
 from deepobfuscator.auditing.run import finished
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import lock
 from deepobfuscator.core.runtime import Context, prepare, resolve_device
 from deepobfuscator.experiments.runner import Runner, RunSpec
 
@@ -69,7 +69,7 @@ class Job:
         try:
             with open(self.logs / ".lock", "w") as file:
                 # A command that was killed may have left this very job on SLURM: it ends first.
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file, wait=True)
                 Runner(resolve_device(self.device), self.command).do(self.work)
         except InputError as error:
             return str(error)

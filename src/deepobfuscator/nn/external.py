@@ -1,27 +1,24 @@
 """Encoders made elsewhere, opened as they are: ONNX files and torch modules."""
 
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.markup import escape
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
-from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.errors import InputError, in_one_line
 from deepobfuscator.core.runtime import Context, free_memory
-from deepobfuscator.nn.targets import (
-    SIZE,
-    Function,
-    called,
-    declared_size,
-    in_one_line,
-    onnx_session,
-    torch_module,
-)
+from deepobfuscator.nn.intake import SIZE, Intake, sole
+from deepobfuscator.nn.onnx_file import is_onnx, open_onnx
+from deepobfuscator.nn.outputs import dense
+from deepobfuscator.nn.targets import Function, Made, called, copied, made, settled, telling
 from deepobfuscator.nn.vgg import FRONT, Encoder, differentiable, scaled
 
 LOOKED_AT = 64
@@ -35,6 +32,9 @@ pictures; both as root mean squares.
 HIDDEN = 256
 """Values to which the widest attacker on a map of features connects every single one."""
 
+ANY = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""What a module may take that shows no weights, as one whose graph was frozen."""
+
 
 class ExternalEncoder(Encoder):
     """An encoder that is asked, and never changed: no module in it is a child of this one."""
@@ -42,107 +42,166 @@ class ExternalEncoder(Encoder):
     differentiable: bool = False
     """Whether a gradient that is not zero everywhere reaches the picture."""
     one_at_a_time: bool = False
-    """Whether it is asked one picture at a time, as on a device, since batches change answers."""
+    """Whether it is asked one picture at a time, as on a device: it takes no more, or batches
+    change answers."""
 
     def __init__(
         self,
-        target: str | nn.Module | Function,
-        size: tuple[int, int],
-        ask: Callable[[Tensor], object],
+        target: str,
+        ask: Callable[[Intake, Tensor], object],
+        takes: Sequence[Intake],
+        output: str | None = None,
     ) -> None:
-        """Take ``ask``, whatever ``target`` itself gives for pictures (n, 3, H, W) of ``size``."""
-        super().__init__()
-        self.target, self.size, self.ask = called(target), size, ask
-        noise = torch.rand((2, 3, *size), generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            answer = self.answer(noise)
-        shape = tuple(answer.shape[1:])
-        self.features = shape if len(shape) == 3 else (prod(shape),)
-        self.wire_bits = 8 * answer.element_size() * prod(shape)
+        """Measure ``target`` on noise.
 
-    def answer(self, pictures: Tensor) -> Tensor:
-        """The encoder's own (n, ...) of any type for pictures (n, 3, H, W).
+        Args:
+            target: its name, for messages.
+            ask: asks it about pictures (n, 3, H, W) in the form of an intake.
+            takes: what it may take, for one size; the first that works is kept. It is asked one at
+                a time where it takes a fixed number or fails on two.
+            output: which of several outputs is meant.
 
         Raises:
-            InputError: it fails, or gives anything but n rows of numbers.
+            InputError: as `answer`, of the first that it may take.
+        """
+        super().__init__()
+        self.target, self.size, self.ask, self.output = target, takes[0].size, ask, output
+        self.shape: tuple[int, ...] | None = None
+        noise = torch.rand((2, 3, *self.size), generator=torch.Generator().manual_seed(0))
+        failures = []
+        for rows in (2, 1) if takes[0].batch is None else (1,):
+            for self.intake in takes:
+                self.one_at_a_time = rows == 1
+                try:
+                    with torch.no_grad():
+                        answer, width = self.answer(noise[:rows])
+                except InputError as error:
+                    failures.append(error)
+                    continue
+                self.shape = tuple(answer.shape[1:])
+                self.features = self.shape if len(self.shape) == 3 else (prod(self.shape),)
+                self.wire_bits = 8 * width * prod(self.shape)
+                return
+        raise failures[0]
+
+    def answer(self, pictures: Tensor) -> tuple[Tensor, int]:
+        """The encoder's own answer for pictures (n, 3, H, W).
+
+        Returns:
+            Dense numbers (n, ...), float32 or float64, and the bytes of one as it was given.
+
+        Raises:
+            InputError: it fails, or gives anything but n rows of numbers, all of one shape.
         """
         shape = tuple(pictures.shape)
         try:
-            answer = self.ask(pictures)
-        except Exception as error:
+            found = self.ask(self.intake, pictures)
+            answer, width = dense(self.target, found, self.output)
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
             raise InputError(
                 f"{self.target} fails on pictures of shape {shape} ({in_one_line(error)}): "
                 "mend it, or give the size that it takes (--size)"
             ) from error
-        if not isinstance(answer, Tensor) or answer.is_complex():
-            kind = answer.dtype if isinstance(answer, Tensor) else f"a {type(answer).__name__}"
-            raise InputError(f"{self.target} gives {kind}: let it give one tensor of real numbers")
+        if self.one_at_a_time and (self.intake.batch or 0) > 1:
+            answer = answer[:1]  # all are the same picture
+        elif len(pictures) == 1 and answer.shape[:1] != (1,):
+            answer = answer[None]  # it knows no batch, or drops one of a single picture
         if answer.shape[:1] != shape[:1] or not answer.numel():
             raise InputError(
                 f"{self.target} gives shape {tuple(answer.shape)} for pictures of shape {shape}: "
                 f"the first axis must be the batch, {shape[0]} here, and no axis 0"
             )
-        return answer
+        if self.shape is not None and prod(self.shape) != prod(answer.shape[1:]):
+            raise InputError(
+                f"{self.target} gives shape {tuple(answer.shape[1:])} for one picture and "
+                f"{self.shape} for another: let it give one shape for all"
+            )
+        return answer, width
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(n, *features), float32."""
         parts = torch.split(pictures, 1 if self.one_at_a_time else len(pictures))
-        answers = torch.cat([self.answer(part) for part in parts])
+        answers = torch.cat([self.answer(part)[0] for part in parts]).to(pictures.device)
         return answers.reshape(len(pictures), *self.features).float()
 
 
-def ask_onnx(session: Any, pictures: Tensor) -> Tensor:
-    """The one output of an ONNX file in onnxruntime, on the processor."""
-    batch = pictures.detach().float().cpu().contiguous().numpy()
-    (answer,) = session.run(None, {session.get_inputs()[0].name: batch})
-    return torch.from_numpy(answer).to(pictures.device)
-
-
-def ask_module(module: nn.Module, pictures: Tensor) -> object:
-    """What a torch module gives in full precision."""
+def ask_module(module: nn.Module, intake: Intake, pictures: Tensor) -> object:
+    """What a torch module gives, without autocast."""
     # A copy, since it may change its input in place; contiguous, since it may use `view`.
-    copy = pictures.float().clone(memory_format=torch.contiguous_format)
+    copy = intake(pictures.float()).clone(memory_format=torch.contiguous_format)
     with torch.autocast(pictures.device.type, enabled=False):
         return module.to(pictures.device)(copy)
 
 
-def ask_function(function: Function, pictures: Tensor) -> object:
-    """What any function of pictures gives, a tensor or an array."""
+def ask_function(function: Function, intake: Intake, pictures: Tensor) -> object:
+    """What any function of pictures gives."""
     with torch.autocast(pictures.device.type, enabled=False):
-        answer = function(pictures.float().clone())
-    if isinstance(answer, np.ndarray):
-        answer = torch.from_numpy(answer)
-    return answer.to(pictures.device) if isinstance(answer, Tensor) else answer
+        return function(intake(pictures.float()).clone())
 
 
 def open_encoder(
-    target: str | nn.Module | Function, size: tuple[int, int] | None = None
+    target: str | Made,
+    size: tuple[int, int] | None = None,
+    *,
+    output: str | None = None,
+    name: str | None = None,
 ) -> ExternalEncoder:
     """The encoder that ``target`` names, in evaluation mode.
 
     Args:
         target: path of an ``.onnx`` file; ``module:attribute``, where the attribute is an
             ``nn.Module`` or gives one when called without arguments (the current folder is
-            searched first); a module; or a function of pictures.
-        size: height and width in px; None takes the one an ONNX file declares, else 64x64.
+            searched first); a module or exported program; or a function of pictures.
+        size: height and width in px; None takes the declared one, else 64x64.
+        output: which of several outputs leaves the device.
+        name: how messages call it.
 
     Raises:
         InputError: it cannot be opened, or does not turn pictures (n, 3, H, W) into n features.
     """
+    name = name or called(target)
     with torch.random.fork_rng(devices=[]):  # a noisy one draws when it is measured
-        if isinstance(target, str) and target.endswith(".onnx"):
-            session = onnx_session(target)
-            size = declared_size(session, target, size)
-            return ExternalEncoder(target, size, partial(ask_onnx, session)).eval()
-        if isinstance(target, str | nn.Module):
-            # A module that was handed over stays as its owner left it.
-            module = torch_module(target) if isinstance(target, str) else deepcopy(target)
-            ask = partial(ask_module, module.eval().requires_grad_(False))
-        else:
-            ask = partial(ask_function, target)
-        encoder = ExternalEncoder(target, size or SIZE, ask).eval()
+        if isinstance(target, str) and is_onnx(target):
+            intake, run = open_onnx(target, size, output)
+            return ExternalEncoder(target, run, [intake]).eval()
+        with telling(name):
+            ask, takes = _opened(made(target) if isinstance(target, str) else target, size, name)
+        encoder = ExternalEncoder(name, ask, takes, output).eval()
         encoder.differentiable = differentiable(encoder, encoder.size)
         return encoder
+
+
+def _opened(
+    found: Made, size: tuple[int, int] | None, name: str
+) -> tuple[Callable[[Intake, Tensor], object], list[Intake]]:
+    """What asks an encoder, and what it may take, the likeliest first."""
+    intake = Intake(size or SIZE)
+    if isinstance(found, ExportedProgram):
+        named = found.graph_signature.user_inputs
+        sole(name, [str(entry) for entry in named])
+        (node,) = (n for n in found.graph.find_nodes(op="placeholder") if n.name in named)
+        shape, dtype = node.meta["val"].shape, node.meta["val"].dtype
+        takes = [Intake.declared(name, shape, dtype, size)]
+        return partial(ask_module, copied(found.module())), takes
+    if not isinstance(found, nn.Module):
+        return partial(ask_function, found), [intake]
+    module = copied(settled(found, size))
+    with suppress(NotImplementedError):  # an exported one is as it was exported
+        module.eval()
+    weights = [*module.parameters(), *module.buffers()]
+    if module is not found:  # else its owner may go on training it
+        for weight in module.parameters():
+            weight.requires_grad_(False)
+    kernels = [w for w in weights if w.dim() == 4]
+    takes = [
+        replace(intake, dtype=dtype, grey=grey)
+        for grey in ((False, True) if kernels and kernels[0].shape[1] == 1 else (False,))
+        for dtype in dict.fromkeys([torch.float32, *(w.dtype for w in weights)] if weights else ANY)
+        if dtype.is_floating_point
+    ]
+    return partial(ask_module, module), takes
 
 
 @torch.no_grad()
@@ -150,11 +209,13 @@ def examine(encoder: Encoder, pictures: NDArray[np.uint8], context: Context) -> 
     """Look at what an encoder makes of up to 64 of the pictures (n, H, W, 3) in 0..255.
 
     Sets ``stochastic`` where it answers differently when asked again, and ``one_at_a_time`` of a
-    brought encoder whose answer depends on what else is in the batch.
+    brought encoder whose answer depends on what else is in the batch; says what it takes.
 
     Raises:
         InputError: features that are NaN or infinite, or the same for every picture.
     """
+    if isinstance(encoder, ExternalEncoder) and str(encoder.intake):
+        context.say(escape(f"{encoder.target} is given the pictures made {encoder.intake}"))
     rows = np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).round().astype(np.int64))
     shown = torch.from_numpy(pictures[rows]).to(context.device).permute(0, 3, 1, 2).float() / 255
     with torch.random.fork_rng(devices=[context.device] if context.device.type == "cuda" else []):

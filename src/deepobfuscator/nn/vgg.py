@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from deepobfuscator.core.errors import InputError
 from deepobfuscator.nn.fit import Normed, Shape, lifted
 
 FRONT = (64, 128)
@@ -65,7 +64,7 @@ def differentiable(
         # A plain sum would not do: that of a softmax is constant.
         weights = torch.randn(features.shape, generator=draw).to(features.device)
         (slope,) = torch.autograd.grad(features.float(), pictures, weights, allow_unused=True)
-    except (RuntimeError, InputError):  # nothing in it asks for a gradient, or it cannot be had
+    except Exception:  # nothing in it asks for a gradient, or it cannot be had
         return False
     return slope is not None and bool(slope.isfinite().all() and slope.any())
 

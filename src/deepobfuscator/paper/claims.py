@@ -30,7 +30,7 @@ from deepobfuscator.paper.judging import (
 from deepobfuscator.paper.keys import ACCURACY, MS_SSIM, ClaimKey, Measured, Name, Part, Set
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
 
-WORDS = tomllib.loads((Path(__file__).parent / "claims.toml").read_text())
+WORDS = tomllib.loads((Path(__file__).parent / "claims.toml").read_text("utf-8"))
 """What the paper says, its figures, and the reasons for each verdict, by claim."""
 
 NEAR = "within a tenth of the undefended leak above the floor"

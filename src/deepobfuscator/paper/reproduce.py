@@ -163,8 +163,8 @@ class _Session:
         for name in ENTRIES if not self.faces else ():
             if name not in self.names:  # it may show faces
                 (out / f"{name}.svg").unlink(missing_ok=True)
-        do.write_atomic(out / "report.html", page(made, judged, about).encode())
-        do.write_atomic(out / "summary.md", summary_markdown(made, judged, about).encode())
+        do.write_atomic(out / "report.html", page(made, judged, about))
+        do.write_atomic(out / "summary.md", summary_markdown(made, judged, about))
 
     def meta(self, command: str, rest: Sequence[str]) -> Meta:
         """What a reader must know of the whole."""

@@ -13,7 +13,7 @@ from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import Figure, make_rows
 from deepobfuscator.paper.trials import Trials
 
-WORDS = tomllib.loads((Path(__file__).parent / "exhibits.toml").read_text())
+WORDS = tomllib.loads((Path(__file__).parent / "exhibits.toml").read_text("utf-8"))
 """Titles, captions and notes, by exhibit."""
 
 

@@ -50,7 +50,7 @@ class Faces(NamedTuple):
 
 def render(template: str, **values: Any) -> str:
     """``template`` with the style sheet and ``values``, escaped wherever they are not markup."""
-    style = Markup((HERE / "page.css").read_text())
+    style = Markup((HERE / "page.css").read_text("utf-8"))
     return ENVIRONMENT.get_template(template).render(style=style, **values)
 
 

@@ -136,7 +136,7 @@ class AuditReport:
             text = json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n"
         else:
             text = pages.audit_page(self, faces)
-        write_atomic(Path(path), text.encode())
+        write_atomic(Path(path), text)
 
     def __repr__(self) -> str:
         return "\n".join([self.verdict.title, *(f"  {s!r}" for s in self.subjects)])
@@ -185,7 +185,7 @@ class ComparisonReport:
             InputError: no finished run, a file of a run that cannot be read, or ``path`` cannot be
                 written.
         """
-        write_atomic(Path(path), pages.comparison_page(self, faces).encode())
+        write_atomic(Path(path), pages.comparison_page(self, faces))
 
     def __repr__(self) -> str:
         return as_markdown(self.table)
@@ -205,7 +205,7 @@ def finish(
         InputError: a file of the run cannot be read, or a file cannot be written.
     """
     run, path = read_run(folder), folder / "audit" / "notes.json"
-    told = json.loads(path.read_text())
+    told = json.loads(path.read_bytes())
     told["gates"] = [asdict(gate.judge(run.records)) for gate in gates]
     write_atomic(path, f"{json.dumps(told, indent=1)}\n".encode())
     report = AuditReport.of(run)

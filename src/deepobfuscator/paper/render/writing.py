@@ -29,7 +29,7 @@ def write_exhibit(exhibit: Exhibit, folder: Path, faces: bool = True) -> None:
         if text is None:
             path.unlink(missing_ok=True)
         else:
-            write_atomic(path, text.encode())
+            write_atomic(path, text)
 
 
 def as_csv(exhibit: Exhibit) -> str:

@@ -1,0 +1,56 @@
+"""Standard output and error, which outlive what becomes of them."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+
+class Lasting:
+    """A stream that shows ``?`` for what its encoding lacks, and drops what nobody takes: a pipe
+    that was closed, a full disk, a terminal that is gone.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        encoding = self.stream.encoding or "utf-8"
+        with self._to_the_end():
+            self.stream.write(text.encode(encoding, "replace").decode(encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        """Send on what was written."""
+        with self._to_the_end():
+            self.stream.flush()
+
+    @contextlib.contextmanager
+    def _to_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):  # what is still held must not fail at exit
+                sink = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(sink, self.stream.fileno())
+                os.close(sink)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def lasting() -> Iterator[None]:
+    """Let a command finish, and keep its exit code, whatever becomes of its output."""
+    held = sys.stdout, sys.stderr
+    out, err = (cast(TextIO, Lasting(stream)) if stream else stream for stream in held)
+    sys.stdout, sys.stderr = out, err
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = held
+        for stream in (out, err):
+            if stream:
+                stream.flush()
