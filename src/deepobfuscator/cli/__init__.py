@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from deepobfuscator.cli.paper import (
     survey_options,
 )
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import expanded
 from deepobfuscator.core.runtime import RankLostError, alone, prepare
 from deepobfuscator.data.table import Source, parse_source
 from deepobfuscator.defences.base import Defence
@@ -102,8 +104,8 @@ def _parser(arguments: Sequence[str]) -> Parser:
 
     train = _command(commands, "train", "Train a defence and keep it as a bundle.", _train)
     trial_options(train)
-    train.add_argument("--trial", type=Path, help="repeat the trial in this trial.json")
-    train.add_argument("--out", type=Path, help="run folder (default: runs/DEFENCE-KEY)")
+    train.add_argument("--trial", type=expanded, help="repeat the trial in this trial.json")
+    train.add_argument("--out", type=expanded, help="run folder (default: runs/DEFENCE-KEY)")
     train.add_argument(
         "--defence",
         help=f"one of {', '.join(trainable())} (default: {DeepObfuscator.name}); "
@@ -123,6 +125,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     audit.add_argument(
         "target",
         metavar="TARGET",
+        type=os.path.expanduser,
         help="a folder made by train, an .onnx file, or MODULE:ATTRIBUTE (a torch module)",
     )
     suite_options(audit)
@@ -136,9 +139,9 @@ def _parser(arguments: Sequence[str]) -> Parser:
     )
     _report_options(audit)
     audit.add_argument(
-        "-o", "--output", type=Path, help="page (default: report.html in the folder)"
+        "-o", "--output", type=expanded, help="page (default: report.html in the folder)"
     )
-    audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
+    audit.add_argument("--out", type=expanded, help="run folder of an encoder made elsewhere")
     audit.add_argument(
         "--defender-data", metavar="DATA", help="what an encoder made elsewhere was trained on"
     )
@@ -158,7 +161,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     )
     suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
-    contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
+    contest.add_argument("--out", type=expanded, help="folder (default: runs/compare-KEY)")
     cluster_options(contest)
     _report_options(contest)
 
@@ -168,8 +171,10 @@ def _parser(arguments: Sequence[str]) -> Parser:
     survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
-    report.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="run folders")
-    report.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page")
+    report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")
+    report.add_argument(
+        "-o", "--output", type=expanded, default=Path("report.html"), help="the page"
+    )
     report.add_argument("--no-faces", action="store_true", help="a page without any picture")
     return parser
 
@@ -224,8 +229,10 @@ def _audit(options: argparse.Namespace, command: str) -> int:
     gates, target = [parse_gate(text) for text in options.fail_if], options.target
     made: dict[str, Any] = {}
     if Path(target).is_dir():
-        if given := trial_given(options) or ("--out" if options.out else None):
+        if given := trial_given(options, but="data") or ("--out" if options.out else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
+        if options.data is not None:
+            made = {"data": replace(Trial.of(Path(target)).data, source=parse_source(options.data))}
     elif target.endswith(".onnx") or ":" in target:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:

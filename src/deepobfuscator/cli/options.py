@@ -6,6 +6,7 @@ import math
 import typing
 from collections import abc
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from deepobfuscator.attacks.base import QUICK, SUITES
@@ -13,7 +14,7 @@ from deepobfuscator.core.config import field_docs, imported
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.data.dataset import Data
-from deepobfuscator.data.table import Source, Task, parse_source
+from deepobfuscator.data.table import Source, Task, parse_source, split
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.experiments.presets import PRESETS, preset
 from deepobfuscator.experiments.trial import Trial
@@ -132,7 +133,7 @@ def data_of(options: argparse.Namespace, many: bool = False) -> Data:
     """Pictures and task that the options describe; see `config_of` for ``many``."""
     base, chosen = Trial(), preset(options.preset or "small")
     cut = chosen.trial | (chosen.many_trial if many else {}) | given_fields(options, Data)
-    return Data(
+    data = Data(
         source=parse_source(options.data or base.source.name),
         task=Task(
             listed_names(options.public, base.task.public),
@@ -140,6 +141,18 @@ def data_of(options: argparse.Namespace, many: bool = False) -> Data:
         ),
         **cut,
     )
+    return data if options.limit is not None else fit_limit(data)
+
+
+def fit_limit(data: Data) -> Data:
+    """``data`` without a preset's limit that is larger than the data's training pool."""
+    if data.limit is not None:
+        table = data.source.read()
+        try:
+            split(table, data.limit, data.split_seed, data.protocol)
+        except InputError:  # another reason than the limit is found again, without one
+            return replace(data, limit=None)
+    return data
 
 
 def config_of(options: argparse.Namespace, many: bool = False) -> TrainConfig:
@@ -149,10 +162,10 @@ def config_of(options: argparse.Namespace, many: bool = False) -> TrainConfig:
     return TrainConfig(**(base | given_fields(options, TrainConfig)))
 
 
-def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:
-    """The first option that describes a trial, where one was given."""
+def trial_given(options: argparse.Namespace, *kinds: type, but: str = "") -> str | None:
+    """The first option that describes a trial, ``but`` one, where one was given."""
     words = ("data", "public", "private", "preset", "defence", "defender_data", *TRIAL_OPTIONS)
-    given = [n for n in words if getattr(options, n, None) is not None]
+    given = [n for n in words if n != but and getattr(options, n, None) is not None]
     given += [n for kind in (TrainConfig, *kinds) for n in given_fields(options, kind)]
     return f"--{given[0].replace('_', '-')}" if given else None
 

@@ -37,6 +37,11 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], None]) -> None:
             temporary.unlink()
 
 
+def expanded(path: str | Path) -> Path:
+    """``path`` with a leading ``~`` replaced by the home folder it stands for, if there is one."""
+    return Path(os.path.expanduser(path))
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:

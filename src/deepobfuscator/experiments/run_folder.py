@@ -8,6 +8,7 @@ from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.data.batches import Parts
+from deepobfuscator.data.files_source import FilesSource
 from deepobfuscator.experiments.trial import Trial
 
 
@@ -30,6 +31,20 @@ def same_data(data: Parts, folder: Path) -> None:
             "bring them back, or name another --out folder"
         )
     write_atomic(path, (json.dumps(data.summary) + "\n").encode())
+
+
+def pictures_there(trial: Trial, folder: Path) -> None:
+    """Make sure that the folder of the run's pictures is still there.
+
+    Raises:
+        InputError: it is not; the message tells how to name another.
+    """
+    source = trial.source
+    if isinstance(source, FilesSource) and not source.path.exists():
+        raise InputError(
+            f"the pictures that {folder} is about are no longer in {source.path}: bring them back, "
+            f"or audit it once with --data {source.name}:PATH"
+        )
 
 
 def unclaimed(trial: Trial, folder: Path) -> None:

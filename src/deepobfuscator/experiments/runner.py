@@ -32,8 +32,9 @@ from deepobfuscator.core.records import Record
 from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
-from deepobfuscator.experiments.run_folder import same_data, unclaimed, write_trial
+from deepobfuscator.experiments.run_folder import pictures_there, same_data, unclaimed, write_trial
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
+from deepobfuscator.metrics.images import scale_weights
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
 from deepobfuscator.nn.vgg import parameter_count
 from deepobfuscator.training import bundle as bundles
@@ -84,7 +85,11 @@ class Runner:
             with context.progress("pictures", 1) as bar:
                 parts = batches.load(trial.data, size, trial.defence.trains, bar.at)
             if skipped := parts.summary["skipped"]:
-                context.say(f"{skipped} pictures could not be decoded and are left out")
+                context.say(f"{skipped} pictures are left out: missing, unreadable or unlabelled")
+            if moved := parts.summary.get("moved"):
+                context.say(
+                    f"{moved} pictures change their part, so that equal pictures stay together"
+                )
             if (known := trial.defender_data) is not None:
                 parts = trained_on(parts, known, trial.source, size, skip_bad=trial.skip_bad)
             self._data = wanted, parts
@@ -101,8 +106,11 @@ class Runner:
         with locked(folder) if first else nullcontext():
             if context.share(lambda: self._trained(trial, folder)):
                 if first:  # pictures or an encoder may lie elsewhere by now
+                    if Trial.of(folder).source != trial.source:
+                        same_data(self.data(trial, context), folder)
                     write_trial(trial, folder)
                 return
+            scale_weights(min(trial.setting.size))  # an audit could not compare smaller pictures
             data = self.data(trial, context)
             if first:
                 same_data(data, folder)
@@ -183,9 +191,11 @@ class Runner:
         if (before := noted(folder)) is not None:
             order = order.joined(before[0])
         context = self.on(trial, folder)
+        pictures_there(trial, folder)
         data = self.data(trial, context)
         same_data(data, folder)
         disjoint({name: getattr(data, name) for name in data.summary["pictures"]})
+        other = self.other(order, trial, data, context)
         above: tuple[Path, list[Record]] | None = None
         if trial.key != trial.undefended().key:
             if ceiling is None:
@@ -200,7 +210,6 @@ class Runner:
                 check_memory(bundle.encoder, setting.batch_size, setting.width, context)
                 examine(bundle.encoder, data.attacker.pictures, context)
             context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: audit")
-            other = self.other(order, trial, data, context)
             known = {"AC", "AR"} & bundle.players.keys()
             play = partial(play_anew, trial, bundle, context, labelled=data.attacker)
             target = Target(

@@ -59,7 +59,7 @@ class Trial:
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the processor computes it natively."""
     skip_bad: bool = False
-    """Go on without pictures that cannot be decoded, and count them."""
+    """Go on without pictures that are missing, unreadable or unlabelled, and count them."""
     defender_data: Source | None = None
     """What an encoder made elsewhere was trained on, where that is known."""
 
