@@ -99,7 +99,7 @@ def damage(name: str, content: bytes | Callable[[bytes], bytes]) -> Callable[[Pa
         (damage("005.png", b"this is no picture"), "005.png"),
         (lambda crowd: (crowd / "006.png").unlink(), "006.png"),
         (lambda crowd: Image.new("RGB", (9, 9)).save(crowd / "extra.png"), "extra.png"),
-        (damage("labels.csv", lambda b: b.replace(b"007.png,1", b"007.png,yes")), "yes"),
+        (damage("labels.csv", lambda b: b.replace(b"007.png,1", b"007.png,maybe")), "maybe"),
         (damage("labels.csv", b""), "labels.csv"),
         (lambda crowd: (crowd / "labels.csv").unlink(), "labels.csv"),
     ],

@@ -118,6 +118,15 @@ class Parts:
     undeclared: tuple[str, ...] = ()
     """Names of the attributes that are neither public nor private and vary in every part."""
 
+    def notes(self) -> list[str]:
+        """What the person who waits should know of the pictures."""
+        said = {
+            "skipped": "are left out: missing, unreadable or unlabelled",
+            "moved": "change their part, so that equal pictures stay together",
+        }
+        counts = {what: self.summary.get(what) for what in said}
+        return [f"{count} pictures {said[what]}" for what, count in counts.items() if count]
+
 
 def load(
     data: Data,

@@ -1,6 +1,5 @@
 """CelebA (Liu, Luo, Wang, Tang, 2015) as it is published, and as Kaggle packs it."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,14 +25,16 @@ from deepobfuscator.data.table import TEST, AttributeTable
 ALIGNED = ("img_align_celeba", "img_align_celeba_png")
 """Folders of the aligned and cropped pictures."""
 
+SPACED = str.maketrans(dict.fromkeys([*SEPARATORS, '"'], " "))
+
 
 @dataclass(frozen=True)
 class Celeba(FilesSource):
     """CelebA: ``img_align_celeba/``, ``list_attr_celeba.txt`` and, where they are there,
     ``list_eval_partition.txt`` (the data's own parts) and ``identity_CelebA.txt``.
 
-    Each may lie one folder deeper (``Anno/``, ``Eval/``, ``Img/``), a list may be a ``.csv``, and
-    the pictures PNG.
+    Each may lie one or two folders deeper (``Anno/``, ``Eval/``, ``Img/``), a list may be a
+    ``.csv``, and the pictures PNG.
     """
 
     name: ClassVar[str] = "celeba"
@@ -42,10 +43,9 @@ class Celeba(FilesSource):
     def pictures(self) -> Path:
         """The folder of the aligned and cropped pictures."""
         for name in ALIGNED:
-            for folder in (self.path / name, *sorted(self.path.glob(f"*/{name}"))):
-                if folder.is_dir():
-                    inner = folder / folder.name  # where an archive was unpacked into its own name
-                    return inner if inner.is_dir() else folder
+            if folder := self.nearest(name):
+                inner = folder / folder.name  # where an archive was unpacked into its own name
+                return inner if inner.is_dir() else folder
         return self.path / ALIGNED[0]
 
     def read(self) -> AttributeTable:
@@ -79,26 +79,28 @@ class Celeba(FilesSource):
             return None
         rows: list[tuple[str, int]] = []
         for line, text in enumerate(read_text(file).splitlines(), 1):
-            match re.split(r"[\s,;|]+", text.replace('"', "").strip(" \t,;|")):
-                case [""]:
+            match text.translate(SPACED).split():
+                case []:
                     continue
                 case [image, number] if number.isdecimal() and int(number) <= (highest or 2**62):
                     rows.append((stem(image), int(number)))
                 case [image, _] if line == 1 and stem(image) == image and not image.isdecimal():
                     continue  # names of columns
                 case _:
-                    numbers = "a number" if highest is None else f"a number up to {highest}"
-                    raise InputError(f"{file}, line {line}: {text!r} is not a name and {numbers}")
+                    what = "a number" if highest is None else f"a number up to {highest}"
+                    raise InputError(f"{file}, line {line}: {text!r} is not a name and {what}")
         for image, count in Counter(image for image, _ in rows).items():
             if count > 1:
                 raise InputError(f"{file}: {count} rows for {image!r}: keep one")
         number_of = dict(rows)
-        if bare := [image for image in images if stem(image) not in number_of]:
+        numbers = [number_of.get(stem(image)) for image in images]
+        if None in numbers:
             raise InputError(
-                f"{file}: {len(bare)} of {len(images)} pictures in {self.pictures} have no row, "
-                f"the first {bare[0]!r}: add the rows, or move the list away to go without it"
+                f"{file}: {numbers.count(None)} of {len(images)} pictures in {self.pictures} have "
+                f"no row, the first {images[numbers.index(None)]!r}: add the rows, or move the "
+                "list away to go without it"
             )
-        return np.array([number_of[stem(image)] for image in images], dtype=np.int64)
+        return np.array(numbers, dtype=np.int64)
 
 
 def top_line(file: Path) -> str:

@@ -47,22 +47,25 @@ class FilesSource(Source):
         """The folder that picture names are relative to."""
         return self.path
 
-    def list_file(self, name: str) -> Path | None:
-        """The list called ``name``, .txt or .csv, here or one folder deeper; None without one."""
-        for ending in (".txt", ".csv"):
-            for file in (self.path / (name + ending), *sorted(self.path.glob(f"*/{name}{ending}"))):
-                if file.is_file():
-                    return file
+    def nearest(self, name: str) -> Path | None:
+        """The file or folder called ``name``, here or up to two folders deeper; None without."""
+        for deeper in ("", "*/", "*/*/"):
+            if found := sorted(self.path.glob(deeper + name)):
+                return found[0]
         return None
 
-    def contents(self, images: Sequence[str]) -> Sequence[Path | BytesIO]:
-        """Where the named pictures are to be decoded from."""
-        folder = self.pictures
-        return [folder / name for name in images]
+    def list_file(self, name: str) -> Path | None:
+        """The list called ``name``, .txt or .csv; None without."""
+        return self.nearest(f"{name}.txt") or self.nearest(f"{name}.csv")
 
-    def place(self, name: str) -> Path:
-        """The file that holds a picture."""
-        return self.pictures / name
+    def places(self, images: Sequence[str]) -> list[str]:
+        """Paths of the files that hold the named pictures."""
+        folder = self.pictures
+        return [f"{folder}/{name}" for name in images]
+
+    def contents(self, images: Sequence[str]) -> Sequence[str | BytesIO]:
+        """What the named pictures are to be decoded from, by default the files themselves."""
+        return self.places(images)
 
     def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
         """Decode pictures; see `Source.load`. Truncated and foreign files count as unreadable."""
@@ -100,7 +103,8 @@ class FilesSource(Source):
         Raises:
             InputError: a picture has two rows, or no row a picture.
         """
-        names = match(table.images, [self._file(name, files) for name in table.images], files)
+        exact = [name if name in files else self._file(name, files) for name in table.images]
+        names = match(table.images, exact, files)
         for name, count in Counter(names).items():
             if name and count > 1:
                 raise InputError(f"{file}: {count} rows for {name!r}: keep one")
@@ -128,9 +132,7 @@ class FilesSource(Source):
         )
 
     def _file(self, name: str, files: set[str]) -> str | None:
-        """The file that ``name`` names; None where it is not there."""
-        if name in files:
-            return name
+        """The file that ``name`` names though it is not among ``files``; None without one."""
         if not (self.pictures / name).is_file():
             return None
         # A hidden file, or one in a folder that has another name beside that of a link.
@@ -140,9 +142,9 @@ class FilesSource(Source):
     def stamp(self, images: Sequence[str]) -> str:
         """Hash of the folder and of every picture's name, size and time of change."""
         digest = hashlib.sha256(os.fsencode(self.pictures.resolve()))
-        for name in images:
+        for name, place in zip(images, self.places(images), strict=True):
             try:
-                stat = os.stat(self.place(name))
+                stat = os.stat(place)
             except OSError:
                 digest.update(f"\n{name} unreadable".encode())
             else:
@@ -150,7 +152,7 @@ class FilesSource(Source):
         return digest.hexdigest()
 
 
-def decode_picture(content: Path | BytesIO, size: tuple[int, int]) -> NDArray[np.uint8]:
+def decode_picture(content: str | BytesIO, size: tuple[int, int]) -> NDArray[np.uint8]:
     """One picture as (height, width, 3), upright, in RGB, fitted to ``size`` (height, width).
 
     Raises:
@@ -182,7 +184,7 @@ def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 
-def _reason(error: Exception, content: Path | BytesIO) -> str:
+def _reason(error: Exception, content: str | BytesIO) -> str:
     match error:
         case UnidentifiedImageError():
             with content if isinstance(content, BytesIO) else open(content, "rb") as file:

@@ -75,21 +75,22 @@ class Folder(FilesSource):
         )
         return self.matched(table, file, files | {n for n in images if EMBEDDED in n})
 
-    def place(self, name: str) -> Path:
-        """The picture, or the Parquet file that it is in."""
-        file, embedded, _ = name.partition(EMBEDDED)
-        return self.path / (file + embedded.rstrip("/"))
+    def places(self, images: Sequence[str]) -> list[str]:
+        """Paths of the pictures, or of the Parquet files that they are in."""
+        return super().places(
+            [name.partition(EMBEDDED)[0] + ".parquet" * (EMBEDDED in name) for name in images]
+        )
 
-    def contents(self, images: Sequence[str]) -> Sequence[Path | BytesIO]:
+    def contents(self, images: Sequence[str]) -> Sequence[str | BytesIO]:
         """Paths of pictures, or the bytes of those in Parquet files."""
-        found: list[Path | BytesIO] = [self.path / name for name in images]
-        rows: dict[Path, list[int]] = defaultdict(list)
+        found: list[str | BytesIO] = list(self.places(images))
+        rows: dict[str, list[int]] = defaultdict(list)
         for i, name in enumerate(images):
             if EMBEDDED in name:
-                rows[self.place(name)].append(i)
+                rows[str(found[i])].append(i)
         for file, places in rows.items():
             asked = [int(images[i].rpartition("/")[2]) for i in places]
-            for i, content in zip(places, parquet.stored(file, asked), strict=True):
+            for i, content in zip(places, parquet.stored(Path(file), asked), strict=True):
                 found[i] = BytesIO(content)
         return found
 
@@ -128,9 +129,9 @@ def pictures_of(name: str, sheet: Sheet) -> list[str]:
 
 def joined(sheets: Sequence[Sheet], names: Sequence[str]) -> Sheet:
     """All rows of several lists; raises InputError where their columns differ."""
-    columns = set(sheets[0].columns)
+    columns = sheets[0].columns
     for sheet, name in zip(sheets, names, strict=True):
-        if odd := columns.symmetric_difference(sheet.columns):
+        if odd := columns.keys() ^ sheet.columns.keys():
             raise InputError(
                 f"{names[0]} and {name} have different columns ({', '.join(sorted(odd))}): give "
                 "both the same"

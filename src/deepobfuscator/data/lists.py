@@ -71,10 +71,10 @@ def note(text: str) -> None:
 def labels(name: str, cells: Sequence[str], places: Sequence[str]) -> NDArray[np.uint8]:
     """(n,) 0, 1 or UNKNOWN as ``cells`` say; raises InputError where they say anything else."""
     meanings = {cell: _meaning(cell) for cell in set(cells)}
-    odd = next((i for i, cell in enumerate(cells) if meanings[cell] is None), None)
-    if odd is not None:
+    if None in meanings.values():
+        odd = next(i for i, cell in enumerate(cells) if meanings[cell] is None)
         raise InputError(f"{places[odd]}: {name} is {cells[odd]!r}; {FORMS}")
-    found = np.array([meanings[cell] for cell in cells], dtype=np.int8)
+    found = np.fromiter(map(meanings.__getitem__, cells), np.int8, len(cells))
     if {-1, 0}.issubset(meanings.values()):
         at = int(np.argmax(found == -1))
         raise InputError(f"{places[at]}: {name} is -1 here and 0 elsewhere; {FORMS}")

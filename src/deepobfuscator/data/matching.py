@@ -16,7 +16,7 @@ ROWS = 100
 
 
 @cache
-def picture_endings() -> tuple[str, ...]:
+def picture_endings() -> frozenset[str]:
     """Endings, in small letters, of files that count as pictures: whatever Pillow reads, and HEIC.
 
     A row of a list may name a file with any other ending, too.
@@ -24,17 +24,18 @@ def picture_endings() -> tuple[str, ...]:
     Image.init()
     read = {name for name in Image.OPEN if Image.MIME.get(name, "").startswith("image/")}
     known = Image.registered_extensions().items()
-    return (".heic", ".heif", *(ending for ending, name in known if name in read))
+    return frozenset({"heic", "heif"} | {ending[1:] for ending, name in known if name in read})
 
 
 def is_picture(name: str) -> bool:
     """Whether a file of that name counts as a picture."""
-    return name.lower().endswith(picture_endings())
+    return stem(name) != name
 
 
 def stem(name: str) -> str:
     """``name`` without the ending of a picture."""
-    return name.rpartition(".")[0] if is_picture(name) else name
+    before, _, ending = name.rpartition(".")
+    return before if ending.lower() in picture_endings() else name
 
 
 def match(

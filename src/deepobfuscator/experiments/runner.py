@@ -81,16 +81,12 @@ class Runner:
         """The trial's data; kept, since the trials of a comparison share it."""
         wanted = trial.data, trial.defence.trains, trial.defender_data
         if self._data is None or self._data[0] != wanted:
-            size = trial.setting.size
+            size, known = trial.setting.size, trial.defender_data
             with context.progress("pictures", 1) as bar:
                 parts = batches.load(trial.data, size, trial.defence.trains, bar.at)
-            if skipped := parts.summary["skipped"]:
-                context.say(f"{skipped} pictures are left out: missing, unreadable or unlabelled")
-            if moved := parts.summary.get("moved"):
-                context.say(
-                    f"{moved} pictures change their part, so that equal pictures stay together"
-                )
-            if (known := trial.defender_data) is not None:
+            for line in parts.notes():
+                context.say(line)
+            if known is not None:
                 parts = trained_on(parts, known, trial.source, size, skip_bad=trial.skip_bad)
             self._data = wanted, parts
         return self._data[1]
@@ -110,7 +106,7 @@ class Runner:
                         same_data(self.data(trial, context), folder)
                     write_trial(trial, folder)
                 return
-            scale_weights(min(trial.setting.size))  # an audit could not compare smaller pictures
+            scale_weights(min(trial.setting.size))  # raises what an audit would
             data = self.data(trial, context)
             if first:
                 same_data(data, folder)
@@ -190,8 +186,8 @@ class Runner:
             return done
         if (before := noted(folder)) is not None:
             order = order.joined(before[0])
-        context = self.on(trial, folder)
         pictures_there(trial, folder)
+        context = self.on(trial, folder)
         data = self.data(trial, context)
         same_data(data, folder)
         disjoint({name: getattr(data, name) for name in data.summary["pictures"]})
@@ -257,7 +253,6 @@ class Runner:
         trial = Trial.of(folder)
         bundles.check(folder / "bundle")
         context = self.on(trial, folder)
-        data = self.data(trial, context)
         players = trial.defence.players(trial.task, trial.setting, context)
         target = Target(
             key=trial.key,
@@ -265,7 +260,7 @@ class Runner:
             task=trial.task,
             setting=trial.setting,
             bundle=bundles.load(folder / "bundle", players, context),
-            data=data,
+            data=self.data(trial, context),
             context=context,
         )
         return Audit(target, AuditConfig())
