@@ -134,8 +134,10 @@ def read_sheet(file: Path) -> Sheet:
     elif file.suffix.lower() == ".jsonl":
         header, lines = _json_lines(file)
         places, rows = [f"{file}, line {line}" for line, _ in lines], [cells for _, cells in lines]
+    elif not (found := _csv_rows(read_text(file), file)):
+        raise InputError(f"{file} is empty: it must hold a header and one row a picture")
     else:
-        (top, header), *lines = _csv_rows(read_text(file), file)
+        (top, header), *lines = found
         places, rows = [f"{file}, line {line}" for line, _ in lines], [cells for _, cells in lines]
         header = [name or f"column {i}" for i, name in enumerate(header, 1)]
         check_columns(header, f"{file}, line {top}")

@@ -34,7 +34,6 @@ from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
 from deepobfuscator.experiments.run_folder import pictures_there, same_data, unclaimed, write_trial
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
-from deepobfuscator.metrics.images import scale_weights
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
 from deepobfuscator.nn.vgg import parameter_count
 from deepobfuscator.training import bundle as bundles
@@ -106,7 +105,6 @@ class Runner:
                         same_data(self.data(trial, context), folder)
                     write_trial(trial, folder)
                 return
-            scale_weights(min(trial.setting.size))  # raises what an audit would
             data = self.data(trial, context)
             if first:
                 same_data(data, folder)
