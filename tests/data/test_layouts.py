@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
 
@@ -274,7 +274,6 @@ ENDINGS = st.sampled_from((".png", ".PNG", ".bmp", ".jfif"))
 TREES = st.dictionaries(st.tuples(FOLDERS, STEMS), ENDINGS, min_size=1, max_size=6)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=TREES, missing=st.integers(0, 2), data=st.data())
 def test_every_row_gets_its_own_picture_or_is_counted(
     tmp_path_factory: pytest.TempPathFactory,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepobfuscator.core.errors import InputError
@@ -15,7 +15,6 @@ from deepobfuscator.data.lists import labels, read_sheet
 from deepobfuscator.data.table import UNKNOWN
 
 PAIRS = ("1 0", "1 -1", "true false", "True FALSE", "yes no", "Y N", "1.0 0.0", "+1 -1.0", "t f")
-many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=6)
 names = texts.map(str.strip).filter(bool)
 
@@ -54,7 +53,6 @@ def test_a_column_of_anything_is_read_or_refused(cells: list[str]) -> None:
     assert "\n" not in found if isinstance(found, str) else set(found) <= {0, 1, UNKNOWN}
 
 
-@many
 @given(
     rows=st.lists(st.tuples(names, st.sampled_from(("1", "0")), texts), min_size=1, max_size=8),
     separator=st.sampled_from(",;\t|"),
@@ -83,7 +81,6 @@ def test_a_table_comes_back_whatever_separates_it(
     assert sheet.places[-1] == f"{file}, line {1 + len(rows)}"
 
 
-@many
 @given(content=st.one_of(st.text(), st.binary().map(lambda b: b.decode("latin-1"))))
 @example(content='image,A\n"a.png\n')
 @example(content="image,image\n")
