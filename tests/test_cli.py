@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return line.removeprefix("deepobfuscator: error: ")
 
 
-def train(crowd: Path, out: Path, *more: object) -> tuple[object, ...]:
+def train(crowd: Path, out: Path | str, *more: object) -> tuple[object, ...]:
     return ("train", "--data", f"folder:{crowd}", *SMOKE, "--out", out, *more)
 
 
@@ -99,7 +100,7 @@ def damage(name: str, content: bytes | Callable[[bytes], bytes]) -> Callable[[Pa
         (damage("005.png", b"this is no picture"), "005.png"),
         (lambda crowd: (crowd / "006.png").unlink(), "006.png"),
         (lambda crowd: Image.new("RGB", (9, 9)).save(crowd / "extra.png"), "extra.png"),
-        (damage("labels.csv", lambda b: b.replace(b"007.png,1", b"007.png,yes")), "yes"),
+        (damage("labels.csv", lambda b: b.replace(b"007.png,1", b"007.png,maybe")), "maybe"),
         (damage("labels.csv", b""), "labels.csv"),
         (lambda crowd: (crowd / "labels.csv").unlink(), "labels.csv"),
     ],
@@ -123,6 +124,36 @@ def test_skip_bad_goes_on_and_counts(crowd: Path, capsys: pytest.CaptureFixture[
     card = json.loads((crowd.parent / "other" / "bundle" / "card.json").read_text())
     assert card["data"]["skipped"] == 2
     assert sum(card["data"]["pictures"].values()) == 102
+
+
+def test_a_presets_limit_gives_way_and_a_given_one_does_not(
+    crowd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = crowd.parent / "run"
+    words = [str(word) for word in train(crowd, out) if word not in ("--limit", "64")]
+    assert main(words) == 0
+    assert json.loads((out / "trial.json").read_text())["limit"] is None
+    assert "holds only 64" in refused(capsys, *train(crowd, f"{out}2", "--limit", 400))
+
+
+def test_home_and_names_with_brackets(
+    crowd: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(crowd.parent))
+    monkeypatch.chdir(crowd)
+    labels = crowd / "labels.csv"
+    labels.write_text(labels.read_text().replace("Smiling,Male", "Smiling [1],[/b]", 1))
+    words = ["train", "--data", "folder:~/crowd", *SMOKE, "--out=~/run"]
+    assert main([*words, "--public", "Smiling [1]", "--private", "[/b]"]) == 0
+    gate = ["--fail-if", "[/b].excess > 0.99"]
+    assert main(["audit", "~/run", "--suite", "brief", "--output=~/page.html", *gate]) in (0, 4)
+    capsys.readouterr()
+    assert main(["report", "~/run", "--output=~/all.html"]) == 0
+    assert "Smiling [1]" in (shown := capsys.readouterr().out)
+    assert "[/b]" in shown
+    assert {"run", "page.html", "all.html"} <= {path.name for path in crowd.parent.iterdir()}
+    assert not (crowd / "~").exists()
+    assert "no/such" in refused(capsys, "train", "--data", "celeba:~nobody/no/such")
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(
@@ -185,6 +216,25 @@ def test_data_that_changed_since_training_is_refused(
     labels = crowd / "labels.csv"
     labels.write_text(labels.read_text().replace("000.png,0", "000.png,1"))
     assert "changed since" in refused(capsys, "audit", trained)
+
+
+def test_data_that_moved_is_audited_where_it_is_if_it_is_the_same(
+    trained: Path, crowd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved, other = crowd.with_name("moved"), crowd.with_name("other")
+    shutil.copytree(crowd, other)
+    (other / "000.png").write_bytes((other / "002.png").read_bytes())
+    crowd.rename(moved)
+    assert "with --data folder:PATH" in refused(capsys, "audit", trained)
+    before = (trained / "trial.json").read_bytes()
+    assert "changed since" in refused(capsys, "audit", trained, "--data", f"folder:{other}")
+    line = refused(capsys, "audit", trained, "--data", f"folder:{moved}", "--private", "Bald")
+    assert "drop --private" in line
+    assert (trained / "trial.json").read_bytes() == before
+    audit = ["audit", str(trained), "--suite", "brief"]
+    assert main([*audit, "--data", f"folder:{moved}"]) == 0
+    assert json.loads((trained / "trial.json").read_text())["source"]["path"] == str(moved)
+    assert main(audit) == 0, "its place is known from now on"
 
 
 def test_a_trial_file_that_is_missing_or_wrong(

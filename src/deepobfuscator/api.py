@@ -1,5 +1,6 @@
 """The front door: train, audit and compare from Python. The command line calls these functions."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from deepobfuscator.attacks.base import QUICK, Attack
 from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.gates import Gate
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import expanded
 from deepobfuscator.core.records import IDENTITY, IMAGE, write_jsonl
 from deepobfuscator.core.runtime import (
     alone,
@@ -128,7 +130,7 @@ def train(
     trial = Trial.make(defence, data, config, precision=precision)
     if not defence.trains:
         raise InputError(f"{defence.name} is not trained: audit it")
-    folder = Path(out or Path("runs") / f"{defence.name}-{trial.key}")
+    folder = expanded(out or Path("runs") / f"{defence.name}-{trial.key}")
     prepare()
     there, rank, ranks = join_ranks(device)
     Runner(there, command or typed(), rank, ranks).train(trial, folder)
@@ -142,9 +144,10 @@ def load(folder: str | Path) -> Run:
     Raises:
         InputError: it holds no finished run.
     """
-    trial = Trial.of(Path(folder))
-    bundles.check(Path(folder) / "bundle")
-    return Run(Path(folder), trial)
+    folder = expanded(folder)
+    trial = Trial.of(folder)
+    bundles.check(folder / "bundle")
+    return Run(folder, trial)
 
 
 def audit(
@@ -170,7 +173,8 @@ def audit(
 
     Args:
         target: a run, or an encoder made elsewhere; see `Target`.
-        data: pictures and task of an encoder made elsewhere; a run brings its own.
+        data: pictures and task of an encoder made elsewhere; a run brings its own, and takes the
+            same pictures from another place.
         suite: how many attackers: ``brief``, ``quick``, ``standard``, ``exhaustive``.
         also: attacks of larger suites, or of one's own, that have their turn too.
         other: pictures for an attacker who has none like the defender's; from ``standard`` on.
@@ -195,15 +199,22 @@ def audit(
     runner = Runner(resolve_device(device), command or typed())
     if isinstance(target, Run):
         target = target.folder
-    if isinstance(target, str | Path) and Path(target).is_dir():
-        if data or config or defender_data or output or out:
-            raise InputError(f"{target} is a run and brings its own settings: give none")
+    if isinstance(target, str | Path):
+        target = os.path.expanduser(target)
+    if isinstance(target, str) and Path(target).is_dir():
         folder, trial = Path(target), Trial.of(Path(target))
+        if config or defender_data or output or out:
+            raise InputError(f"{target} is a run and brings its own settings: give none")
+        if data is not None:
+            trial = replace(trial, source=data.source)
+            if replace(data, size=data.size or trial.data.size) != trial.data:
+                raise InputError(f"{target} brings its own task and cut: change none of them")
+            bundles.check(folder / "bundle")
+            runner.train(trial, folder)
     else:
         if data is None:
             raise InputError("an encoder made elsewhere brings no pictures and no task: give data")
-        brought = str(target) if isinstance(target, Path) else target
-        encoder = External.of(brought, data.size, output)
+        encoder = External.of(target, data.size, output)
         size = encoder.open(data.size).size
         trial = Trial.make(
             encoder,
@@ -212,7 +223,7 @@ def audit(
             precision=precision,
             defender_data=defender_data,
         )
-        folder = Path(out or Path("runs") / f"audit-{trial.key}")
+        folder = expanded(out or Path("runs") / f"audit-{trial.key}")
     if fail_if:
         subjects = (*trial.source.read().attributes, IMAGE, IDENTITY)
         for gate in fail_if:
@@ -220,7 +231,7 @@ def audit(
     if not trial.defence.trains:
         runner.train(trial, folder)
     runner.audit(folder, ceiling.folder if ceiling else None, which)
-    return finish(folder, fail_if, Path(page) if page else None, faces)
+    return finish(folder, fail_if, expanded(page) if page else None, faces)
 
 
 def compare(
@@ -260,7 +271,7 @@ def compare(
     alone()
     which = AuditConfig(suite, other)
     shared = Trial.make(DeepObfuscator(), data, config, precision=precision)
-    folder = Path(out or Path("runs") / f"compare-{shared.key}")
+    folder = expanded(out or Path("runs") / f"compare-{shared.key}")
     prepare()
     runner = Runner(resolve_device(device), command or typed())
     specs = comparison(shared, defences, folder, seeds, which)

@@ -5,15 +5,12 @@ import io
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from deepobfuscator import PRESETS, Runner
@@ -29,7 +26,7 @@ from deepobfuscator.paper.listing import listing
 from deepobfuscator.paper.render.exhibit import Row
 from deepobfuscator.paper.reproduce import Reproduction
 from deepobfuscator.paper.reproduce import reproduce as run
-from deepobfuscator.paper.trials import Trials, fit_limit
+from deepobfuscator.paper.trials import Trials
 
 SMOKE = ("--preset", "smoke", "--data", "synthetic:520", "--limit", "400")
 UNDRAWN = ("table1", "table2")
@@ -421,16 +418,3 @@ def test_an_exhibit_adds_attackers_to_a_trial_and_loses_none(one_set: Path, tmp_
     )
     shown = next(x for x in lines(out, "table3") if x["row"] == "URec#1")
     assert float(shown["low"]) == low, "the lowest end over the seeds"
-
-
-def test_a_presets_limit_gives_way_to_a_smaller_training_pool() -> None:
-    def limit(limit: int, part: NDArray[np.uint8] | None = None) -> int | None:
-        table = replace(Synthetic(400).read(), part=part)
-        source = SimpleNamespace(read=lambda: table)
-        return fit_limit(replace(Trial(limit=limit), source=source)).limit
-
-    assert limit(100) == 100
-    assert limit(8000) is None
-    with_parts = np.repeat(np.array([0, 2], dtype=np.uint8), [40, 360])
-    assert limit(100, with_parts) is None
-    assert limit(30, with_parts) == 30

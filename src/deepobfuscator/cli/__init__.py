@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from deepobfuscator.cli.paper import (
     survey_options,
 )
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import expanded
 from deepobfuscator.core.runtime import RankLostError, alone, prepare
 from deepobfuscator.core.streams import lasting
 from deepobfuscator.data.table import parse_source
@@ -109,8 +111,8 @@ def _parser(arguments: Sequence[str]) -> Parser:
 
     train = _command(commands, "train", "Train a defence and keep it as a bundle.", _train)
     trial_options(train)
-    train.add_argument("--trial", type=Path, help="repeat the trial in this trial.json")
-    train.add_argument("--out", type=Path, help="run folder (default: runs/DEFENCE-KEY)")
+    train.add_argument("--trial", type=expanded, help="repeat the trial in this trial.json")
+    train.add_argument("--out", type=expanded, help="run folder (default: runs/DEFENCE-KEY)")
     train.add_argument(
         "--defence",
         help=f"one of {', '.join(trainable())} (default: {DeepObfuscator.name}); "
@@ -125,6 +127,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     audit.add_argument(
         "target",
         metavar="TARGET",
+        type=os.path.expanduser,
         help="a folder made by train, an .onnx file, or MODULE:ATTRIBUTE (a torch module)",
     )
     suite_options(audit)
@@ -138,11 +141,13 @@ def _parser(arguments: Sequence[str]) -> Parser:
         'with 4 where the attack is too weak to tell, as in "Male.excess > 0.05"; may be repeated',
     )
     audit.add_argument("--no-faces", action="store_true", help=NO_FACES)
-    audit.add_argument("-o", "--page", type=Path, help="page (default: report.html in the folder)")
+    audit.add_argument(
+        "-o", "--page", type=expanded, help="page (default: report.html in the folder)"
+    )
     audit.add_argument(
         "--output", metavar="NAME", help="which of an encoder's several outputs leaves the device"
     )
-    audit.add_argument("--out", type=Path, help="run folder of an encoder made elsewhere")
+    audit.add_argument("--out", type=expanded, help="run folder of an encoder made elsewhere")
     audit.add_argument(
         "--defender-data",
         type=parse_source,
@@ -165,7 +170,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     )
     suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
-    contest.add_argument("--out", type=Path, help="folder (default: runs/compare-KEY)")
+    contest.add_argument("--out", type=expanded, help="folder (default: runs/compare-KEY)")
     cluster_options(contest)
     contest.add_argument("--no-faces", action="store_true", help=NO_FACES)
 
@@ -175,8 +180,10 @@ def _parser(arguments: Sequence[str]) -> Parser:
     survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
-    report.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="run folders")
-    report.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page")
+    report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")
+    report.add_argument(
+        "-o", "--output", type=expanded, default=Path("report.html"), help="the page"
+    )
     report.add_argument("--no-faces", action="store_true", help=NO_FACES)
     return parser
 
@@ -220,9 +227,11 @@ def _train(options: argparse.Namespace, command: str) -> None:
 def _audit(options: argparse.Namespace, command: str) -> int:
     target, made = options.target, dict[str, Any]()
     if Path(target).is_dir():
-        given = trial_given(options) or ("--out" if options.out else None)
+        given = trial_given(options, but="data") or ("--out" if options.out else None)
         if given := given or ("--output (the page is --page)" if options.output else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
+        if options.data is not None:
+            made = {"data": replace(Trial.of(Path(target)).data, source=options.data)}
     elif is_onnx(target) or ":" in target:
         for name in ("data", "public", "private"):
             if getattr(options, name) is None:

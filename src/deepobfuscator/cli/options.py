@@ -13,7 +13,7 @@ from deepobfuscator.core.config import field_docs, imported
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.data.dataset import Data
-from deepobfuscator.data.table import Source, Task, parse_source
+from deepobfuscator.data.table import Source, Task, parse_source, split
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.experiments.presets import PRESETS, preset
 from deepobfuscator.experiments.trial import Trial
@@ -139,17 +139,29 @@ def described(options: argparse.Namespace, many: bool = False) -> dict[str, Any]
         listed_names(options.public, base.task.public),
         listed_names(options.private, base.task.private),
     )
+    data = Data(options.data or base.source, task, **cut)
     return {
-        "data": Data(options.data or base.source, task, **cut),
+        "data": data if options.limit is not None else fit_limit(data),
         "config": dataclasses.replace(chosen.config, **given_fields(options, TrainConfig)),
         "precision": options.precision or base.precision,
     }
 
 
-def trial_given(options: argparse.Namespace, *kinds: type) -> str | None:
-    """The first option that describes a trial, where one was given."""
+def fit_limit(data: Data) -> Data:
+    """``data`` without a preset's limit that is larger than the data's training pool."""
+    if data.limit is not None:
+        table = data.source.read()
+        try:
+            split(table, data.limit, data.split_seed, data.protocol)
+        except InputError:  # another reason than the limit is found again, without one
+            return dataclasses.replace(data, limit=None)
+    return data
+
+
+def trial_given(options: argparse.Namespace, *kinds: type, but: str = "") -> str | None:
+    """The first option that describes a trial, ``but`` one, where one was given."""
     words = ("data", "public", "private", "preset", "defence", "defender_data", *TRIAL_OPTIONS)
-    given = [n for n in words if getattr(options, n, None) is not None]
+    given = [n for n in words if n != but and getattr(options, n, None) is not None]
     given += [n for kind in (TrainConfig, *kinds) for n in given_fields(options, kind)]
     return f"--{given[0].replace('_', '-')}" if given else None
 

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 
 from deepobfuscator.cli.options import Parser, described, listed_names, trial_options
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.files import expanded, write_atomic
 from deepobfuscator.core.runtime import Context, locked, resolve_device
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.experiments.launch import KINDS, Cluster
@@ -22,7 +22,7 @@ from deepobfuscator.paper.exhibits import ENTRIES
 from deepobfuscator.paper.human_study import build
 from deepobfuscator.paper.listing import listing
 from deepobfuscator.paper.reproduce import reproduce as run_reproduction
-from deepobfuscator.paper.trials import Trials, fit_limit
+from deepobfuscator.paper.trials import Trials
 from deepobfuscator.report.tables import Table
 from deepobfuscator.survey.questions import Sheet
 
@@ -49,7 +49,7 @@ def reproduce_options(parser: Parser) -> None:
     parser.add_argument(
         "exhibits", nargs="*", metavar="EXHIBIT", help=f"of {', '.join(ENTRIES)} (default: all)"
     )
-    parser.add_argument("--out", type=Path, help="folder (default: runs/reproduce-KEY)")
+    parser.add_argument("--out", type=expanded, help="folder (default: runs/reproduce-KEY)")
     parser.add_argument("--list", action="store_true", help="what is done, what is left, how long")
     parser.add_argument("--seeds", type=int, default=1, help="seeds for each trial (default: 1)")
     parser.add_argument(
@@ -64,7 +64,9 @@ def survey_options(parser: Parser) -> None:
     """Options of `survey`."""
     parser.description = SURVEY
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders made by train")
+    parser.add_argument(
+        "runs", type=expanded, nargs="+", metavar="RUN", help="folders made by train"
+    )
     parser.add_argument("--questions", type=int, default=10, help="how many (default: 10)")
     parser.add_argument(
         "--mode",
@@ -73,7 +75,7 @@ def survey_options(parser: Parser) -> None:
         help="options alike in gender, hair and background, or any people (default: matched)",
     )
     parser.add_argument("--seed", type=int, default=0, help="draws the questions (default: 0)")
-    parser.add_argument("--out", type=Path, help="folder (default: survey in the first RUN)")
+    parser.add_argument("--out", type=expanded, help="folder (default: survey in the first RUN)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for all")
     parser.add_argument("--port", type=int, default=8000, help="port (default: 8000)")
     parser.add_argument("--token", help="of the owner's page (default: made up, and printed)")
@@ -111,7 +113,7 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
     """Run what the exhibits need, then write them; gives 2 where something failed."""
     trial = Trial.make(Undefended(), **described(options, many=True))
     trials = Trials.of(
-        fit_limit(trial) if options.limit is None else trial,
+        trial,
         public=listed_names(options.public),
         private=listed_names(options.private),
         seeds=options.seeds,
@@ -145,9 +147,9 @@ def reproduce(options: argparse.Namespace, command: str) -> int:
 
 def say(table: Table) -> None:
     """Print a table."""
-    shown = RichTable(*table.headers)
+    shown = RichTable(*map(escape, table.headers))
     for row in table.rows:
-        shown.add_row(*row)
+        shown.add_row(*map(escape, row))
     # Figures cut short would be worse than lines that a narrow terminal wraps.
     Console(width=max(Console().width, 130)).print(shown)
 

@@ -44,6 +44,11 @@ def write_atomic(path: Path, content: bytes | str | Callable[[Path], None]) -> N
             temporary.unlink()
 
 
+def expanded(path: str | Path) -> Path:
+    """``path`` with a leading ``~`` replaced by the home folder it stands for, if there is one."""
+    return Path(os.path.expanduser(path))
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:

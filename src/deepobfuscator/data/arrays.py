@@ -12,10 +12,10 @@ from PIL import Image
 
 from deepobfuscator.core.config import MACHINE
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.files import expanded, write_atomic
 from deepobfuscator.data.cache import cache_folder
 from deepobfuscator.data.files_source import fit
-from deepobfuscator.data.folder_csv import PARTS
+from deepobfuscator.data.lists import Sheet, as_cell, attributes, part_of
 from deepobfuscator.data.table import AttributeTable, Decoded, Source, person_number
 
 IMAGES, LABELS = "images.npy", "labels.npz"
@@ -47,29 +47,36 @@ class Arrays(Source):
         labels: Columns,
         people: Iterable[Any] | None = None,
         split: Iterable[str] | None = None,
+        needed: Sequence[str] = (),
     ) -> Self:
-        """Check the arrays and keep them in the cache; see `Data.from_arrays`."""
+        """Check the arrays and keep them in the cache; see `Data.from_arrays`.
+
+        Columns that are no labels are left out, unless they are ``needed``.
+        """
         pictures = np.asarray(images)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
             raise InputError(
                 f"images are {pictures.dtype} of shape {pictures.shape}: give uint8 of shape "
                 "(n, height, width, 3), RGB in 0..255"
             )
-        names = tuple(str(name) for name in labels)
+        columns: dict[str, list[str]] = {}
+        for name in labels:
+            column = as_long(np.asarray(labels[name]), len(pictures), f"label {str(name)!r}")
+            columns[str(name)] = [as_cell(value) for value in column.tolist()]
+        sheet = Sheet(columns, [f"labels, row {i}" for i in range(len(pictures))])
+        names, values, others = attributes(sheet, Path("labels"), ())
+        for name in (*needed, *others):
+            if name in others and (name in needed or not names):
+                raise InputError(others[name])
         if not names:
             raise InputError("labels have no column: give one of 0 and 1 for each attribute")
-        table = {
-            "attributes": np.array(names),
-            "values": np.stack([binary(name, labels[name], len(pictures)) for name in names], 1),
-        }
+        table = {"attributes": np.array(names), "values": values}
         if people is not None:
             ids = [person_number(str(person)) for person in people]
             table["identity"] = as_long(np.array(ids, dtype=np.int64), len(pictures), "people")
         if split is not None:
-            words = list(split)
-            if unknown := next((word for word in words if word not in PARTS), None):
-                raise InputError(f"split holds {unknown!r}: take one of {', '.join(PARTS)}")
-            parts = np.array([PARTS[word] for word in words], dtype=np.uint8)
+            words = [part_of(str(word), f"split, row {i}") for i, word in enumerate(split)]
+            parts = np.array(words, dtype=np.uint8)
             table["part"] = as_long(parts, len(pictures), "split")
         digest = hashlib.sha256(f"{pictures.shape} {names}".encode())
         for array in (pictures, *list(table.values())[1:]):
@@ -84,7 +91,7 @@ class Arrays(Source):
     @classmethod
     def parse(cls, rest: str) -> Self:
         """The folder ``rest``, as `keep` made it."""
-        path = Path(rest).expanduser().absolute()
+        path = expanded(rest).absolute()
         return cls(path, path.name.removeprefix("arrays-"))
 
     def _held(self, name: str) -> Any:
@@ -118,15 +125,6 @@ class Arrays(Source):
     def stamp(self, images: Sequence[str]) -> str:
         """The hash of the content."""
         return self.sha256
-
-
-def binary(name: str, column: Any, count: int) -> NDArray[np.uint8]:
-    """One column of labels as (count,) 0 and 1; raises InputError for anything else."""
-    values = as_long(np.asarray(column), count, f"label {name!r}")
-    odd = [v for v in np.unique(values).tolist() if v not in (0, 1)]
-    if odd:
-        raise InputError(f"label {name!r} holds {odd[0]!r}; a label is 0 or 1")
-    return values.astype(np.uint8)
 
 
 def as_long(values: NDArray[Any], count: int, what: str) -> NDArray[Any]:

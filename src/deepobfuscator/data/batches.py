@@ -17,7 +17,9 @@ from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data import cache
 from deepobfuscator.data.augment import as_input, augment, augment_there, draw_moves
 from deepobfuscator.data.dataset import Data
-from deepobfuscator.data.table import AttributeTable, Rows, Source, split
+from deepobfuscator.data.equal import equal, kept_together
+from deepobfuscator.data.lists import note
+from deepobfuscator.data.table import UNKNOWN, AttributeTable, Rows, Source, split
 
 
 @dataclass
@@ -109,11 +111,21 @@ class Parts:
     test: Labelled
     """What everything is scored on, once."""
     summary: dict[str, Any]
-    """Fingerprint, pictures and people of each part, pictures skipped; for the card."""
+    """Fingerprint, pictures and people of each part, pictures skipped, pictures moved to the part
+    of their equals where there are any; for the card."""
     known_people: bool
     """Whether the data says who is on a picture."""
     undeclared: tuple[str, ...] = ()
     """Names of the attributes that are neither public nor private and vary in every part."""
+
+    def notes(self) -> list[str]:
+        """What the person who waits should know of the pictures."""
+        said = {
+            "skipped": "are left out: missing, unreadable or unlabelled",
+            "moved": "change their part, so that equal pictures stay together",
+        }
+        counts = {what: self.summary.get(what) for what in said}
+        return [f"{count} pictures {said[what]}" for what, count in counts.items() if count]
 
 
 def load(
@@ -134,29 +146,46 @@ def load(
         InputError: whatever is wrong with the labels, the task or a picture.
     """
     source, task = data.source, data.task
-    table = source.read()
+    named = (*task.public, *task.private)
+    table = source.read().usable(named, data.skip_bad)
     task.check(table)
     splits = split(table, data.limit, data.split_seed, data.protocol, defended)
+    used = [name for name in vars(splits) if defended or name != "defender"]
     everything, decoded = len(splits.rows()), 0
+
+    def check(name: str, rows: Rows) -> None:
+        task.check_part(name, table.columns(task.public)[rows], table.columns(task.private)[rows])
 
     def report(done: int, _: int) -> None:
         if progress is not None:
             progress(decoded + done, everything)
 
-    parts: dict[str, Labelled] = {}
-    rows: dict[str, Rows] = {}
-    for name, asked in vars(splits).items():
-        # A store for each part: whoever is handed one part cannot reach another's pictures.
+    def store(asked: Rows) -> tuple[NDArray[np.uint8], Rows]:
+        nonlocal decoded
         images = [table.images[i] for i in asked]
         pictures, whole = cache.pictures(source, images, size, data.skip_bad, report)
         decoded += len(images)
-        rows[name] = kept = asked[whole]
+        return pictures, asked[whole]
+
+    for name in used:  # before minutes of decoding
+        check(name, getattr(splits, name))
+    drawn, splits = splits, kept_together(source, table, splits, size, store)
+    parts: dict[str, Labelled] = {}
+    rows: dict[str, Rows] = {}
+    decoded = 0
+    for name, asked in vars(splits).items():
+        # A store for each part: whoever is handed one part cannot reach another's pictures.
+        pictures, rows[name] = store(asked)
+        kept = rows[name]
+        if name in used:
+            check(name, kept)
         public, private = table.columns(task.public)[kept], table.columns(task.private)[kept]
-        if defended or name != "defender":
-            task.check_part(name, public, private)
         parts[name] = Labelled(pictures, public, private, table.people()[kept])
     report(0, 0)
-    undeclared = tuple(a for a in table.attributes if a not in (*task.public, *task.private))
+    undeclared = tuple(a for a in table.attributes if a not in named)
+    if gaps := [a for a in undeclared if (table.columns([a]) == UNKNOWN).any()]:
+        note(f"left out, since some of their cells are empty: {', '.join(gaps)}")
+        undeclared = tuple(a for a in undeclared if a not in gaps)
     others = [table.columns(undeclared)[kept] for kept in rows.values() if len(kept)]
     varies = np.all([np.ptp(values, 0) > 0 for values in others], 0)
     undeclared = tuple(a for a, both in zip(undeclared, varies, strict=True) if both)
@@ -171,8 +200,11 @@ def load(
         if known
         else None,
         "sha256": {name: _names(table, kept) for name, kept in rows.items()},
-        "skipped": everything - sum(map(len, rows.values())),
+        "skipped": table.left_out + everything - sum(map(len, rows.values())),
     }
+    pairs = zip(vars(splits).values(), vars(drawn).values(), strict=True)
+    if moved := sum(len(np.setdiff1d(new, old)) for new, old in pairs):
+        summary["moved"] = moved
     return Parts(**parts, summary=summary, known_people=known, undeclared=undeclared)
 
 
@@ -193,7 +225,7 @@ def unlabelled(
     Raises:
         InputError: whatever is wrong with the source or a picture.
     """
-    table = source.read()
+    table = source.read().usable((), skip_bad)
     chosen = np.linspace(0, len(table) - 1, min(most or len(table), len(table))).astype(np.int64)
     images = [table.images[i] for i in chosen]
     pictures, whole = cache.pictures(source, images, size, skip_bad, progress)
@@ -208,7 +240,8 @@ def trained_on(
     data: Parts, source: Source, own: Source, size: tuple[int, int], *, skip_bad: bool
 ) -> Parts:
     """``data`` with the pictures of ``source`` as the defender's part."""
-    table, there = source.read(), unlabelled(source, own, size, skip_bad=skip_bad)
+    table = source.read().usable((), skip_bad)
+    there = unlabelled(source, own, size, skip_bad=skip_bad)
     summary = {k: dict(v) if isinstance(v, dict) else v for k, v in data.summary.items()}
     summary["pictures"]["defender"] = len(there)
     summary["sha256"]["defender"] = _names(table, np.arange(len(table)))
@@ -244,17 +277,9 @@ def disjoint(parts: Mapping[str, Labelled]) -> None:
                 f"{len(shared)} people are both in the part {one!r} and in {other!r}: leave them "
                 "out of one, or give different people different identities"
             )
-        if found := identical(a.pictures, b.pictures):
+        places = equal([a.pictures, b.pictures])
+        if found := sum(group[0] < len(a) <= group[-1] for group in places):
             raise InputError(
                 f"{found} pictures of the part {one!r} are also in {other!r}, pixel by pixel: "
                 "drop the duplicates, or give them one identity, so that they stay together"
             )
-
-
-def identical(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
-    """How many pictures of ``a`` (n, H, W, 3) are in ``b`` as well."""
-    middle = a.shape[1] // 2
-    # One row tells nearly all pictures apart, and reads one page of each from the disk.
-    rows = {picture[middle].tobytes(): i for i, picture in enumerate(b)}
-    at = [(i, rows.get(picture[middle].tobytes())) for i, picture in enumerate(a)]
-    return sum(j is not None and np.array_equal(a[i], b[j]) for i, j in at)

@@ -51,7 +51,7 @@ def pictures(
     Raises:
         InputError: unreadable pictures without ``skip_bad``; no room for the cache.
     """
-    path = _path(source, images, size)
+    file = path(source, images, size)
     shape = (len(images), *size, 3)
 
     def chunks() -> Iterator[Decoded]:
@@ -60,7 +60,7 @@ def pictures(
             if progress:
                 progress(min(start + CHUNK, len(images)), len(images))
 
-    decoded, bad = _open(path, shape) or _build(path, shape, chunks())
+    decoded, bad = _open(file, shape) or _build(file, shape, chunks())
     if bad and not skip_bad:
         name, reason = next(iter(bad.items()))
         raise InputError(
@@ -71,7 +71,8 @@ def pictures(
     return decoded if whole.all() else decoded[whole], whole
 
 
-def _path(source: Source, images: Sequence[str], size: tuple[int, int]) -> Path:
+def path(source: Source, images: Sequence[str], size: tuple[int, int]) -> Path:
+    """Where the decoded pictures are kept."""
     identity = json.dumps([FORMAT, source.name, size, source.stamp(images), list(images)])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
     return cache_folder() / f"{source.name}-{size[0]}x{size[1]}-{digest}.npy"

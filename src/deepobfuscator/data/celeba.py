@@ -1,6 +1,8 @@
-"""CelebA (Liu, Luo, Wang, Tang, 2015) in its published layout."""
+"""CelebA (Liu, Luo, Wang, Tang, 2015) as it is published, and as Kaggle packs it."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,14 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.files_source import FilesSource, check_columns, find_pictures, read_list
+from deepobfuscator.data.files_source import FilesSource, find_files
+from deepobfuscator.data.lists import (
+    SEPARATORS,
+    Sheet,
+    attributes,
+    check_columns,
+    read_sheet,
+    read_text,
+)
+from deepobfuscator.data.matching import stem
 from deepobfuscator.data.table import TEST, AttributeTable
+
+ALIGNED = ("img_align_celeba", "img_align_celeba_png")
+"""Folders of the aligned and cropped pictures."""
+
+SPACED = str.maketrans(dict.fromkeys([*SEPARATORS, '"'], " "))
 
 
 @dataclass(frozen=True)
 class Celeba(FilesSource):
     """CelebA: ``img_align_celeba/``, ``list_attr_celeba.txt`` and, where they are there,
     ``list_eval_partition.txt`` (the data's own parts) and ``identity_CelebA.txt``.
+
+    Each may lie one or two folders deeper (``Anno/``, ``Eval/``, ``Img/``), a list may be a
+    ``.csv``, and the pictures PNG.
     """
 
     name: ClassVar[str] = "celeba"
@@ -23,78 +42,99 @@ class Celeba(FilesSource):
     @property
     def pictures(self) -> Path:
         """The folder of the aligned and cropped pictures."""
-        return self.path / "img_align_celeba"
+        for name in ALIGNED:
+            if folder := self.nearest(name):
+                inner = folder / folder.name  # where an archive was unpacked into its own name
+                return inner if inner.is_dir() else folder
+        return self.path / ALIGNED[0]
 
     def read(self) -> AttributeTable:
         """Read the labels, 1 and -1; see `Source.read`."""
-        found = find_pictures(self.pictures)
-        file = self.path / "list_attr_celeba.txt"
-        images, attributes, values = _read_attributes(file)
-        self.check_rows(images, file, found)
-        part = self._read_numbers("list_eval_partition.txt", images, found, highest=TEST)
-        return AttributeTable(
-            images=images,
-            attributes=attributes,
-            values=values,
-            identity=self._read_numbers("identity_CelebA.txt", images, found),
+        pictures = self.pictures
+        if not pictures.is_dir() and self.path.is_dir():
+            packed = sorted(p.name for p in self.path.rglob(f"{ALIGNED[0]}*") if p.is_file())
+            raise InputError(
+                f"no folder {ALIGNED[0]} in {self.path}: "
+                + (f"unpack {packed[0]}" if packed else "check the path")
+            )
+        files = find_files(pictures)
+        file = self.list_file("list_attr_celeba") or self.path / "list_attr_celeba.txt"
+        sheet = read_sheet(file) if set(SEPARATORS) & set(top_line(file)) else published(file)
+        names, values, others = attributes(sheet, file, ("image",))
+        images = tuple(sheet.columns["image"])
+        table = AttributeTable(images, names, values, others=others)
+        table = self.matched(table, file, files)
+        part = self._numbers("list_eval_partition", table.images, highest=TEST)
+        return replace(
+            table,
+            identity=self._numbers("identity_CelebA", table.images),
             part=None if part is None else part.astype(np.uint8),
         )
 
-    def _read_numbers(
-        self, list_name: str, images: tuple[str, ...], found: set[str], highest: int | None = None
+    def _numbers(
+        self, name: str, images: Sequence[str], highest: int | None = None
     ) -> NDArray[np.int64] | None:
         """The (n,) numbers that a two-column list gives ``images``; None without such a list."""
-        file = self.path / list_name
-        if not file.exists():
+        if (file := self.list_file(name)) is None:
             return None
         rows: list[tuple[str, int]] = []
-        for line, text in enumerate(read_list(file).splitlines(), 1):
-            match text.split():
+        for line, text in enumerate(read_text(file).splitlines(), 1):
+            match text.translate(SPACED).split():
                 case []:
                     continue
-                case [name, number] if number.isdecimal() and int(number) <= (highest or 2**62):
-                    rows.append((name, int(number)))
+                case [image, number] if number.isdecimal() and int(number) <= (highest or 2**62):
+                    rows.append((stem(image), int(number)))
+                case [image, _] if line == 1 and stem(image) == image and not image.isdecimal():
+                    continue  # names of columns
                 case _:
-                    numbers = "a number" if highest is None else f"a number up to {highest}"
-                    raise InputError(f"{file}, line {line}: {text!r} is not a name and {numbers}")
-        self.check_rows([name for name, _ in rows], file, found)
+                    what = "a number" if highest is None else f"a number up to {highest}"
+                    raise InputError(f"{file}, line {line}: {text!r} is not a name and {what}")
+        for image, count in Counter(image for image, _ in rows).items():
+            if count > 1:
+                raise InputError(f"{file}: {count} rows for {image!r}: keep one")
         number_of = dict(rows)
-        return np.array([number_of[name] for name in images], dtype=np.int64)
+        numbers = [number_of.get(stem(image)) for image in images]
+        if None in numbers:
+            raise InputError(
+                f"{file}: {numbers.count(None)} of {len(images)} pictures in {self.pictures} have "
+                f"no row, the first {images[numbers.index(None)]!r}: add the rows, or move the "
+                "list away to go without it"
+            )
+        return np.array(numbers, dtype=np.int64)
 
 
-def _read_attributes(file: Path) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.uint8]]:
-    """Image names, attribute names and (n, k) labels of ``list_attr_celeba.txt``."""
-    count, *rest = read_list(file).splitlines()
+def top_line(file: Path) -> str:
+    """The first line of a list."""
+    return read_text(file).splitlines()[0]
+
+
+def published(file: Path) -> Sheet:
+    """``list_attr_celeba.txt``: a line for the count, one for the attributes, one a picture."""
+    count, *rest = read_text(file).splitlines()
     if not count.strip().isdecimal() or not rest or not rest[0].split():
         raise InputError(
             f"{file}: CelebA's list begins with a line for the count of pictures and one for the "
             f"names of attributes; its first line is {count[:40]!r}"
         )
-    attributes = rest[0].split()
-    check_columns(attributes, f"{file}, line 2")
-    images: list[str] = []
-    values = bytearray()
+    names = rest[0].split()
+    check_columns(names, f"{file}, line 2")
+    rows: list[list[str]] = []
+    places: list[str] = []
     for line, text in enumerate(rest[1:], 3):
         if not text.strip():
             continue
-        name, *labels = text.split()
-        if len(labels) != len(attributes):
+        cells = text.split()
+        if len(cells) != 1 + len(names):
             raise InputError(
-                f"{file}, line {line}: {len(labels)} labels for {name!r}, but line 2 names "
-                f"{len(attributes)} attributes"
+                f"{file}, line {line}: {len(cells) - 1} labels for {cells[0]!r}, but line 2 names "
+                f"{len(names)} attributes"
             )
-        if not {"1", "-1"}.issuperset(labels):
-            column = next(i for i, label in enumerate(labels) if label not in ("1", "-1"))
-            raise InputError(
-                f"{file}, line {line}: {attributes[column]} of {name!r} is {labels[column]!r}; "
-                "CelebA writes 1 for yes and -1 for no"
-            )
-        images.append(name)
-        values.extend(map("1".__eq__, labels))
-    if len(images) != int(count):
+        rows.append(cells)
+        places.append(f"{file}, line {line}")
+    if len(rows) != int(count):
         raise InputError(
-            f"{file}, line 1: announces {int(count)} pictures, but {len(images)} rows follow: "
+            f"{file}, line 1: announces {int(count)} pictures, but {len(rows)} rows follow: "
             "fetch the list again or mend the count"
         )
-    labelled = np.frombuffer(bytes(values), dtype=np.uint8).reshape(len(images), len(attributes))
-    return tuple(images), tuple(attributes), labelled
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in ("", *names)]
+    return Sheet(dict(zip(("image", *names), columns, strict=True)), places)

@@ -49,11 +49,11 @@ class Data:
     protocol: str = "own"
     """own: the data's own partition where it has one; paper: 160K : 40K drawn anew."""
     skip_bad: bool = False
-    """Go on without pictures that cannot be decoded, and count them."""
+    """Go on without pictures that are missing, unreadable or unlabelled, and count them."""
 
     @classmethod
     def celeba(cls, path: str | Path, *, public: Names, private: Names, **cut: Unpack[Cut]) -> Self:
-        """CelebA in its published layout."""
+        """CelebA as it is published or as Kaggle packs it."""
         return cls(Celeba.parse(str(path)), Task.of(public, private), **cut)
 
     @classmethod
@@ -63,7 +63,7 @@ class Data:
 
     @classmethod
     def folder(cls, path: str | Path, *, public: Names, private: Names, **cut: Unpack[Cut]) -> Self:
-        """A folder of pictures with a ``labels.csv``."""
+        """A folder of pictures with a ``labels.csv``, or as Hugging Face has them."""
         return cls(Folder.parse(str(path)), Task.of(public, private), **cut)
 
     @classmethod
@@ -95,7 +95,8 @@ class Data:
 
         Args:
             images: (n, H, W, 3), uint8, RGB in 0..255.
-            labels: (n,) columns of 0 and 1 by name, as a dict or a DataFrame.
+            labels: (n,) columns by name, as a dict or a DataFrame, of 0 and 1 (or -1 and 1,
+                booleans, yes and no); columns that hold anything else are left out.
             public: what the service tells.
             private: what nobody should learn.
             people: (n,) who is on each picture, numbers or strings, so that nobody is in two parts.
@@ -106,4 +107,8 @@ class Data:
             InputError: arrays of another shape, type or value; no room for the cache.
         """
         task = Task.of(public, private)
-        return cls(Arrays.keep(images, labels, people, split), task, **cut)
+        return cls(
+            Arrays.keep(images, labels, people, split, needed=(*task.public, *task.private)),
+            task,
+            **cut,
+        )

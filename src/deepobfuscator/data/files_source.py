@@ -6,7 +6,8 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
@@ -16,10 +17,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepobfuscator.core.config import MACHINE
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import Decoded, Source
+from deepobfuscator.core.files import expanded
+from deepobfuscator.data.matching import is_picture, match
+from deepobfuscator.data.table import AttributeTable, Decoded, Source
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""Endings (in either case) of the files that count as pictures."""
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""What stands in a file of the format that telephones write and Pillow does not read."""
 
 CROP_SLACK = 4
 """Pixels on a side up to which a picture is cropped, not resampled."""
@@ -37,23 +40,45 @@ class FilesSource(Source):
         """The source in the folder ``rest``; see `Source.parse`."""
         if not rest:
             raise InputError(f"{cls.name!r} names no folder: write {cls.name}:PATH")
-        return cls(Path(rest).expanduser().absolute())
+        return cls(expanded(rest).absolute())
 
     @property
     def pictures(self) -> Path:
         """The folder that picture names are relative to."""
         return self.path
 
+    def nearest(self, name: str) -> Path | None:
+        """The file or folder called ``name``, here or up to two folders deeper; None without."""
+        for deeper in ("", "*/", "*/*/"):
+            if found := sorted(self.path.glob(deeper + name)):
+                return found[0]
+        return None
+
+    def list_file(self, name: str) -> Path | None:
+        """The list called ``name``, .txt or .csv; None without."""
+        return self.nearest(f"{name}.txt") or self.nearest(f"{name}.csv")
+
+    def places(self, images: Sequence[str]) -> list[str]:
+        """Paths of the files that hold the named pictures."""
+        folder = self.pictures
+        return [f"{folder}/{name}" for name in images]
+
+    def contents(self, images: Sequence[str]) -> Sequence[str | BytesIO]:
+        """What the named pictures are to be decoded from, by default the files themselves."""
+        return self.places(images)
+
     def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
         """Decode pictures; see `Source.load`. Truncated and foreign files count as unreadable."""
         out = np.zeros((len(images), *size, 3), dtype=np.uint8)
         bad: dict[str, str] = {}
 
+        contents = self.contents(images)
+
         def decode(row: int) -> None:
             try:
-                out[row] = decode_picture(self.pictures / images[row], size)
+                out[row] = decode_picture(contents[row], size)
             except Exception as error:  # Pillow's readers raise nearly anything on a broken file.
-                bad[images[row]] = _reason(error)
+                bad[images[row]] = _reason(error, contents[row])
 
         # Warnings filters belong to the process, so they are set once, around all threads.
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -62,35 +87,64 @@ class FilesSource(Source):
             list(pool.map(decode, range(len(images))))
         return out, {name: bad[name] for name in images if name in bad}
 
-    def check_rows(
-        self, rows: Sequence[str], file: Path, found: set[str], partial: bool = False
-    ) -> None:
-        """Compare the pictures that the rows of a list name with those that were found.
+    def matched(
+        self, table: AttributeTable, file: Path, files: set[str], partial: bool = False
+    ) -> AttributeTable:
+        """``table`` with the names of the rows' files, without rows that have none.
+
+        A row may spell a file's name differently; see `match`.
+
+        Args:
+            table: as the list ``file`` says.
+            file: the list, for messages.
+            files: names, relative to `pictures`, of the files that are there.
+            partial: whether the list may leave pictures out.
 
         Raises:
-            InputError: a picture has two rows, a row has no picture, or, unless the list may be
-                ``partial``, a picture has no row.
+            InputError: a picture has two rows, or no row a picture.
         """
-        for name, count in Counter(rows).items():
-            if count > 1:
+        exact = [name if name in files else self._file(name, files) for name in table.images]
+        names = match(table.images, exact, files)
+        for name, count in Counter(names).items():
+            if name and count > 1:
                 raise InputError(f"{file}: {count} rows for {name!r}: keep one")
-        if absent := [name for name in rows if name not in found]:
-            raise InputError(
-                f"{file}: {len(absent)} of {len(rows)} rows name no picture in {self.pictures}, "
-                f"the first {absent[0]!r}: add the pictures or delete the rows"
+        kept = [i for i, name in enumerate(names) if name]
+        absent = [row for row, name in zip(table.images, names, strict=True) if not name]
+        bare = [] if partial else sorted(f for f in files.difference(names) if is_picture(f))
+        amiss = []
+        if absent:
+            amiss.append(
+                f"{file}: {len(absent)} of {len(names)} rows name no picture in {self.pictures}, "
+                f"the first {absent[0]!r}"
             )
-        if not partial and (bare := sorted(found.difference(rows))):
-            raise InputError(
-                f"{file}: {len(bare)} of {len(found)} pictures in {self.pictures} have no row, the "
-                f"first {bare[0]!r}: add the rows or move the pictures away"
+        if bare:
+            amiss.append(
+                f"{file}: {len(bare)} of {len(bare) + len(kept)} pictures in {self.pictures} have "
+                f"no row, the first {bare[0]!r}"
             )
+        if absent and not kept:
+            raise InputError(f"{'; '.join(amiss)}: mend the list, or bring the pictures")
+        return replace(
+            table.take(np.array(kept, dtype=np.int64)),
+            images=tuple(name for name in names if name),
+            amiss="; ".join(amiss),
+            left_out=len(absent) + len(bare),
+        )
+
+    def _file(self, name: str, files: set[str]) -> str | None:
+        """The file that ``name`` names though it is not among ``files``; None without one."""
+        if not (self.pictures / name).is_file():
+            return None
+        # A hidden file, or one in a folder that has another name beside that of a link.
+        real = os.path.relpath(os.path.realpath(self.pictures / name), self.pictures.resolve())
+        return real if real in files else name
 
     def stamp(self, images: Sequence[str]) -> str:
         """Hash of the folder and of every picture's name, size and time of change."""
         digest = hashlib.sha256(os.fsencode(self.pictures.resolve()))
-        for name in images:
+        for name, place in zip(images, self.places(images), strict=True):
             try:
-                stat = os.stat(self.pictures / name)
+                stat = os.stat(place)
             except OSError:
                 digest.update(f"\n{name} unreadable".encode())
             else:
@@ -98,17 +152,18 @@ class FilesSource(Source):
         return digest.hexdigest()
 
 
-def decode_picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def decode_picture(content: str | BytesIO, size: tuple[int, int]) -> NDArray[np.uint8]:
     """One picture as (height, width, 3), upright, in RGB, fitted to ``size`` (height, width).
 
     Raises:
         Exception: the file is not a whole picture of at most 8 bits (16 if grey) a channel.
     """
-    with Image.open(path) as file:
-        if file.mode in ("F", "I"):
+    with Image.open(content) as file:
+        deep = file.mode.startswith("I;16") or (file.mode, file.format) == ("I", "PPM")
+        if file.mode in ("F", "I") and not deep:
             raise ValueError(f"pixels of mode {file.mode} have no fixed white")
         upright = ImageOps.exif_transpose(file)
-    if upright.mode.startswith("I;16"):
+    if deep:
         # Pillow's own conversion clips 16 bits to 8 instead of scaling them.
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     return np.asarray(fit(upright.convert("RGB"), size))
@@ -129,9 +184,14 @@ def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, content: str | BytesIO) -> str:
     match error:
         case UnidentifiedImageError():
+            with content if isinstance(content, BytesIO) else open(content, "rb") as file:
+                file.seek(0)
+                head = file.read(12)
+            if head[4:8] == b"ftyp" and head[8:12] in HEIC:
+                return "HEIC is not read: save it as JPEG or PNG"
             return "not an image"
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return "too many pixels"
@@ -140,44 +200,35 @@ def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def find_pictures(folder: Path) -> set[str]:
-    """Names, relative to ``folder``, of the pictures in it and below.
+def find_files(folder: Path) -> set[str]:
+    """Names, relative to ``folder``, of the files in it and below, links to folders followed.
 
-    Hidden files are passed over and links to folders are not followed. Raises InputError where a
-    folder is missing or cannot be read.
+    Hidden files are passed over. Each folder counts once, under its own name if that lies below
+    ``folder``, so that links may lead anywhere. Raises InputError where a folder is missing or
+    cannot be read.
     """
     found: set[str] = set()
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    found |= {f"{entry.name}/{name}" for name in find_pictures(folder / entry.name)}
-                elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
-                    found.add(entry.name)
-    except OSError as error:
-        raise InputError(
-            f"cannot read the folder {folder}: {error.strerror}; check the path"
-        ) from None
+    seen: set[tuple[int, int]] = set()
+    here, linked = [""], list[str]()
+    while here or linked:
+        if not here:
+            linked.sort(reverse=True)
+        prefix = here.pop() if here else linked.pop()
+        try:
+            stat = os.stat(folder / prefix)
+            if (place := (stat.st_dev, stat.st_ino)) in seen:
+                continue
+            seen.add(place)
+            with os.scandir(folder / prefix) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        (linked if entry.is_symlink() else here).append(f"{prefix}{entry.name}/")
+                    elif entry.is_file():
+                        found.add(prefix + entry.name)
+        except OSError as error:
+            raise InputError(
+                f"cannot read the folder {folder / prefix}: {error.strerror}; check the path"
+            ) from None
     return found
-
-
-def read_list(file: Path) -> str:
-    """Text of a labels file; raises InputError where it is missing, empty or not UTF-8."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: byte {error.start} is not UTF-8: save it as UTF-8") from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}; check the path") from None
-    if not text.strip():
-        raise InputError(f"{file} is empty: it must hold a header and one row a picture")
-    return text
-
-
-def check_columns(names: Sequence[str], where: str) -> None:
-    """Raise InputError where a column has no name or two have the same."""
-    for name, count in Counter(names).items():
-        if not name or count > 1:
-            raise InputError(f"{where}: {count} columns are named {name!r}: give each its own name")

@@ -1,93 +1,164 @@
-"""A folder of one's own pictures with a ``labels.csv``."""
+"""A folder of one's own pictures with a list of labels."""
 
-import csv
-import io
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.files_source import FilesSource, check_columns, find_pictures, read_list
-from deepobfuscator.data.table import TEST, TRAIN, VALIDATION, AttributeTable, person_number
-
-PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-"""Words of the column ``split``."""
+from deepobfuscator.data import parquet
+from deepobfuscator.data.files_source import FilesSource, find_files
+from deepobfuscator.data.lists import PARTS, Sheet, attributes, note, part_of, read_sheet
+from deepobfuscator.data.table import TEST, VALIDATION, AttributeTable, person_number
 
 NOT_ATTRIBUTES = ("image", "identity", "split")
-"""Columns with a meaning of their own; every other column is an attribute of 0 and 1."""
+"""Columns with a meaning of their own; every other column may be an attribute."""
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+"""Of lists; where several have one name in one folder, the first counts."""
+
+EMBEDDED = ".parquet/"
+"""Between the name of a Parquet file and the row of a picture in it."""
 
 
 @dataclass(frozen=True)
 class Folder(FilesSource):
-    """Pictures and a ``labels.csv``: ``image`` (a path relative to the folder), one 0/1 column an
-    attribute and, if wanted, ``identity`` (any string) and ``split`` (train, validation, test).
+    """Pictures and ``labels.csv``, or as Hugging Face has them: ``metadata.csv`` or ``.jsonl``, or
+    Parquet files that hold the pictures themselves.
+
+    A list has a column ``image`` (a path relative to the list's folder; ``file_name`` and the like
+    will do), one column an attribute and, if wanted, ``identity`` (any string) and ``split``.
     """
 
     name: ClassVar[str] = "folder"
 
     def read(self) -> AttributeTable:
         """Read the labels; see `Source.read`."""
-        found = find_pictures(self.path)
-        file = self.path / "labels.csv"
-        rows = _rows(file)
-        top, header = next(rows)
-        check_columns(header, top)
-        attributes = [name for name in header if name not in NOT_ATTRIBUTES]
-        if "image" not in header or not attributes:
+        files = find_files(self.path)
+        lists = label_lists(files)
+        if not lists:
+            lists = sorted(f for f in files if f.endswith((*ENDINGS, ".txt")))
+            there = f"; is it {lists[0]}? Then name it labels.csv" if lists else ""
             raise InputError(
-                f"{top}: expected a column 'image' and at least one 0/1 column, comma-"
-                f"separated, found {', '.join(map(repr, header))}"
+                f"no labels.csv, metadata.csv, metadata.jsonl or Parquet file in {self.path}{there}"
             )
-        columns = [header.index(name) for name in attributes]
-        images: list[str] = []
-        people: list[str] = []
-        parts: list[int] = []
-        values = bytearray()
-        for where, row in rows:
-            if len(row) != len(header):
-                raise InputError(f"{where}: {len(row)} columns, but the header has {len(header)}")
-            cell = dict(zip(header, row, strict=True))
-            labels = [row[column] for column in columns]
-            if not {"0", "1"}.issuperset(labels):
-                name = next(name for name in attributes if cell[name] not in ("0", "1"))
-                raise InputError(f"{where}: {name} is {cell[name]!r}; a label is 0 or 1")
-            image = PurePosixPath(cell["image"])
-            if image.is_absolute() or ".." in image.parts:
+        sheets = [read_sheet(self.path / name) for name in lists]
+        images = [n for name, s in zip(lists, sheets, strict=True) for n in pictures_of(name, s)]
+        sheet, file = joined(sheets, lists), self.path / lists[0]
+        names, values, others = attributes(sheet, file, NOT_ATTRIBUTES)
+        if not names and not others:
+            raise InputError(f"{file}: no column of labels beside {', '.join(sheet.columns)}")
+        people = sheet.columns.get("identity")
+        for place, person in zip(sheet.places, people or [], strict=False):
+            if not person:
                 raise InputError(
-                    f"{where}: {cell['image']!r} leaves the folder: give a path relative to it"
+                    f"{place}: no identity: give every picture a person, or drop the column"
                 )
-            if cell.get("identity") == "":
-                raise InputError(
-                    f"{where}: no identity: give every picture a person, or drop the column"
-                )
-            if cell.get("split", "train") not in PARTS:
-                raise InputError(
-                    f"{where}: split is {cell['split']!r}; it must be one of {', '.join(PARTS)}"
-                )
-            images.append(str(image))
-            people.append(cell.get("identity", ""))
-            parts.append(PARTS[cell.get("split", "train")])
-            values.extend(map("1".__eq__, labels))
-        self.check_rows(images, file, found)
-        person = np.array([person_number(name) for name in people], dtype=np.int64)
-        return AttributeTable(
+        part = None
+        if (words := sheet.columns.get("split")) is not None:
+            part = tested([part_of(w, at) for w, at in zip(words, sheet.places, strict=True)], file)
+        elif not lists[0].endswith("labels.csv"):
+            part = tested(parts_by_folder(images), file)
+        table = AttributeTable(
             images=tuple(images),
-            attributes=tuple(attributes),
-            values=np.frombuffer(bytes(values), np.uint8).reshape(len(images), len(attributes)),
-            identity=person if "identity" in header else None,
-            part=np.array(parts, dtype=np.uint8) if "split" in header else None,
+            attributes=names,
+            values=values,
+            identity=None if people is None else np.array([*map(person_number, people)], np.int64),
+            part=part,
+            others=others,
+        )
+        return self.matched(table, file, files | {n for n in images if EMBEDDED in n})
+
+    def places(self, images: Sequence[str]) -> list[str]:
+        """Paths of the pictures, or of the Parquet files that they are in."""
+        return super().places(
+            [name.partition(EMBEDDED)[0] + ".parquet" * (EMBEDDED in name) for name in images]
         )
 
+    def contents(self, images: Sequence[str]) -> Sequence[str | BytesIO]:
+        """Paths of pictures, or the bytes of those in Parquet files."""
+        found: list[str | BytesIO] = list(self.places(images))
+        rows: dict[str, list[int]] = defaultdict(list)
+        for i, name in enumerate(images):
+            if EMBEDDED in name:
+                rows[str(found[i])].append(i)
+        for file, places in rows.items():
+            asked = [int(images[i].rpartition("/")[2]) for i in places]
+            for i, content in zip(places, parquet.stored(Path(file), asked), strict=True):
+                found[i] = BytesIO(content)
+        return found
 
-def _rows(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where each row is, for a message, and its cells; blank lines are passed over."""
-    reader = csv.reader(io.StringIO(read_list(file)), strict=True, skipinitialspace=True)
-    try:
-        for row in reader:
-            if row:
-                yield f"{file}, line {reader.line_num}", row
-    except csv.Error as error:
-        raise InputError(f"{file}, line {reader.line_num}: {error}") from None
+
+def label_lists(files: Collection[str]) -> list[str]:
+    """The lists of labels among ``files``, one for each folder that has one.
+
+    ``labels.csv`` at the top goes before all others; then those called labels, then metadata, the
+    nearest to the top; then all Parquet files.
+    """
+    if "labels.csv" in files:
+        return ["labels.csv"]
+    for name in ("labels", "metadata"):
+        found: dict[str, str] = {}
+        for ending in ENDINGS:
+            for file in sorted(f for f in files if PurePosixPath(f).name == name + ending):
+                found.setdefault(str(PurePosixPath(file).parent), file)
+        if found:
+            top = min(file.count("/") for file in found.values())
+            return sorted(file for file in found.values() if file.count("/") == top)
+    return sorted(file for file in files if file.endswith(".parquet"))
+
+
+def pictures_of(name: str, sheet: Sheet) -> list[str]:
+    """What the rows of the list ``name`` call their pictures, relative to the whole folder."""
+    if sheet.embedded:
+        return [f"{name}/{row}" for row in sheet.columns["image"]]
+    images = []
+    for place, cell in zip(sheet.places, sheet.columns["image"], strict=True):
+        path = PurePosixPath(cell)
+        if path.is_absolute() or ".." in path.parts:
+            raise InputError(f"{place}: {cell!r} leaves the folder: give a path relative to it")
+        images.append(str(PurePosixPath(name).parent / path))
+    return images
+
+
+def joined(sheets: Sequence[Sheet], names: Sequence[str]) -> Sheet:
+    """All rows of several lists; raises InputError where their columns differ."""
+    columns = sheets[0].columns
+    for sheet, name in zip(sheets, names, strict=True):
+        if odd := columns.keys() ^ sheet.columns.keys():
+            raise InputError(
+                f"{names[0]} and {name} have different columns ({', '.join(sorted(odd))}): give "
+                "both the same"
+            )
+    return Sheet(
+        {name: [cell for sheet in sheets for cell in sheet.columns[name]] for name in columns},
+        [place for sheet in sheets for place in sheet.places],
+    )
+
+
+def parts_by_folder(images: Sequence[str]) -> list[int] | None:
+    """Parts as the names of folders (or of Parquet files) say; None unless all say one."""
+    found = []
+    for name in images:
+        words = [re.split(r"[-_.]", folder)[0].lower() for folder in name.split("/")[:-1]]
+        if not (known := [PARTS[word] for word in words if word in PARTS]):
+            return None
+        found.append(known[-1])
+    return found if len(set(found)) > 1 else None
+
+
+def tested(parts: Sequence[int] | None, file: Path) -> NDArray[np.uint8] | None:
+    """``parts``; without a test part the validation part becomes it."""
+    if parts is None:
+        return None
+    part = np.array(parts, dtype=np.uint8)
+    if VALIDATION in part and TEST not in part:
+        note(f"{file}: no test part, so that the validation part is taken for it")
+        part[part == VALIDATION] = TEST
+    return part

@@ -1,6 +1,5 @@
 """LFW (Huang et al., 2007) with the attributes of Kumar et al. (2009)."""
 
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +8,16 @@ from typing import ClassVar
 import numpy as np
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.files_source import FilesSource, check_columns, find_pictures, read_list
+from deepobfuscator.data.files_source import FilesSource, find_files
+from deepobfuscator.data.lists import check_columns, note, read_text
+from deepobfuscator.data.matching import is_picture
 from deepobfuscator.data.table import AttributeTable, person_number
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Lfw(FilesSource):
-    """LFW: ``Name/Name_0001.jpg`` in the folder or in its ``lfw/``, and ``lfw_attributes.txt``.
+    """LFW: ``Name/Name_0001.jpg`` in the folder or in its ``lfw/`` (also ``lfw_funneled/`` or
+    ``lfw-deepfunneled/``), and ``lfw_attributes.txt``.
 
     An attribute is present where its real-valued score is above 0. The published scores leave out
     90 of the 13,233 pictures, so a picture without a row is left out and counted in a log line.
@@ -28,14 +28,17 @@ class Lfw(FilesSource):
     @property
     def pictures(self) -> Path:
         """The folder that holds one folder a person."""
-        inner = self.path / "lfw"
-        return inner if inner.is_dir() else self.path
+        for name in ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled", "lfw_deepfunneled"):
+            if (folder := self.path / name).is_dir():
+                inner = folder / name  # where an archive was unpacked into its own name
+                return inner if inner.is_dir() else folder
+        return self.path
 
     def read(self) -> AttributeTable:
         """Read the labels; see `Source.read`, save that unlabelled pictures are left out."""
-        found = find_pictures(self.pictures)
-        file = self.path / "lfw_attributes.txt"
-        _, header, *lines = [*read_list(file).splitlines(), ""]
+        found = find_files(self.pictures)
+        file = self.list_file("lfw_attributes") or self.path / "lfw_attributes.txt"
+        _, header, *lines = [*read_text(file).splitlines(), ""]
         marks = header.rstrip().split("\t")
         if marks[:3] != ["#", "person", "imagenum"] or len(marks) == 3:
             raise InputError(
@@ -66,13 +69,15 @@ class Lfw(FilesSource):
             images.append(f"{folder}/{folder}_{picture:04d}.jpg")
             people.append(folder)
             scores.append(row)
-        self.check_rows(images, file, found, partial=True)
-        if len(images) < len(found):
-            left = f"{len(found) - len(images)} of {len(found)} pictures in {self.pictures}"
-            log.warning("%s have no row in %s and are left out", left, file.name)
-        return AttributeTable(
+        table = AttributeTable(
             images=tuple(images),
             attributes=tuple(names),
             values=(np.array(scores).reshape(len(images), len(names)) > 0).astype(np.uint8),
             identity=np.array([person_number(name) for name in people], dtype=np.int64),
         )
+        table = self.matched(table, file, found, partial=True)
+        pictures = sum(map(is_picture, found))
+        if len(table) < pictures:
+            left = f"{pictures - len(table)} of {pictures} pictures in {self.pictures}"
+            note(f"{left} have no row in {file.name} and are left out")
+        return table

@@ -2,8 +2,8 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -14,6 +14,9 @@ from deepobfuscator.core.registry import Family, suggest
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """Values of `AttributeTable.part`, as in CelebA's list_eval_partition.txt."""
+
+UNKNOWN = 2
+"""Value of `AttributeTable.values` where the list has an empty cell."""
 
 PAPER_TRAIN_SHARE = 160_000 / 202_599
 """Section 4.1: 160K of CelebA's pictures for training, the rest (about 40K) for testing."""
@@ -43,11 +46,17 @@ class AttributeTable:
     attributes: tuple[str, ...]
     """Names of the k columns."""
     values: NDArray[np.uint8]
-    """(n, k), 0 or 1."""
+    """(n, k), 0, 1 or UNKNOWN."""
     identity: NDArray[np.int64] | None = None
     """(n,) person numbers; None where unknown."""
     part: NDArray[np.uint8] | None = None
     """(n,) TRAIN, VALIDATION or TEST as the data itself says; None where it says nothing."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are no attribute, and why not."""
+    amiss: str = ""
+    """Which rows have no picture and which pictures no row, in words; they are not in the table."""
+    left_out: int = 0
+    """How many those are."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -56,14 +65,50 @@ class AttributeTable:
         """(n, len(names)) values of the named attributes.
 
         Raises:
-            InputError: a name is not in the table; the message says which are near.
+            InputError: a name is not in the table; the message says which are near, or why that
+                column is no attribute.
         """
         for name in names:
+            if name in self.others:
+                raise InputError(self.others[name])
             if name not in self.attributes:
                 raise InputError(
                     f"no attribute {name!r} in this data: {suggest(name, list(self.attributes))}"
                 )
         return self.values[:, [self.attributes.index(name) for name in names]]
+
+    def take(self, rows: Rows) -> Self:
+        """The table of some rows."""
+        return replace(
+            self,
+            images=tuple(self.images[i] for i in rows),
+            values=self.values[rows],
+            identity=None if self.identity is None else self.identity[rows],
+            part=None if self.part is None else self.part[rows],
+        )
+
+    def usable(self, names: Sequence[str], skip_bad: bool) -> Self:
+        """The table without the pictures that lack one of the named attributes.
+
+        Raises:
+            InputError: there are such pictures, or rows without a picture, or pictures without a
+                row, and ``skip_bad`` does not leave them out.
+        """
+        problems = [self.amiss] if self.amiss else []
+        blank = self.columns(names) == UNKNOWN
+        if len(rows := np.flatnonzero(blank.any(1))):
+            name = names[int(blank[rows[0]].argmax())]
+            problems.append(
+                f"{len(rows)} of {len(self)} pictures have an empty label, the first "
+                f"{self.images[rows[0]]!r} ({name})"
+            )
+        if problems and not skip_bad:
+            raise InputError(
+                f"{'; '.join(problems)}: mend the list or the folder, or leave them out with "
+                "--skip-bad"
+            )
+        kept = self.take(np.flatnonzero(~blank.any(1))) if len(rows) else self
+        return replace(kept, amiss="", left_out=self.left_out + len(rows))
 
     def people(self) -> NDArray[np.int64]:
         """(n,) the cluster of each picture: its person, or itself where identities are unknown."""
@@ -120,7 +165,8 @@ class Task:
             )
         self._vary(
             np.concatenate((public, private), 1),
-            f"on every picture of the part {part!r}: give more pictures or a larger --limit",
+            f"on every picture of the part {part!r}: take another --split-seed, a larger "
+            "--limit or more pictures",
         )
 
     def _vary(self, values: NDArray[np.uint8], where: str) -> None:
@@ -229,8 +275,9 @@ class Source(Family):
         """Read the labels (not the pictures).
 
         Raises:
-            InputError: a missing folder or file, labels not of the format, a row without a picture,
-                with two or with one outside the folder, a picture without a row.
+            InputError: a missing folder or file, a list not of the format, a picture with two rows
+                or outside the folder. Rows without a picture and pictures without a row are told
+                by the table; see `AttributeTable.usable`.
         """
 
     @abstractmethod

@@ -36,6 +36,7 @@ from deepobfuscator.experiments.service import served
 from deepobfuscator.experiments.trial import (
     COMMON_ASSUMPTIONS,
     Trial,
+    pictures_there,
     same_data,
     unclaimed,
     write_trial,
@@ -86,12 +87,12 @@ class Runner:
         """The trial's data; kept, since the trials of a comparison share it."""
         wanted = trial.data, trial.defence.trains, trial.defender_data
         if self._data is None or self._data[0] != wanted:
-            size = trial.setting.size
+            size, known = trial.setting.size, trial.defender_data
             with context.progress("pictures", 1) as bar:
                 parts = batches.load(trial.data, size, trial.defence.trains, bar.at)
-            if skipped := parts.summary["skipped"]:
-                context.say(f"{skipped} pictures could not be decoded and are left out")
-            if (known := trial.defender_data) is not None:
+            for line in parts.notes():
+                context.say(line)
+            if known is not None:
                 parts = trained_on(parts, known, trial.source, size, skip_bad=trial.skip_bad)
             self._data = wanted, parts
         return self._data[1]
@@ -107,6 +108,8 @@ class Runner:
         with locked(folder) if first else nullcontext():
             if context.share(lambda: self._trained(trial, folder)):
                 if first:  # pictures or an encoder may lie elsewhere by now
+                    if Trial.of(folder).source != trial.source:
+                        same_data(self.data(trial, context), folder)
                     write_trial(trial, folder)
                 return
             data = self.data(trial, context)
@@ -188,10 +191,12 @@ class Runner:
             return done
         if (before := noted(folder)) is not None:
             config = config.joined(before[0])
+        pictures_there(trial, folder)
         context = self.on(trial, folder)
         data = self.data(trial, context)
         same_data(data, folder)
         disjoint({name: getattr(data, name) for name in data.summary["pictures"]})
+        other = self.other(config, trial, data, context)
         above: tuple[Path, list[Record]] | None = None
         if trial.key != trial.undefended().key:
             if ceiling is None:
@@ -205,7 +210,6 @@ class Runner:
                 check_memory(bundle.encoder, setting.batch_size, setting.width, context)
                 examine(bundle.encoder, data.attacker.pictures, context)
             context.say(f"[bold]{trial.defence.name}[/bold], seed {setting.seed}: audit")
-            other = self.other(config, trial, data, context)
             known = {"AC", "AR"} & bundle.players.keys()
             play = partial(play_anew, trial, bundle, context, labelled=data.attacker)
             games = play if known else None

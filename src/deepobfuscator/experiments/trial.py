@@ -13,6 +13,7 @@ from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import PRECISIONS
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.data.dataset import Data
+from deepobfuscator.data.files_source import FilesSource
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.data.table import Source, Task
 from deepobfuscator.defences.base import Defence
@@ -63,7 +64,7 @@ class Trial:
     precision: str = "auto"
     """fp32, bf16, or auto: bf16 where the processor computes it natively."""
     skip_bad: bool = False
-    """Go on without pictures that cannot be decoded, and count them."""
+    """Go on without pictures that are missing, unreadable or unlabelled, and count them."""
     defender_data: Source | None = None
     """What an encoder made elsewhere was trained on, where that is known."""
 
@@ -163,6 +164,20 @@ def same_data(data: Parts, folder: Path) -> None:
             "bring them back, or name another --out folder"
         )
     write_atomic(path, (json.dumps(data.summary) + "\n").encode())
+
+
+def pictures_there(trial: Trial, folder: Path) -> None:
+    """Make sure that the folder of the run's pictures is still there.
+
+    Raises:
+        InputError: it is not; the message tells how to name another.
+    """
+    source = trial.source
+    if isinstance(source, FilesSource) and not source.path.exists():
+        raise InputError(
+            f"the pictures that {folder} is about are no longer in {source.path}: bring them back, "
+            f"or audit it once with --data {source.name}:PATH"
+        )
 
 
 def unclaimed(trial: Trial, folder: Path) -> None:

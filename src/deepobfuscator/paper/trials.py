@@ -205,13 +205,3 @@ def cast(table: do.AttributeTable, given: tuple[str, ...], paper: tuple[str, ...
 def plain(name: str) -> str:
     """A name without case and punctuation: LFW and CelebA spell attributes differently."""
     return "".join(c for c in name.lower() if c.isalnum())
-
-
-def fit_limit(trial: do.Trial) -> do.Trial:
-    """``trial`` without a limit that is no smaller than the data's training pool."""
-    if trial.limit is not None:
-        try:
-            do.split(trial.source.read(), trial.limit + 1, trial.split_seed, trial.protocol)
-        except do.InputError:
-            return replace(trial, limit=None)
-    return trial

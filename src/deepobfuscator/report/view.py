@@ -12,7 +12,7 @@ from deepobfuscator.auditing.gates import EXCEEDED, WEAK, Gate, Outcome
 from deepobfuscator.auditing.leakage import Status
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.files import expanded, write_atomic
 from deepobfuscator.core.records import Record, ThreatKind
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.report import audit_plots, pages
@@ -132,11 +132,11 @@ class AuditReport:
         Raises:
             InputError: a file of the run cannot be read, or ``path`` cannot be written.
         """
-        if Path(path).suffix == ".json":
+        if expanded(path).suffix == ".json":
             text = json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n"
         else:
             text = pages.audit_page(self, faces)
-        write_atomic(Path(path), text)
+        write_atomic(expanded(path), text)
 
     def __repr__(self) -> str:
         return "\n".join([self.verdict.title, *(f"  {s!r}" for s in self.subjects)])
@@ -185,7 +185,7 @@ class ComparisonReport:
             InputError: no finished run, a file of a run that cannot be read, or ``path`` cannot be
                 written.
         """
-        write_atomic(Path(path), pages.comparison_page(self, faces))
+        write_atomic(expanded(path), pages.comparison_page(self, faces))
 
     def __repr__(self) -> str:
         return as_markdown(self.table)
