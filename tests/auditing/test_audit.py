@@ -10,19 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepobfuscator.auditing.baselines import codes, from_labels, label_table, majority
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit, mean_face
 from deepobfuscator.auditing.gates import EXCEEDED, parse_gate
 from deepobfuscator.auditing.leakage import Status, evidence
-from deepobfuscator.auditing.scoring import (
-    Attempt,
-    Scorer,
-    codes,
-    from_labels,
-    label_table,
-    majority,
-)
+from deepobfuscator.auditing.scoring import Attempt, Scorer
 from deepobfuscator.auditing.threat_models import with_others
 from deepobfuscator.core.records import Record, ThreatKind, headline, select
 from deepobfuscator.core.runtime import Context

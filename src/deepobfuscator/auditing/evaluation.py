@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deepobfuscator.attacks.base import outputs
 from deepobfuscator.auditing.artifacts import Arrays, under
+from deepobfuscator.auditing.baselines import Scores, from_labels, majority
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.auditing.scoring import (
@@ -17,9 +18,6 @@ from deepobfuscator.auditing.scoring import (
     Attempt,
     Result,
     Scorer,
-    Scores,
-    from_labels,
-    majority,
 )
 from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.records import (

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from deepobfuscator.attacks.identify import trial_rows
 from deepobfuscator.attacks.threat import AttackerData, Guess
+from deepobfuscator.auditing.baselines import Scores, codes
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.threat_models import COMMON_KEY, order_of
 from deepobfuscator.core.records import (
@@ -30,7 +31,7 @@ from deepobfuscator.core.records import (
 )
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
-from deepobfuscator.data.batches import Labelled, Parts
+from deepobfuscator.data.batches import Labelled
 from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS, METRICS, best_threshold
 from deepobfuscator.metrics.bootstrap import Bootstrap
 from deepobfuscator.metrics.identity import verification
@@ -46,9 +47,6 @@ IMAGE_METRICS = {"ms_ssim": ms_ssim, "ssim": ssim, "psnr": psnr}
 
 WITHIN_METRICS = {WITHIN: "balanced_accuracy", WITHIN_AUC: "auc"}
 """What is measured among inputs with equal public labels."""
-
-Scores: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
-"""One attribute's scores on validation (n,) and on test (m,)."""
 
 Samples: TypeAlias = dict[str, Sample]
 """Figures of one attacker on one split by metric."""
@@ -279,33 +277,3 @@ def image_quality(
             for metric, function in IMAGE_METRICS.items():
                 values[metric].append(function(guessed, truth).cpu())
     return {m: torch.cat(v).numpy().astype(np.float64) for m, v in values.items()}
-
-
-def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(n, M) public labels to the number of their combination, 0 .. 2^M - 1."""
-    return np.asarray(public.astype(np.int64) @ (1 << np.arange(public.shape[1])))
-
-
-def label_table(public: NDArray[np.uint8], hidden: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """How often an attribute ``hidden`` (n,) is present for each combination of public labels.
-
-    No predictor from the labels alone beats this table; a combination that was never seen gets
-    the overall rate. Shape (2^M,).
-    """
-    labels = hidden.astype(np.float64)
-    cells = 1 << public.shape[1]
-    count = np.bincount(codes(public), minlength=cells)
-    present = np.bincount(codes(public), weights=labels, minlength=cells)
-    return np.where(count > 0, present / np.maximum(count, 1), labels.mean())
-
-
-def majority(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
-    """Everybody gets the attribute's rate among the attacker's own."""
-    rate = float(hidden.mean())
-    return np.full(len(data.validation), rate), np.full(len(data.test), rate)
-
-
-def from_labels(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
-    """The best guess from the true public labels, learned from the attacker's own ``hidden``."""
-    table = label_table(data.attacker.public, hidden)
-    return table[codes(data.validation.public)], table[codes(data.test.public)]

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
@@ -44,6 +45,30 @@ class Recorder:
             self.recorded[name] = _record(step, batch)
         recording = self.recorded[name]
         return step(batch) if recording is None else recording.replay(batch)
+
+
+def adam(
+    player: nn.Module, recorded: bool, state: dict[str, Any] | None = None
+) -> torch.optim.Adam:
+    """Adam in ``state``; its learning rate is set batch by batch. If ``recorded``, a graph reads
+    that from the GPU.
+    """
+    parameters = list(player.parameters())
+    optimiser = torch.optim.Adam(parameters, fused=True, capturable=recorded)
+    if state is not None:
+        optimiser.load_state_dict(state)
+    rate = torch.zeros((), device=parameters[0].device) if recorded else 0.0
+    optimiser.param_groups[0].update(lr=rate, capturable=recorded)
+    return optimiser
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate, in place where a graph reads it."""
+    group = optimiser.param_groups[0]
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 @dataclass(frozen=True)

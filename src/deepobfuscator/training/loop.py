@@ -23,7 +23,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch, Material
-from deepobfuscator.training.graphs import Recorder
+from deepobfuscator.training.graphs import Recorder, adam, set_rate
 from deepobfuscator.training.objectives import Phase, Players, Round, Stage, TrainConfig
 
 WARM_UP = 0.05
@@ -86,30 +86,6 @@ def learning_rate(peak: float, batch: int, total: int, anneal: bool = True) -> f
         return peak
     fall = (batch - rise) / max(1, total - rise)
     return peak * (FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * fall)) / 2)
-
-
-def adam(
-    player: nn.Module, recorded: bool, state: dict[str, Any] | None = None
-) -> torch.optim.Adam:
-    """Adam in ``state``; its learning rate is set batch by batch. If ``recorded``, a graph reads
-    that from the GPU.
-    """
-    parameters = list(player.parameters())
-    optimiser = torch.optim.Adam(parameters, fused=True, capturable=recorded)
-    if state is not None:
-        optimiser.load_state_dict(state)
-    rate = torch.zeros((), device=parameters[0].device) if recorded else 0.0
-    optimiser.param_groups[0].update(lr=rate, capturable=recorded)
-    return optimiser
-
-
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate, in place where a graph reads it."""
-    group = optimiser.param_groups[0]
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(rate)
-    else:
-        group["lr"] = rate
 
 
 def derive_seed(*numbers: int) -> int:
