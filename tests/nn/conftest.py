@@ -28,7 +28,9 @@ def onnx_file(tmp_path: Path, weights: list[NDArray[np.float32]]) -> Callable[..
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     kinds = {np.dtype(k): v for k, v in ((np.float32, 1), (np.uint8, 2), (np.float16, 10))}
-    kinds[np.dtype(np.float64)] = 11
+    kinds |= {
+        np.dtype(k): v for k, v in ((np.int8, 3), (np.int32, 6), (np.bool_, 9), (np.float64, 11))
+    }
     conv = [("Conv", ["x", "w", "b"], ["c"], {"pads": [1] * 4}), ("Relu", ["c"], ["y"], {})]
 
     def write(
@@ -39,6 +41,7 @@ def onnx_file(tmp_path: Path, weights: list[NDArray[np.float32]]) -> Callable[..
         outputs: tuple[str, ...] = ("y",),
         gives: int = 1,
         constants: dict[str, NDArray[Any]] | None = None,
+        ir_version: int = 8,
         **save: Any,
     ) -> str:
         helper = onnx.helper
@@ -52,7 +55,9 @@ def onnx_file(tmp_path: Path, weights: list[NDArray[np.float32]]) -> Callable[..
         )
         opsets = [helper.make_opsetid("", 17)]
         path = tmp_path / f"encoder{next(UNIQUE)}.onnx"
-        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path, **save)
+        onnx.save(
+            helper.make_model(graph, opset_imports=opsets, ir_version=ir_version), path, **save
+        )
         return str(path)
 
     return write

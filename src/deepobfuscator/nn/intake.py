@@ -36,7 +36,7 @@ class Intake:
         cls,
         target: str,
         shape: Sequence[object],
-        dtype: torch.dtype | None,
+        dtype: torch.dtype,
         size: tuple[int, int] | None,
     ) -> Self:
         """What ``target`` takes, by the ``shape`` and ``dtype`` of its input.
@@ -44,7 +44,7 @@ class Intake:
         Args:
             target: its name, for messages.
             shape: what is no positive integer is free; empty where nothing is declared.
-            dtype: None where torch has none such.
+            dtype: of its numbers.
             size: height and width wanted; None takes the declared ones, 64 for those left free.
 
         Raises:
@@ -52,8 +52,9 @@ class Intake:
         """
         shown = f"({', '.join('?' if side is None else str(side) for side in shape)})"
         free = tuple(s if isinstance(s, int) and s > 0 else None for s in shape or (None,) * 4)
-        whole = dtype is not None and not dtype.is_floating_point and not dtype.is_complex
-        if dtype is None or dtype.is_complex or (whole and torch.iinfo(dtype).max < 255):
+        if not dtype.is_floating_point and (
+            dtype.is_complex or dtype == torch.bool or torch.iinfo(dtype).max < 255
+        ):
             raise InputError(f"{target} takes {dtype}: export it for float32 pictures in [0, 1]")
         batch, (first, middle, end) = free[:-3], free[-3:] if len(free) in (3, 4) else (0, 0, 0)
         last = first not in (1, 3) and end in (1, 3)

@@ -140,18 +140,18 @@ def _module_digest(module: nn.Module, name: str, size: tuple[int, int] | None) -
     digest = hashlib.sha256(f"{name} {module!r}".encode())
     with contextlib.suppress(OSError, TypeError):  # no file: defined by hand, or compiled
         digest.update(Path(inspect.getfile(type(module))).read_bytes())
-    state = dict(module.state_dict())
-    _add(digest, state)
+    _add(digest, module.state_dict())
     # One that was traced in this process is named by its layers, as it always was.
     if isinstance(module, ScriptModule) and type(module) is not TopLevelTracedModule:
-        constants: dict[str, object] = {}
+        constants, text = dict[str, object](), ""
         for layer in module.modules():
             with contextlib.suppress(RuntimeError, AttributeError):  # it has no forward pass
                 code, held = cast(ScriptModule, layer).code_with_constants
-                digest.update(re.sub(r"___torch_mangle_\d+\.", "", code).encode())
+                text += re.sub(r"___torch_mangle_\d+\.", "", code)
                 constants |= held.const_mapping
+        digest.update(text.encode())
         _add(digest, constants)
-        if not (state or constants):  # optimised for inference: the weights cannot be read
+        if "MKLDNNTensor" in text:  # optimised for inference: these weights cannot be read
             _add_answers(digest, module.eval(), size or SIZE)
     return digest.hexdigest()
 
