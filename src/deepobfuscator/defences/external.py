@@ -12,7 +12,7 @@ from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.nn.external import ExternalEncoder, open_encoder
 from deepobfuscator.nn.onnx_file import is_onnx
-from deepobfuscator.nn.targets import GIVEN, Made, called, fingerprint, made, settled
+from deepobfuscator.nn.targets import GIVEN, Made, called, fingerprint, made, settled, telling
 from deepobfuscator.training.objectives import Phase, Players, TrainConfig
 
 
@@ -48,12 +48,13 @@ class External(Defence):
         """
         if is_onnx(target):
             return cls(target, fingerprint(target), output)
-        # Made once: another making might draw other weights.
-        found = made(target) if isinstance(target, str) else target
-        if isinstance(found, nn.Module):
-            found = settled(found, size)
-        name = target.rpartition(":")[2] if isinstance(target, str) else None
-        digest = fingerprint(found, size, name)
+        with telling(called(target)):
+            # Made once: another making might draw other weights.
+            found = made(target) if isinstance(target, str) else target
+            if isinstance(found, nn.Module):
+                found = settled(found, size)
+            name = target.rpartition(":")[2] if isinstance(target, str) else None
+            digest = fingerprint(found, size, name)
         GIVEN[digest] = found
         return cls(called(target), digest, output)
 
