@@ -118,6 +118,36 @@ def test_a_quantised_encoder_has_its_own_figures(
     assert mine != theirs
 
 
+def test_a_converted_input_and_a_named_output_are_on_the_page(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("ReduceMean", ["x"], ["z"], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info("x", 1, (1, 1, SIZE, SIZE))],
+        [helper.make_tensor_value_info(name, 1, None) for name in "yz"],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    path = tmp_path / "grey.ONNX"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    )
+    assert audit(path, pictures, tmp_path / "out", "--suite", "brief") == 2
+    assert "--output NAME" in capsys.readouterr().err
+    out = tmp_path / "out"
+    assert audit(path, pictures, out, "--suite", "brief", "--output", "y", "-o", f"{out}.html") == 0
+    assert "is given the pictures made grey" in capsys.readouterr().err.replace("\n", " ")
+    target = json.loads((out / "audit.json").read_text())["target"]
+    assert (target["takes"], target["one_at_a_time"]) == ("grey", True)
+    assert "the pictures made grey" in Path(f"{out}.html").read_text("utf-8")
+    assert audit(path, pictures, out, "--suite", "brief", "--output", "z") == 2, "another trial"
+
+
 def test_gates_decide_on_the_upper_bound(audited: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stamp = (audited / "records.jsonl").stat().st_mtime_ns
     folder = str(audited)
@@ -184,4 +214,6 @@ def test_what_an_audit_of_a_brought_encoder_refuses(
     assert "missing.onnx" in said("missing.onnx", *data)
     assert "give --private" in said(str(encoder), *data[:-2])
     assert "64x64" in said(str(encoder), *data, "--size", "64x64")
+    assert "has no output 'page.html'" in said(str(encoder), *data, "--output", "page.html")
+    assert "the page is --page" in said(str(audited), "--output", "page.html")
     assert "did you mean" in said(str(encoder), *data[:-1], "Oter")

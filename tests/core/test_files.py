@@ -90,3 +90,8 @@ def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5000
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_text_is_utf8_whatever_it_holds(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "page", "λ caf\udce9")
+    assert (tmp_path / "page").read_bytes() == "λ caf?".encode()

@@ -1,4 +1,7 @@
+import errno
+import fcntl
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +12,14 @@ from rich.console import Console
 from torch import nn
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
+from deepobfuscator.core.runtime import (
+    Context,
+    alone,
+    join_ranks,
+    locked,
+    resolve_device,
+    resolve_precision,
+)
 
 CPU = torch.device("cpu")
 
@@ -132,3 +142,49 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> Non
         locked(tmp_path / "file"),
     ):
         pytest.fail("a file was taken for a folder")
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES])
+def test_a_file_system_without_locks_is_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: int,
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    another_writes = tmp_path / ".file.123.part"
+    another_writes.touch()
+    for _ in range(2):
+        with locked(tmp_path):
+            assert another_writes.exists(), "perhaps another process is at work, after all"
+    said = f"{tmp_path} cannot be locked ({os.strerror(code)}): start nothing else there meanwhile"
+    assert capsys.readouterr().err == f"deepobfuscator: warning: {said}\n", "said once"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "WORLD_SIZE is 2 without RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT"),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, "WORLD_SIZE is 2 without MASTER_ADDR, MASTER_PORT"),
+        (
+            {"RANK": "x", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"},
+            "the processes cannot meet (ValueError",
+        ),
+    ],
+)
+def test_half_of_what_torchrun_sets_is_said(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (given | {"WORLD_SIZE": "2"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as error:
+        join_ranks("cpu")
+    assert said in str(error.value)
+    assert str(error.value).endswith(("or unset it", "or unset WORLD_SIZE"))
+    if not given:
+        alone()  # what needs no ranks goes on

@@ -10,7 +10,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.base import Untrained
 from deepobfuscator.nn.external import ExternalEncoder, open_encoder
 from deepobfuscator.nn.onnx_file import is_onnx
-from deepobfuscator.nn.targets import GIVEN, Made, called, fingerprint, made, settled
+from deepobfuscator.nn.targets import GIVEN, Made, called, fingerprint, made, settled, telling
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import TrainConfig
 
@@ -46,12 +46,13 @@ class External(Untrained):
         """
         if is_onnx(target):
             return cls(target, fingerprint(target), output)
-        # Made once: another making might draw other weights.
-        found = made(target) if isinstance(target, str) else target
-        if isinstance(found, nn.Module):
-            found = settled(found, size)
-        name = target.rpartition(":")[2] if isinstance(target, str) else None
-        digest = fingerprint(found, size, name)
+        with telling(called(target)):
+            # Made once: another making might draw other weights.
+            found = made(target) if isinstance(target, str) else target
+            if isinstance(found, nn.Module):
+                found = settled(found, size)
+            name = target.rpartition(":")[2] if isinstance(target, str) else None
+            digest = fingerprint(found, size, name)
         GIVEN[digest] = found
         return cls(called(target), digest, output)
 

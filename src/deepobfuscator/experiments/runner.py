@@ -221,6 +221,9 @@ class Runner:
         Raises:
             InputError: as `train` and `audit`.
         """
+        if work.config.other is not None:  # what an audit would refuse of them is said first
+            context = self.on(work.trial, work.folder)
+            self.other(work.config, work.trial, self.data(work.trial, context), context)
         self.train(work.trial, work.folder)
         return self.audit(work.folder, work.ceiling, work.config)
 

@@ -57,14 +57,13 @@ def fingerprint(
         if is_onnx(target):
             return onnx_digest(target)
         return fingerprint(made(target), size, target.rpartition(":")[2])
-    with telling(called(target)):
-        if isinstance(target, nn.Module):
-            return _module_digest(settled(target, size), name or type(target).__qualname__, size)
-        if isinstance(target, ExportedProgram):
-            digest = hashlib.sha256(target.graph_module.code.encode())
-            _add(digest, target.state_dict | target.constants)
-            return digest.hexdigest()
-        return _function_digest(target, size or SIZE)
+    if isinstance(target, nn.Module):
+        return _module_digest(settled(target, size), name or type(target).__qualname__, size)
+    if isinstance(target, ExportedProgram):
+        digest = hashlib.sha256(target.graph_module.code.encode())
+        _add(digest, target.state_dict | target.constants)
+        return digest.hexdigest()
+    return _function_digest(target, size or SIZE)
 
 
 @contextlib.contextmanager
@@ -98,7 +97,7 @@ def settled(module: nn.Module, size: tuple[int, int] | None) -> nn.Module:
     if not any(is_lazy(value) for value in (*module.parameters(), *module.buffers())):
         return module
     module = copied(module).eval()
-    with seeded(), torch.no_grad(), telling(called(module)):
+    with seeded(), torch.no_grad():
         module(torch.zeros((1, 3, *(size or SIZE))))
     return module
 
