@@ -177,8 +177,7 @@ class Runner:
         Raises:
             InputError: nothing trained there, or a bundle that was altered.
         """
-        order = order or AuditConfig()
-        trial = Trial.of(folder)
+        order, trial = order or AuditConfig(), Trial.of(folder)
         bundles.check(folder / "bundle")
         if (done := finished(folder, order, trial.source)) is not None:
             return done
@@ -228,6 +227,9 @@ class Runner:
         Raises:
             InputError: as `train` and `audit`.
         """
+        if work.order.other is not None:  # what an audit would refuse of them is said first
+            context = self.on(work.trial, work.folder)
+            self.other(work.order, work.trial, self.data(work.trial, context), context)
         self.train(work.trial, work.folder)
         return self.audit(work.folder, work.ceiling, work.order)
 
