@@ -146,7 +146,7 @@ def test_home_and_names_with_brackets(
     words = ["train", "--data", "folder:~/crowd", *SMOKE, "--out=~/run"]
     assert main([*words, "--public", "Smiling [1]", "--private", "[/b]"]) == 0
     gate = ["--fail-if", "[/b].excess > 0.99"]
-    assert main(["audit", "~/run", "--suite", "brief", "--output=~/page.html", *gate]) in (0, 4)
+    assert main(["audit", "~/run", "--suite", "brief", "--page=~/page.html", *gate]) in (0, 4)
     capsys.readouterr()
     assert main(["report", "~/run", "--output=~/all.html"]) == 0
     assert "Smiling [1]" in (shown := capsys.readouterr().out)
