@@ -13,8 +13,9 @@ from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.data.celeba import Celeba
 from deepobfuscator.data.dataset import Data
+from deepobfuscator.data.splits import split
 from deepobfuscator.data.synthetic import Synthetic
-from deepobfuscator.data.table import TRAIN, Task, parse_source, split
+from deepobfuscator.data.table import TRAIN, Task, parse_source
 from harness import Options
 
 TASK = Task(("Smiling",), ("Male",))

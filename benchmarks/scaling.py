@@ -19,8 +19,8 @@ import numpy as np
 import pictures
 from deepobfuscator.data import batches, cache
 from deepobfuscator.data.dataset import Data
+from deepobfuscator.data.splits import split
 from deepobfuscator.data.synthetic import Synthetic
-from deepobfuscator.data.table import split
 from deepobfuscator.defences.base import SERVICE
 from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.training.loop import play
@@ -38,13 +38,19 @@ def lay_down(count: int, size: tuple[int, int], drawn: int) -> Iterator[dict[str
     faces, _ = Synthetic(drawn).load(Synthetic(drawn).read().images, size)
     cache.cache_folder().mkdir(parents=True, exist_ok=True)
     for rows in vars(split(labels, None, 0)).values():
-        path = cache._path(source, [labels.images[row] for row in rows], size)
+        path = cache.path(source, [labels.images[row] for row in rows], size)
         with open(path, "wb") as file:
             shape = (len(rows), *size, 3)
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(rows), drawn):
-                file.write(faces[: len(rows) - start].data)
+                some = rows[start : start + drawn]
+                block = faces[: len(some)].copy()
+                # Its number in one corner makes each a picture of its own: equal ones would all
+                # be moved to one part.
+                corner = np.ascontiguousarray(some.astype(np.uint32)).view(np.uint8)
+                block.reshape(len(some), -1)[:, :4] = corner.reshape(-1, 4)
+                file.write(block.data)
         path.with_suffix(".json").write_text(json.dumps({}))
     yield {}
 

@@ -60,7 +60,7 @@ def main() -> None:
     runner.train(undefended, out / "undefended")
     figures.put("seconds to train undefended", monotonic() - began)
     began = monotonic()
-    figures.put("undefended", told(runner.audit(out / "undefended", order=brief)))
+    figures.put("undefended", told(runner.audit(out / "undefended", None, brief)))
     audit = monotonic() - began
     figures.put("seconds to audit undefended", audit)
     parts = runner.data(undefended, runner.on(undefended, out))

@@ -70,7 +70,7 @@ from .core.runtime import locked as locked
 from .data.augment import as_input as as_input
 from .data.batches import Labelled as Labelled
 from .data.batches import Parts as Parts
-from .data.table import split as split
+from .data.splits import split as split
 from .experiments.trial import same_data as same_data
 from .metrics.bootstrap import Bootstrap as Bootstrap
 from .metrics.images import ms_ssim as ms_ssim

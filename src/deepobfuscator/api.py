@@ -60,7 +60,7 @@ class Run:
             InputError: the bundle was cut short or altered.
         """
         context = Runner(resolve_device("cpu")).on(self.trial, self.folder)
-        players = self.trial.defence.players(self.trial.task, self.trial.setting, context)
+        players = self.trial.defence.players(self.trial.task.columns, self.trial.setting, context)
         return bundles.load(self.folder / "bundle", players, context)
 
     @property
@@ -127,7 +127,7 @@ def train(
         InputError: something about data, folder or device that the user can mend.
         RankLostError: another process of the training is gone.
     """
-    trial = Trial.make(defence, data, config, precision=precision)
+    trial = Trial.make(defence, data.resolved(), config, precision=precision)
     if not defence.trains:
         raise InputError(f"{defence.name} is not trained: audit it")
     folder = expanded(out or Path("runs") / f"{defence.name}-{trial.key}")
@@ -206,8 +206,13 @@ def audit(
         if config or defender_data or output or out:
             raise InputError(f"{target} is a run and brings its own settings: give none")
         if data is not None:
+            if (name := trial.source.name) != data.source.name:
+                raise InputError(
+                    f"{target} is about {name} pictures: --data names the same ones in another "
+                    f"place, as in {name}:PATH"
+                )
             trial = replace(trial, source=data.source)
-            if replace(data, size=data.size or trial.data.size) != trial.data:
+            if replace(data.resolved(), size=data.size or trial.data.size) != trial.data:
                 raise InputError(f"{target} brings its own task and cut: change none of them")
             bundles.check(folder / "bundle")
             runner.train(trial, folder)
@@ -218,14 +223,15 @@ def audit(
         size = encoder.open(data.size).size
         trial = Trial.make(
             encoder,
-            replace(data, size=size),
+            replace(data.resolved(), size=size),
             config,
             precision=precision,
             defender_data=defender_data,
         )
         folder = expanded(out or Path("runs") / f"audit-{trial.key}")
     if fail_if:
-        subjects = (*trial.source.read().attributes, IMAGE, IDENTITY)
+        named, undeclared = trial.task.private, trial.source.read().attributes
+        subjects = dict.fromkeys((*named, *undeclared, IMAGE, IDENTITY))
         for gate in fail_if:
             gate.check([name for name in subjects if name not in trial.task.public])
     if not trial.defence.trains:
@@ -270,7 +276,7 @@ def compare(
     """
     alone()
     which = AuditConfig(suite, other)
-    shared = Trial.make(DeepObfuscator(), data, config, precision=precision)
+    shared = Trial.make(DeepObfuscator(), data.resolved(), config, precision=precision)
     folder = expanded(out or Path("runs") / f"compare-{shared.key}")
     prepare()
     runner = Runner(resolve_device(device), command or typed())

@@ -12,7 +12,7 @@ from deepobfuscator.data import batches
 from deepobfuscator.data.cache import cache_folder
 from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.equal import equal, together
-from deepobfuscator.data.table import Splits
+from deepobfuscator.data.splits import Splits
 
 
 def test_groups_are_those_of_equal_pictures() -> None:

@@ -151,7 +151,7 @@ def test_values_that_are_no_labels_leave_the_others_alone(
     assert table.attributes == ("A", "B")
     assert table.values.tolist() == [[1, 0], [0, 1]]
     assert [r.message for r in caplog.records] == [
-        f"{tmp_path}/labels.csv: left out, since not every cell is a label: age"
+        f"{tmp_path}/labels.csv: left out unless named, since not every cell is a label: age"
     ], "once"
     with pytest.raises(InputError, match=r"line 2: age is '31'; a label is 1 or 0"):
         table.columns(["A", "age"])

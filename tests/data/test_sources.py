@@ -14,7 +14,8 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.celeba import Celeba
 from deepobfuscator.data.folder_csv import Folder
 from deepobfuscator.data.lfw import Lfw
-from deepobfuscator.data.table import Source, parse_source, split
+from deepobfuscator.data.splits import split
+from deepobfuscator.data.table import Source, parse_source
 
 CELEBA20K = Path(__file__).parents[2].parent / "shared" / "celeba20k"
 
@@ -212,7 +213,7 @@ CSV = "labels.csv"
     [
         (lambda f: f.rename(f.with_name("gone")), r"data.*: No such file"),
         (remove(CSV), r"no labels\.csv, metadata\.csv, .* in .*data$"),
-        (lambda f: (f / CSV).rename(f / "x.csv"), r"is it x\.csv\? Then name it labels\.csv"),
+        (lambda f: (f / CSV).rename(f / "x.txt"), r"is it x\.txt\? Then name it labels\.csv"),
         (lambda f: (f / CSV).write_text(""), r"labels\.csv is empty"),
         (lambda f: (f / CSV).write_bytes(b"image,M\xe9\n"), r"byte 7 is not UTF-8"),
         (lambda f: (f / CSV).write_text("image,split\na.png,train\n"), r"no column of labels"),

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import (
-    PAPER_TRAIN_SHARE,
-    VALIDATION_SHARE,
-    AttributeTable,
-    Splits,
-    Task,
-    parse_source,
-    split,
-)
+from deepobfuscator.data.splits import PAPER_TRAIN_SHARE, VALIDATION_SHARE, Splits, split
+from deepobfuscator.data.table import AttributeTable, Task, parse_source
 
 LARGEST = 9
 

@@ -129,6 +129,7 @@ def test_batches_that_cannot_be_shared_are_refused() -> None:
 def test_torchrun_is_for_train(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert cli.main(command) == 2
     assert "torchrun is for train" in capsys.readouterr().err

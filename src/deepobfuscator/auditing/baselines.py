@@ -1,5 +1,6 @@
 """Baselines without features: the majority, and what the public labels alone tell."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -8,7 +9,10 @@ from numpy.typing import NDArray
 from deepobfuscator.data.batches import Parts
 
 Scores: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
-"""One attribute's scores on validation (n,) and on test (m,)."""
+"""One attribute's scores on validation (n,) and on test (m,); (n, C), (m, C) of C classes."""
+
+LEAST = 1e-6
+"""Rate of a class that was never seen: its logarithm must be finite."""
 
 
 def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -30,12 +34,27 @@ def label_table(public: NDArray[np.uint8], hidden: NDArray[np.uint8]) -> NDArray
 
 
 def majority(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
-    """Everybody gets the attribute's rate among the attacker's own."""
+    """Everybody gets the attribute's rate among the attacker's own; see `from_labels`."""
+    if hidden.ndim == 2:
+        return _classes(majority, data, hidden)
     rate = float(hidden.mean())
     return np.full(len(data.validation), rate), np.full(len(data.test), rate)
 
 
 def from_labels(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
-    """The best guess from the true public labels, learned from the attacker's own ``hidden``."""
+    """The best guess from the true public labels, learned from the attacker's own ``hidden``: (n,)
+    of 0 and 1, or (n, C) of classes, whose scores are the logarithms of their rates.
+    """
+    if hidden.ndim == 2:
+        return _classes(from_labels, data, hidden)
     table = label_table(data.attacker.public, hidden)
     return table[codes(data.validation.public)], table[codes(data.test.public)]
+
+
+def _classes(
+    one: Callable[[Parts, NDArray[np.uint8]], Scores], data: Parts, hidden: NDArray[np.uint8]
+) -> Scores:
+    found = [one(data, column) for column in hidden.T]
+    sides = (np.stack(side, 1) for side in zip(*found, strict=True))
+    own, test = (np.log(np.maximum(side, LEAST)) for side in sides)
+    return own, test

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from deepobfuscator.attacks.base import outputs
 from deepobfuscator.auditing.artifacts import Arrays, under
@@ -40,6 +40,7 @@ from deepobfuscator.core.records import (
 )
 from deepobfuscator.metrics.attributes import METRICS
 from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.metrics.classes import log_chances
 from deepobfuscator.metrics.sample import Sample, holm, p_above
 
 BEST = 3
@@ -97,10 +98,11 @@ class Evaluation:
             if (player := self.target.bundle.players.get(name)) is not None:
                 logits = outputs(player, self.audit.seen["test"], self.target.context)
                 chances = torch.sigmoid(logits.double()).numpy()
-                for k, subject in enumerate(subjects):
-                    records += scorer.untuned(Attempt(role, subject), chances[:, k])
+                for subject in subjects:
+                    own = chances[:, task.place(subject)]
+                    records += scorer.untuned(Attempt(role, subject), own)
         for subject in task.public:
-            always = majority(data, scorer.labels(data.attacker, subject))
+            always = majority(data, scorer.columns(data.attacker, subject))
             made, _ = scorer.attribute(Attempt(MAJORITY, subject), always)
             records += select(made, split="test")
         return records
@@ -110,7 +112,7 @@ class Evaluation:
         scorer, data, first = self.scorer, self.target.data, headline_metric(subject)
         private = scorer.place(subject)[0] == "private"
         metrics = METRICS if private else UNDECLARED_METRICS
-        learned = scorer.labels(data.attacker, subject)
+        learned = scorer.columns(data.attacker, subject)
         records: list[Record] = []
         for name, baseline in ((MAJORITY, majority), (LABEL_ONLY, from_labels)):
             attempt = Attempt(name, subject)
@@ -145,7 +147,7 @@ class Evaluation:
         for spec, guesses in self.of("attributes"):
             model = spec.threat_model
             if model.common and model.undeclared == (side == "undeclared"):
-                found[spec.attack.label] = guesses["validation"][:, k], guesses["test"][:, k]
+                found[spec.attack.label] = of_columns(guesses, k)
         if len(found) > BEST:
             truth = self.scorer.labels(self.target.data.validation, subject)
             found["ensemble"] = ensemble(list(found.values()), truth)
@@ -162,7 +164,7 @@ class Evaluation:
                 continue
             threat = spec.threat_model.key
             attempt = Attempt(spec.attack.label, subject, threat=threat)
-            scores = guesses["validation"][:, k], guesses["test"][:, k]
+            scores = of_columns(guesses, k)
             made, found = scorer.attribute(attempt, scores)
             records += made
             own, sample = found["validation"][metric], found["test"][metric]
@@ -257,9 +259,15 @@ class Evaluation:
         return found
 
 
-def ensemble(scores: Sequence[Scores], truth: NDArray[np.uint8]) -> Scores:
+def of_columns(guesses: Arrays, k: int | slice) -> Scores:
+    """One attribute's guesses; of several classes as log-probabilities."""
+    own, test = guesses["validation"][:, k], guesses["test"][:, k]
+    return (own, test) if own.ndim == 1 else (log_chances(own), log_chances(test))
+
+
+def ensemble(scores: Sequence[Scores], truth: ArrayLike) -> Scores:
     """The mean of the best on validation by AUC, each on its own scale."""
-    bootstrap = Bootstrap(np.arange(len(truth)), draws=2)
+    bootstrap = Bootstrap(np.arange(len(scores[0][0])), draws=2)
     aucs = [bootstrap.attribute("auc", own, truth).value for own, _ in scores]
     best = [scores[i] for i in np.argsort(aucs)[::-1][:BEST]]
     scaled = [[(s - own.mean()) / max(float(own.std()), 1e-9) for s in (own, t)] for own, t in best]

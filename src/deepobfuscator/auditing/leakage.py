@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from deepobfuscator.core.records import (
     CEILING,
     EXCESS,
+    MAJORITY,
     WITHIN,
     Record,
     ThreatKind,
@@ -39,10 +40,10 @@ class Status(StrEnum):
 
 
 HALF = 0.5
-"""Balanced accuracy of whoever knows nothing."""
+"""Balanced accuracy of whoever knows nothing, of an attribute that is 0 or 1."""
 
-USEFUL = 0.55
-"""Balanced accuracy below which a service is as good as one answer for everybody."""
+USEFUL = 0.1
+"""Share of the way from one answer for everybody to no error that a service must have come."""
 
 WIDER = 3.09 / 1.96
 """A control speaks at 99.8 %, not 95 %: an honest audit must not call itself broken now and then.
@@ -73,6 +74,8 @@ class Evidence:
     """Balanced accuracy of attackers on shuffled pairs."""
     private: int = 1
     """Private attributes of the run: so many verdicts that must not be wrong by chance."""
+    chance: float = HALF
+    """Balanced accuracy of one answer for everybody: one half, or 1 / C of C classes."""
 
     @property
     def leak(self) -> Record | None:
@@ -95,7 +98,7 @@ class Evidence:
         find nothing at the ceiling either cannot vouch for anything, and an audit whose negative
         control leaks vouches for nothing at all.
         """
-        if any(r.value - WIDER * (r.value - r.low) > HALF for r in self.controls):
+        if any(r.value - WIDER * (r.value - r.low) > self.chance for r in self.controls):
             return Status.BROKEN
         if self.excess is None:
             return Status.NOT_ATTACKED
@@ -132,7 +135,14 @@ def evidence(
         raw_ceiling=raw_ceiling,
         controls=tuple(fresh(records, subject, "balanced_accuracy", ThreatKind.SHUFFLED)),
         private=private,
+        chance=chance_of(records, subject),
     )
+
+
+def chance_of(records: Iterable[Record], subject: str) -> float:
+    """Balanced accuracy of one answer for everybody; one half where that was not measured."""
+    found = one(records, attack=MAJORITY, subject=subject, metric="balanced_accuracy")
+    return HALF if found is None else found.value
 
 
 def best_within(records: Sequence[Record], subject: str) -> Record | None:
@@ -161,9 +171,10 @@ def one(records: Iterable[Record], **wanted: object) -> Record | None:
     return next(iter(select(records, split="test", **wanted)), None)
 
 
-def useless(service: Measured | Record | None) -> bool:
+def useless(service: Measured | Record | None, chance: float = HALF) -> bool:
     """Whether a service's balanced accuracy is near that of one answer for everybody."""
-    return service is not None and (service.value < USEFUL or service.low <= HALF)
+    least = chance + USEFUL * (1 - chance)
+    return service is not None and (service.value < least or service.low <= chance)
 
 
 def worst(statuses: Iterable[Status]) -> Status:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from deepobfuscator.attacks.identify import trial_rows
@@ -33,7 +33,8 @@ from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS, METRICS, best_threshold
-from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.metrics.bootstrap import Bootstrap, Rule
+from deepobfuscator.metrics.classes import best_offsets
 from deepobfuscator.metrics.identity import verification
 from deepobfuscator.metrics.images import describe_ms_ssim, ms_ssim, psnr, ssim
 from deepobfuscator.metrics.sample import Measured, Sample, simultaneous
@@ -97,16 +98,23 @@ class Scorer:
         data = self.target.data
         return data.validation if split == "validation" else data.test
 
-    def labels(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
-        """(n,) values of an attribute."""
+    def columns(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
+        """(n,) values of an attribute, or (n, C) of its C classes, 0 and 1."""
         side, k = self.place(subject)
         return np.asarray(getattr(part, side)[:, k])
 
-    def place(self, subject: str) -> tuple[str, int]:
-        """An attribute's side (public, private or undeclared) and its number there."""
+    def labels(self, part: Labelled, subject: str) -> NDArray[np.int64] | NDArray[np.uint8]:
+        """(n,) values of an attribute, 0 and 1 or class numbers."""
+        found = self.columns(part, subject)
+        return found if found.ndim == 1 else found.argmax(1)
+
+    def place(self, subject: str) -> tuple[str, int | slice]:
+        """An attribute's side (public, private or undeclared) and its columns there."""
         task, undeclared = self.target.task, self.target.data.undeclared
-        sides = {"public": task.public, "private": task.private, "undeclared": undeclared}
-        return next((side, n.index(subject)) for side, n in sides.items() if subject in n)
+        for side, names in (("public", task.public), ("private", task.private)):
+            if subject in names:
+                return side, task.place(subject)
+        return "undeclared", undeclared.index(subject)
 
     def attribute(
         self, attempt: Attempt, scores: Scores, metrics: Sequence[str] = METRICS
@@ -121,9 +129,10 @@ class Scorer:
         if attempt.threat.kind is ThreatKind.SHUFFLED:
             truth = {split: labels[order_of(len(labels))] for split, labels in truth.items()}
         for metric in metrics:
-            threshold, detail = 0.0, ""
+            threshold: Rule = 0.0
+            detail = ""
             if ATTRIBUTE_METRICS[metric].gain is not None:
-                threshold = best_threshold(scores[0], truth["validation"], metric)
+                threshold = best_rule(scores[0], truth["validation"], metric)
                 detail = "threshold chosen on validation"
             for split, guess in zip(SPLITS, scores, strict=True):
                 sample = self.boot[split].attribute(metric, guess, truth[split], threshold)
@@ -138,7 +147,7 @@ class Scorer:
         self,
         attempt: Attempt,
         scores: Scores,
-        truth: Mapping[str, NDArray[np.uint8]],
+        truth: Mapping[str, NDArray[np.int64] | NDArray[np.uint8]],
         samples: Mapping[str, Samples],
     ) -> list[Record]:
         """Records of one attribute among inputs with equal public labels; adds to ``samples``.
@@ -148,13 +157,13 @@ class Scorer:
         """
         records = []
         strata = {split: codes(self.part(split).public) for split in SPLITS}
-        overall = best_threshold(scores[0], truth["validation"], "balanced_accuracy")
+        overall = best_rule(scores[0], truth["validation"], "balanced_accuracy")
         thresholds = dict.fromkeys(np.unique(strata["test"]).tolist(), overall)
         for stratum in np.unique(strata["validation"]).tolist():
             rows = strata["validation"] == stratum
             own = truth["validation"][rows]
             both = own.min() < own.max()
-            found = best_threshold(scores[0][rows], own, "balanced_accuracy") if both else overall
+            found = best_rule(scores[0][rows], own, "balanced_accuracy") if both else overall
             thresholds[stratum] = found
         for metric, base in WITHIN_METRICS.items():
             for split, guess in zip(SPLITS, scores, strict=True):
@@ -168,12 +177,15 @@ class Scorer:
         return records
 
     def untuned(self, attempt: Attempt, chances: NDArray[np.floating]) -> list[Record]:
-        """Records of probabilities on test, with the threshold 1/2 that nobody chose."""
+        """Records of probabilities on test, with the threshold 1/2 that nobody chose, or the
+        likeliest of several classes.
+        """
         truth = self.labels(self.target.data.test, attempt.subject)
         records = []
         for metric in METRICS:
             sample = self.boot["test"].attribute(metric, chances, truth, 0.5)
-            detail = "threshold 1/2" if ATTRIBUTE_METRICS[metric].gain else ""
+            how = "threshold 1/2" if chances.ndim == 1 else "the likeliest class"
+            detail = how if ATTRIBUTE_METRICS[metric].gain else ""
             records.append(self.record(attempt, metric, sample.interval(), detail))
         return records
 
@@ -263,6 +275,12 @@ class Scorer:
             detail=detail,
             given=str(attempt.threat),
         )
+
+
+def best_rule(scores: NDArray[np.floating], labels: ArrayLike, metric: str) -> Rule:
+    """The threshold, or the offsets of several classes, that is best by ``metric``."""
+    choose = best_threshold if scores.ndim == 1 else best_offsets
+    return choose(scores, labels, metric)
 
 
 def image_quality(

@@ -12,8 +12,10 @@ from deepobfuscator.attacks.base import QUICK, SUITES
 from deepobfuscator.core.config import field_docs, imported
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import suggest
+from deepobfuscator.data.classes import MOST_CLASSES
 from deepobfuscator.data.dataset import Data
-from deepobfuscator.data.table import Source, Task, parse_source, split
+from deepobfuscator.data.splits import split
+from deepobfuscator.data.table import Source, Task, parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.experiments.presets import PRESETS, preset
 from deepobfuscator.experiments.trial import Trial
@@ -43,7 +45,8 @@ def trial_options(parser: Parser) -> None:
             f"--{side}",
             nargs="+",
             metavar="NAME",
-            help=f"{side} attributes, separated by blanks or commas (default: {default[0]})",
+            help=f"{side} attributes, separated by blanks or commas: columns of 0 and 1, or of up "
+            f"to {MOST_CLASSES} classes; AGE:4 cuts numbers into 4 bins (default: {default[0]})",
         )
     fields_of(what, Trial, ("limit", "split_seed", "protocol", "skip_bad"))
     how = parser.add_argument_group("size, length, precision (defaults are those of small)")

@@ -15,10 +15,10 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded, write_atomic
 from deepobfuscator.data.cache import cache_folder
 from deepobfuscator.data.files_source import fit
-from deepobfuscator.data.lists import Sheet, as_cell, attributes, part_of
+from deepobfuscator.data.lists import Sheet, as_cell, attributes, part_of, texts
 from deepobfuscator.data.table import AttributeTable, Decoded, Source, person_number
 
-IMAGES, LABELS = "images.npy", "labels.npz"
+IMAGES, LABELS, TEXT = "images.npy", "labels.npz", "text/"
 
 
 class Columns(Protocol):
@@ -51,7 +51,8 @@ class Arrays(Source):
     ) -> Self:
         """Check the arrays and keep them in the cache; see `Data.from_arrays`.
 
-        Columns that are no labels are left out, unless they are ``needed``.
+        Columns that are no labels are left out, unless they are ``needed``; `Task.resolved` makes
+        classes of those.
         """
         pictures = np.asarray(images)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
@@ -65,10 +66,12 @@ class Arrays(Source):
             columns[str(name)] = [as_cell(value) for value in column.tolist()]
         sheet = Sheet(columns, [f"labels, row {i}" for i in range(len(pictures))])
         names, values, others = attributes(sheet, Path("labels"), ())
+        asked = {part for name in needed for part in (name, name.rpartition(":")[0])}
+        cells = texts(sheet, asked & others.keys())
         for name in (*needed, *others):
-            if name in others and (name in needed or not names):
+            if name in others and name not in cells and (name in needed or not names):
                 raise InputError(others[name])
-        if not names:
+        if not names and not cells:
             raise InputError("labels have no column: give one of 0 and 1 for each attribute")
         table = {"attributes": np.array(names), "values": values}
         if people is not None:
@@ -81,6 +84,9 @@ class Arrays(Source):
         digest = hashlib.sha256(f"{pictures.shape} {names}".encode())
         for array in (pictures, *list(table.values())[1:]):
             digest.update(np.ascontiguousarray(array).data)
+        for text in sorted(cells):
+            table[f"{TEXT}{text}"] = cells[text]
+            digest.update(f"{text} {cells[text].tolist()}".encode())
         name = digest.hexdigest()[:24]
         folder = cache_folder() / f"arrays-{name}"
         if not (folder / LABELS).exists():
@@ -113,6 +119,11 @@ class Arrays(Source):
                 values=values,
                 identity=table.get("identity"),
                 part=table.get("part"),
+                texts={
+                    name.removeprefix(TEXT): table[name]
+                    for name in table.files
+                    if name.startswith(TEXT)
+                },
             )
 
     def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:

@@ -19,7 +19,8 @@ from deepobfuscator.data.augment import as_input, augment, augment_there, draw_m
 from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.equal import equal, kept_together
 from deepobfuscator.data.lists import note
-from deepobfuscator.data.table import UNKNOWN, AttributeTable, Rows, Source, split
+from deepobfuscator.data.splits import split
+from deepobfuscator.data.table import UNKNOWN, AttributeTable, Rows, Source
 
 
 @dataclass
@@ -145,9 +146,9 @@ def load(
     Raises:
         InputError: whatever is wrong with the labels, the task or a picture.
     """
-    source, task = data.source, data.task
+    source, task = data.source, data.task.columns
     named = (*task.public, *task.private)
-    table = source.read().usable(named, data.skip_bad)
+    table = source.read().expanded(dict(data.task.classes)).usable(named, data.skip_bad)
     task.check(table)
     splits = split(table, data.limit, data.split_seed, data.protocol, defended)
     used = [name for name in vars(splits) if defended or name != "defender"]

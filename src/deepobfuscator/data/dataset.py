@@ -1,7 +1,7 @@
 """What a run is about: labelled pictures, what is public and private of them, how they are cut."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypedDict, Unpack
 
@@ -51,6 +51,14 @@ class Data:
     skip_bad: bool = False
     """Go on without pictures that are missing, unreadable or unlabelled, and count them."""
 
+    def resolved(self) -> Self:
+        """With the names of the classes that its attributes have, where they have several.
+
+        Raises:
+            InputError: whatever is wrong with the labels.
+        """
+        return replace(self, task=self.task.resolved(self.source.read()))
+
     @classmethod
     def celeba(cls, path: str | Path, *, public: Names, private: Names, **cut: Unpack[Cut]) -> Self:
         """CelebA as it is published or as Kaggle packs it."""
@@ -96,7 +104,9 @@ class Data:
         Args:
             images: (n, H, W, 3), uint8, RGB in 0..255.
             labels: (n,) columns by name, as a dict or a DataFrame, of 0 and 1 (or -1 and 1,
-                booleans, yes and no); columns that hold anything else are left out.
+                booleans, yes and no); columns that hold anything else are left out, unless the
+                task names them: words and numbers are classes then, ``NAME:4`` four bins of
+                numbers.
             public: what the service tells.
             private: what nobody should learn.
             people: (n,) who is on each picture, numbers or strings, so that nobody is in two parts.
@@ -107,8 +117,5 @@ class Data:
             InputError: arrays of another shape, type or value; no room for the cache.
         """
         task = Task.of(public, private)
-        return cls(
-            Arrays.keep(images, labels, people, split, needed=(*task.public, *task.private)),
-            task,
-            **cut,
-        )
+        named = (*task.public, *task.private)
+        return cls(Arrays.keep(images, labels, people, split, needed=named), task, **cut).resolved()

@@ -12,7 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.data import cache
-from deepobfuscator.data.table import AttributeTable, Rows, Source, Splits
+from deepobfuscator.data.splits import Splits
+from deepobfuscator.data.table import AttributeTable, Rows, Source
 
 
 def equal(pictures: Sequence[NDArray[np.uint8]]) -> list[list[int]]:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data import parquet
+from deepobfuscator.data import parquet, pixel_csv
 from deepobfuscator.data.files_source import FilesSource, find_files
-from deepobfuscator.data.lists import PARTS, Sheet, attributes, note, part_of, read_sheet
+from deepobfuscator.data.lists import PARTS, Sheet, attributes, note, part_of, read_sheet, texts
 from deepobfuscator.data.table import TEST, VALIDATION, AttributeTable, person_number
 
 NOT_ATTRIBUTES = ("image", "identity", "split")
@@ -23,14 +23,14 @@ NOT_ATTRIBUTES = ("image", "identity", "split")
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 """Of lists; where several have one name in one folder, the first counts."""
 
-EMBEDDED = ".parquet/"
-"""Between the name of a Parquet file and the row of a picture in it."""
+EMBEDDED = re.compile(r"(.+\.(?:parquet|csv|tsv))/(\d+)")
+"""Name of a list that holds pictures itself, and the row of one in it."""
 
 
 @dataclass(frozen=True)
 class Folder(FilesSource):
     """Pictures and ``labels.csv``, or as Hugging Face has them: ``metadata.csv`` or ``.jsonl``, or
-    Parquet files that hold the pictures themselves.
+    Parquet files that hold the pictures themselves; else whatever .csv files lie at the top.
 
     A list has a column ``image`` (a path relative to the list's folder; ``file_name`` and the like
     will do), one column an attribute and, if wanted, ``identity`` (any string) and ``split``.
@@ -43,10 +43,11 @@ class Folder(FilesSource):
         files = find_files(self.path)
         lists = label_lists(files)
         if not lists:
-            lists = sorted(f for f in files if f.endswith((*ENDINGS, ".txt")))
-            there = f"; is it {lists[0]}? Then name it labels.csv" if lists else ""
+            odd = sorted(f for f in files if f.endswith(".txt"))
+            there = f"; is it {odd[0]}? Then name it labels.csv" if odd else ""
             raise InputError(
-                f"no labels.csv, metadata.csv, metadata.jsonl or Parquet file in {self.path}{there}"
+                f"no labels.csv, metadata.csv, metadata.jsonl, Parquet or other .csv file in "
+                f"{self.path}{there}"
             )
         sheets = [read_sheet(self.path / name) for name in lists]
         images = [n for name, s in zip(lists, sheets, strict=True) for n in pictures_of(name, s)]
@@ -72,26 +73,27 @@ class Folder(FilesSource):
             identity=None if people is None else np.array([*map(person_number, people)], np.int64),
             part=part,
             others=others,
+            texts=texts(sheet, others),
         )
-        return self.matched(table, file, files | {n for n in images if EMBEDDED in n})
+        return self.matched(table, file, files | set(filter(EMBEDDED.fullmatch, images)))
 
     def places(self, images: Sequence[str]) -> list[str]:
         """Paths of the pictures, or of the Parquet files that they are in."""
-        return super().places(
-            [name.partition(EMBEDDED)[0] + ".parquet" * (EMBEDDED in name) for name in images]
-        )
+        held = [EMBEDDED.fullmatch(name) for name in images]
+        return super().places([m[1] if m else n for m, n in zip(held, images, strict=True)])
 
     def contents(self, images: Sequence[str]) -> Sequence[str | BytesIO]:
-        """Paths of pictures, or the bytes of those in Parquet files."""
+        """Paths of pictures, or the bytes of those that lists hold."""
         found: list[str | BytesIO] = list(self.places(images))
-        rows: dict[str, list[int]] = defaultdict(list)
+        rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for i, name in enumerate(images):
-            if EMBEDDED in name:
-                rows[str(found[i])].append(i)
-        for file, places in rows.items():
-            asked = [int(images[i].rpartition("/")[2]) for i in places]
-            for i, content in zip(places, parquet.stored(Path(file), asked), strict=True):
-                found[i] = BytesIO(content)
+            if held := EMBEDDED.fullmatch(name):
+                rows[str(found[i])].append((i, int(held[2])))
+        for file, asked in rows.items():
+            stored = parquet.stored if file.endswith(".parquet") else pixel_csv.stored
+            contents = stored(Path(file), [row for _, row in asked])
+            for (i, _), content in zip(asked, contents, strict=True):
+                found[i] = content
         return found
 
 
@@ -99,7 +101,7 @@ def label_lists(files: Collection[str]) -> list[str]:
     """The lists of labels among ``files``, one for each folder that has one.
 
     ``labels.csv`` at the top goes before all others; then those called labels, then metadata, the
-    nearest to the top; then all Parquet files.
+    nearest to the top; then all Parquet files; then all .csv files at the top.
     """
     if "labels.csv" in files:
         return ["labels.csv"]
@@ -111,7 +113,8 @@ def label_lists(files: Collection[str]) -> list[str]:
         if found:
             top = min(file.count("/") for file in found.values())
             return sorted(file for file in found.values() if file.count("/") == top)
-    return sorted(file for file in files if file.endswith(".parquet"))
+    held = sorted(file for file in files if file.endswith(".parquet"))
+    return held or sorted(f for f in files if f.endswith((".csv", ".tsv")) and "/" not in f)
 
 
 def pictures_of(name: str, sheet: Sheet) -> list[str]:

@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data import parquet
+from deepobfuscator.data.classes import MISSING
+from deepobfuscator.data.pixel_csv import PIXELS
 from deepobfuscator.data.table import TEST, TRAIN, UNKNOWN, VALIDATION
 
 log = logging.getLogger(__name__)
 
-PICTURE_COLUMNS = ("image", "file_name", "filename", "image_id", "file", "path", "image_path")
+PICTURE_COLUMNS = (
+    *("image", "file_name", "filename", "image_id", "file", "path", "image_path"),
+    *("image_name", "img_name", "img_path", "img"),
+)
 """Names of the column that names pictures, in either case; the first that is there counts."""
 
 SEPARATORS = ",\t;|"
@@ -39,7 +44,7 @@ PARTS = {
 """Words for the parts."""
 
 WORDS = {"true": 1, "yes": 1, "t": 1, "y": 1, "false": 0, "no": 0, "f": 0, "n": 0} | dict.fromkeys(
-    ("", "nan", "na", "n/a", "null", "none", "?"), UNKNOWN
+    MISSING, UNKNOWN
 )
 """Meaning of a label that is no number."""
 
@@ -106,10 +111,19 @@ def attributes(
         except InputError as error:
             others[name] = str(error)
     if others:
-        note(f"{file}: left out, since not every cell is a label: {', '.join(others)}")
+        note(f"{file}: left out unless named, since not every cell is a label: {', '.join(others)}")
     shape = (len(sheet.places), 0)
     values = np.stack(list(found.values()), 1) if found else np.zeros(shape, dtype=np.uint8)
     return tuple(found), values, others
+
+
+def texts(sheet: Sheet, names: Collection[str]) -> dict[str, NDArray[np.str_]]:
+    """(n,) cells of those of the named columns that are more than 0, 1 and -1 or empty."""
+    return {
+        name: np.array(sheet.columns[name], dtype=np.str_)
+        for name in names
+        if None in map(_meaning, set(sheet.columns[name]))
+    }
 
 
 def part_of(word: str, place: str) -> int:
@@ -144,6 +158,10 @@ def read_sheet(file: Path) -> Sheet:
     for place, row in zip(places, rows, strict=True):
         if len(row) != len(header):
             raise InputError(f"{place}: {len(row)} columns, but the header has {len(header)}")
+    if held := [name for name in header if name.lower() == PIXELS]:
+        at, embedded = header.index(held[0]), True
+        rows = [[*row[:at], *row[at + 1 :], f"{i:06d}"] for i, row in enumerate(rows)]
+        header = [*header[:at], *header[at + 1 :], "image"]
     if (pictures := _picture_column(header)) is None:
         raise InputError(
             f"{file}: expected a column 'image' and at least one column of labels, found "

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def read(file: Path) -> tuple[dict[str, list[str]], bool]:
     return columns | {"image": [f"{row:06d}" for row in range(count)]}, True
 
 
-def stored(file: Path, rows: Sequence[int]) -> list[bytes]:
+def stored(file: Path, rows: Sequence[int]) -> list[BytesIO]:
     """The pictures of some rows as they are stored; empty where there is none.
 
     Raises:
@@ -69,11 +70,11 @@ def stored(file: Path, rows: Sequence[int]) -> list[bytes]:
     for place, row in enumerate(rows):
         group = max(g for g, start in enumerate(starts) if start <= row and sizes[g])
         asked[group].append((place, row - starts[group]))
-    found = [b""] * len(rows)
+    found = [BytesIO()] * len(rows)
     for group, wanted in asked.items():
         held = _group(file, file.stat().st_mtime_ns, group)
         for place, row in wanted:
-            found[place] = held[row]
+            found[place] = BytesIO(held[row])
     return found
 
 

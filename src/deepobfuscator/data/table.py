@@ -1,4 +1,4 @@
-"""A table of labelled pictures, the task set on it, and its disjoint parts."""
+"""A table of labelled pictures, and the task set on it."""
 
 import hashlib
 from abc import abstractmethod
@@ -9,20 +9,16 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from deepobfuscator.core.config import LATER
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import Family, suggest
+from deepobfuscator.data.classes import Categorical, categorical, column_names
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """Values of `AttributeTable.part`, as in CelebA's list_eval_partition.txt."""
 
 UNKNOWN = 2
 """Value of `AttributeTable.values` where the list has an empty cell."""
-
-PAPER_TRAIN_SHARE = 160_000 / 202_599
-"""Section 4.1: 160K of CelebA's pictures for training, the rest (about 40K) for testing."""
-
-VALIDATION_SHARE = 1 / 8
-"""Part of the attacker's own pictures kept for choosing, where the data brings no such part."""
 
 MOST_PUBLIC = 16
 """The label-only floor is a table with a cell for each combination of public labels."""
@@ -52,7 +48,9 @@ class AttributeTable:
     part: NDArray[np.uint8] | None = None
     """(n,) TRAIN, VALIDATION or TEST as the data itself says; None where it says nothing."""
     others: Mapping[str, str] = field(default_factory=dict)
-    """Columns that are no attribute, and why not."""
+    """Columns that are no attribute of 0 and 1, and why not."""
+    texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    """(n,) cells of columns that are not 0 and 1 but may be an attribute of several classes."""
     amiss: str = ""
     """Which rows have no picture and which pictures no row, in words; they are not in the table."""
     left_out: int = 0
@@ -85,7 +83,41 @@ class AttributeTable:
             values=self.values[rows],
             identity=None if self.identity is None else self.identity[rows],
             part=None if self.part is None else self.part[rows],
+            texts={name: cells[rows] for name, cells in self.texts.items()},
         )
+
+    def categorical(self, name: str) -> Categorical | None:
+        """The attribute ``name`` where it has several classes; None where it is 0 and 1, or none.
+
+        Raises:
+            InputError: the column cannot be taken for classes.
+        """
+        if name in self.attributes:
+            return None
+        try:
+            return categorical(name, self.texts)
+        except InputError as error:
+            first = f"{self.others[name]}; as classes: " if name in self.others else ""
+            raise InputError(f"{first}{error}") from None
+
+    def expanded(self, classes: Mapping[str, tuple[str, ...]]) -> Self:
+        """The table with a column of 0 and 1 for each class of the named attributes.
+
+        Raises:
+            InputError: an attribute has not these classes any more.
+        """
+        names, blocks = self.attributes, [self.values]
+        for name, wanted in classes.items():
+            found = self.categorical(name)
+            if found is None or found.classes != wanted:
+                there = "none" if found is None else ", ".join(found.classes)
+                raise InputError(
+                    f"attribute {name!r} had the classes {', '.join(wanted)} and now has {there}: "
+                    "bring the labels back, or name another --out folder"
+                )
+            names += column_names(name, wanted)
+            blocks.append(found.columns(UNKNOWN))
+        return replace(self, attributes=names, values=np.concatenate(blocks, 1))
 
     def usable(self, names: Sequence[str], skip_bad: bool) -> Self:
         """The table without the pictures that lack one of the named attributes.
@@ -130,6 +162,8 @@ class Task:
     """Attributes that the service classifies (M of them)."""
     private: tuple[str, ...]
     """Attributes that an attacker must not infer (K of them)."""
+    classes: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), metadata=LATER)
+    """Names of the classes of the attributes that have several; see `resolved`."""
 
     def __post_init__(self) -> None:
         for side, names in (("public", self.public), ("private", self.private)):
@@ -138,7 +172,10 @@ class Task:
             if len(set(names)) < len(names):
                 raise InputError(f"a {side} attribute is named twice: {', '.join(names)}")
         if len(self.public) > MOST_PUBLIC:
-            raise InputError(f"{len(self.public)} public attributes: at most {MOST_PUBLIC} work")
+            raise InputError(
+                f"{len(self.public)} public attributes, each class counted: at most {MOST_PUBLIC} "
+                "work"
+            )
         both = sorted(set(self.public) & set(self.private))
         if both:
             raise InputError(
@@ -148,7 +185,41 @@ class Task:
     @classmethod
     def of(cls, public: str | Sequence[str], private: str | Sequence[str]) -> Self:
         """The task of one name or several on each side."""
-        return cls(*((s,) if isinstance(s, str) else tuple(s) for s in (public, private)))
+        one, other = ((s,) if isinstance(s, str) else tuple(s) for s in (public, private))
+        return cls(one, other)
+
+    def resolved(self, table: AttributeTable) -> Self:
+        """The task with the classes that ``table`` has of its attributes.
+
+        Raises:
+            InputError: a column can be taken neither for 0 and 1 nor for classes.
+        """
+        found = [(name, table.categorical(name)) for name in (*self.public, *self.private)]
+        return replace(self, classes=tuple((n, one.classes) for n, one in found if one is not None))
+
+    def columns_of(self, name: str) -> tuple[str, ...]:
+        """The columns of 0 and 1 of one attribute: itself, or one for each class."""
+        classes = dict(self.classes).get(name)
+        return (name,) if classes is None else column_names(name, classes)
+
+    @property
+    def columns(self) -> Self:
+        """The task that networks learn: attributes of 0 and 1 alone, one for each class."""
+        public, private = (
+            tuple(column for name in names for column in self.columns_of(name))
+            for names in (self.public, self.private)
+        )
+        return type(self)(public, private)
+
+    def place(self, name: str) -> int | slice:
+        """Which of its side's columns an attribute is: a number, or a slice of several classes."""
+        side = self.public if name in self.public else self.private
+        start = sum(len(self.columns_of(other)) for other in side[: side.index(name)])
+        return (
+            start
+            if name not in dict(self.classes)
+            else slice(start, start + len(self.columns_of(name)))
+        )
 
     def check(self, table: AttributeTable) -> None:
         """Raise InputError where ``table`` lacks an attribute or holds it at one constant value."""
@@ -173,84 +244,6 @@ class Task:
         for name, column in zip((*self.public, *self.private), values.T, strict=True):
             if column.min() == column.max():
                 raise InputError(f"attribute {name!r} is {column[0]} {where}")
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Row numbers, ascending, of the four `Parts`, which share no picture and no person."""
-
-    defender: Rows
-    attacker: Rows
-    validation: Rows
-    test: Rows
-
-    def rows(self) -> Rows:
-        """All rows in use, ascending."""
-        return np.sort(np.concatenate((self.defender, self.attacker, self.validation, self.test)))
-
-
-def split(
-    table: AttributeTable,
-    limit: int | None,
-    seed: int,
-    protocol: str = "own",
-    defended: bool = True,
-) -> Splits:
-    """Cut ``table`` into disjoint parts, by person where persons are known.
-
-    The training pool is halved between the defender and the attacker.
-
-    Args:
-        table: the labelled pictures.
-        limit: pictures of the training pool (whole people, so up to one person fewer); validation
-            and test shrink in proportion. None takes all.
-        seed: draws people.
-        protocol: ``own`` keeps the data's own partition where it has one; ``paper`` draws the
-            paper's 160K : 40K anew (section 4.1).
-        defended: whether a defence is trained; else the defender's half is the attacker's too.
-
-    Raises:
-        InputError: too few pictures, or a person in two of the data's own parts.
-    """
-    draw = np.random.default_rng(seed)
-    people = table.people()
-    everything = np.arange(len(table))
-    if protocol == "own" and table.part is not None:
-        pool, validation, test = (everything[table.part == p] for p in (TRAIN, VALIDATION, TEST))
-        for one, other in ((pool, validation), (pool, test), (validation, test)):
-            shared = np.intersect1d(people[one], people[other])
-            if len(shared):
-                raise InputError(
-                    f"person {shared[0]} is in two parts of the data's own split "
-                    f"({len(shared)} such): mend the split, or draw another with --protocol paper"
-                )
-    else:
-        pool, test = _cut(everything, people, round(PAPER_TRAIN_SHARE * len(table)), draw)
-        validation = everything[:0]
-    if limit is not None:
-        if limit > len(pool):
-            raise InputError(f"--limit {limit}: the training pool holds only {len(pool)} pictures")
-        share = limit / len(pool)
-        pool, _ = _cut(pool, people, limit, draw)
-        validation, _ = _cut(validation, people, round(share * len(validation)), draw)
-        test, _ = _cut(test, people, round(share * len(test)), draw)
-    defender, attacker = _cut(pool, people, len(pool) // 2 if defended else 0, draw)
-    if not len(validation):
-        validation, attacker = _cut(attacker, people, round(VALIDATION_SHARE * len(attacker)), draw)
-    return Splits(defender, attacker, validation, test)
-
-
-def _cut(
-    rows: Rows, people: NDArray[np.int64], count: int, draw: np.random.Generator
-) -> tuple[Rows, Rows]:
-    """Whole people drawn until one more would pass ``count`` pictures, and the rest."""
-    if not len(rows):
-        return rows, rows
-    clusters, cluster, sizes = np.unique(people[rows], return_inverse=True, return_counts=True)
-    order = draw.permutation(len(clusters))
-    taken = np.zeros(len(clusters), dtype=bool)
-    taken[order[np.cumsum(sizes[order]) <= count]] = True
-    return rows[taken[cluster]], rows[~taken[cluster]]
 
 
 def person_number(name: str) -> int:

@@ -121,10 +121,13 @@ class Runner:
             if trial.defence.trains:
                 context.say(f"[bold]{trial.defence.name}[/bold], seed {trial.setting.seed}: train")
                 players, history = trial.defence.fit(
-                    trial.task, data.defender, trial.setting, context, checkpoint
+                    trial.task.columns, data.defender, trial.setting, context, checkpoint
                 )
             else:
-                players, history = trial.defence.players(trial.task, trial.setting, context), []
+                players, history = (
+                    trial.defence.players(trial.task.columns, trial.setting, context),
+                    [],
+                )
             if first:
                 if history:
                     lines = "".join(json.dumps(point) + "\n" for point in history)
@@ -249,7 +252,7 @@ class Runner:
     def target(self, trial: Trial, folder: Path) -> Target:
         """The trained ``trial`` in ``folder``; raises as `bundles.load`."""
         context = self.on(trial, folder)
-        players = trial.defence.players(trial.task, trial.setting, context)
+        players = trial.defence.players(trial.task.columns, trial.setting, context)
         return Target(
             key=trial.key,
             defence=trial.defence,
@@ -293,4 +296,4 @@ def play_anew(
         return bundle.players
     setting = replace(trial.setting, seed=derive_seed(trial.setting.seed, number) % 2**31)
     checkpoint = context.folder / "audit" / f"game-{number}.ckpt"
-    return trial.defence.fit(trial.task, labelled, setting, context, checkpoint)[0]
+    return trial.defence.fit(trial.task.columns, labelled, setting, context, checkpoint)[0]

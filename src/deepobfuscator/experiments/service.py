@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from deepobfuscator.auditing.leakage import useless
+from deepobfuscator.auditing.leakage import HALF, useless
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.data.table import Task
@@ -20,8 +20,11 @@ def served(task: Task, bundle: Bundle, own: Labelled, context: Context) -> Itera
         logits = apply(bundle.players["C"], features, context)
         chances.append(logits.double().sigmoid().cpu().numpy())
     bootstrap, found = Bootstrap(own.people), np.concatenate(chances)
-    for k, name in enumerate(task.public):
-        figure = bootstrap.attribute("balanced_accuracy", found[:, k], own.public[:, k]).interval()
+    for name in task.public:
+        mine, truth, chance = found[:, (k := task.place(name))], own.public[:, k], HALF
+        if truth.ndim == 2:
+            truth, chance = truth.argmax(1), 1 / truth.shape[1]
+        figure = bootstrap.attribute("balanced_accuracy", mine, truth).interval()
         value, low, high = (f"{100 * v:.1f}" for v in (figure.value, figure.low, figure.high))
         said = f"{name} on validation: balanced accuracy {value} % ({low} to {high})"
-        yield said + "; useless, no better than always the same answer" * useless(figure)
+        yield said + "; useless, no better than always the same answer" * useless(figure, chance)

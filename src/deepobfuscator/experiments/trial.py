@@ -24,7 +24,8 @@ from deepobfuscator.training.objectives import TrainConfig
 
 PROTOCOLS = ("own", "paper")
 COMMON_ASSUMPTIONS = (
-    "Losses are batch means, equations 1 and 3 summed over attributes.",
+    "Losses are batch means, equations 1 and 3 summed over attributes; an attribute of several "
+    "classes counts as one of 0 and 1 for each class.",
     "Convolutions have stride 1 and padding 1; upsampling is nearest neighbour; C, AC and AR have "
     "batch norm like O; the paper's networks have no dropout.",
     "The adaptive learning rate is Adam's own adaptation, after a linear rise over the first 5 % "

@@ -7,12 +7,21 @@ figure of one `Bootstrap` sees the same draws.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS, Floats, Ints, Statistic, checked
+from deepobfuscator.metrics import classes as several
+from deepobfuscator.metrics.attributes import (
+    ATTRIBUTE_METRICS,
+    Bools,
+    Floats,
+    Ints,
+    Statistic,
+    checked,
+)
 from deepobfuscator.metrics.sample import Sample, Share
 
 BLOCK = 500_000
@@ -21,6 +30,10 @@ BLOCK = 500_000
 UNSEEN = 1 / 4
 """Part of one picture of each class that is taken not to be known. Draws from a class without an
 error hold none, and call the class certain; the size was chosen by simulated coverage."""
+
+
+Rule: TypeAlias = float | Floats
+"""A threshold, or offsets (C,) of several classes."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +82,20 @@ class Bootstrap:
         self.seed, self.draws = seed, draws
 
     def attribute(
-        self, metric: str, scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5
+        self, metric: str, scores: ArrayLike, labels: ArrayLike, threshold: Rule = 0.5
     ) -> Sample:
         """One of `ATTRIBUTE_METRICS` of (n,) scores against (n,) labels.
 
         ``threshold`` splits the scores (present where score >= threshold) where the metric has one.
-        A draw that lacks a class is NaN, save for accuracy.
+        An attribute of several classes has scores (n, C), class numbers for labels and offsets (C,)
+        for a threshold. A draw that lacks a class is NaN, save for accuracy.
 
         Raises:
             InputError: one class only, save for accuracy.
             ValueError: an unknown metric, a score that is NaN, arrays that do not match.
         """
+        if np.ndim(scores) == 2:
+            return self._classes(metric, scores, labels, threshold)
         score, present = checked(metric, scores, labels)
         person = self._of(score, None)
         kind = ATTRIBUTE_METRICS[metric]
@@ -98,14 +114,15 @@ class Bootstrap:
         scores: ArrayLike,
         labels: ArrayLike,
         strata: Ints,
-        thresholds: Mapping[int, float],
+        thresholds: Mapping[int, Rule],
     ) -> Sample | None:
         """`attribute` within each of ``strata``, averaged by their pictures.
 
         Args:
             metric: one of `ATTRIBUTE_METRICS` that needs both classes.
-            scores: (n,) higher for "more likely present".
-            labels: (n,) of 0 and 1.
+            scores: (n,) higher for "more likely present"; (n, C) for several classes, whose
+                balanced accuracy is scaled so that chance is 1/2 (`several.advantage`).
+            labels: (n,) of 0 and 1, or class numbers.
             strata: (n,) numbers; one with a single class is left out, in a draw too.
             thresholds: of each stratum, where the metric has one.
 
@@ -115,7 +132,12 @@ class Bootstrap:
         Raises:
             InputError, ValueError: as in `attribute`.
         """
-        score, present = checked(metric, scores, labels)
+        score: Floats
+        present: Bools | Ints
+        if np.ndim(scores) == 2:
+            score, present = several.checked(scores, labels)
+        else:
+            score, present = checked(metric, scores, labels)
         kind, figures, unseen = ATTRIBUTE_METRICS[metric], list[Weighted](), 0.0
         used = np.zeros(len(score), dtype=bool)
         for stratum in np.unique(strata):
@@ -124,11 +146,17 @@ class Bootstrap:
                 continue
             used |= rows
             people, person = np.unique(self.person[rows], return_inverse=True)
-            guess = score[rows] if kind.gain is None else score[rows] >= thresholds[int(stratum)]
-            figure = kind.statistic(guess, present[rows], person)
+            rule = thresholds[int(stratum)]
+            if score.ndim == 2:
+                own = present[rows].astype(np.int64)
+                figure = several.within_statistic(metric, score[rows], own, person, rule)
+            else:
+                guess = score[rows] if kind.gain is None else score[rows] >= rule
+                figure = kind.statistic(guess, present[rows].astype(bool), person)
             figures.append(Weighted(people, np.bincount(person), figure))
-            classes = (int(present[rows].sum()), int((~present[rows]).sum()))
-            unseen += sum((UNSEEN * rows.sum() / (count + 2)) ** 2 for count in classes)
+            counts = np.unique(present[rows], return_counts=True)[1]
+            scale = 2 / len(counts) * UNSEEN * rows.sum()
+            unseen += sum((scale / (count + 2)) ** 2 for count in counts)
         if not figures:
             return None
 
@@ -137,9 +165,24 @@ class Bootstrap:
             sums, totals = (np.sum(part, axis=0) for part in zip(*found, strict=True))
             return np.asarray(sums / totals)
 
-        rarer = min(len(np.unique(self.person[used & side])) for side in (present, ~present))
+        rarer = min(
+            len(np.unique(self.person[used & (present == one)])) for one in np.unique(present[used])
+        )
         spare = (1 - kind.least) ** 2 * unseen / used.sum() ** 2
         return Share(*self.replicates(statistic), rarer, spare, least=kind.least)
+
+    def _classes(self, metric: str, scores: ArrayLike, labels: ArrayLike, offsets: Rule) -> Sample:
+        """`attribute` of several classes."""
+        score, label = several.checked(scores, labels)
+        kind, person = ATTRIBUTE_METRICS[metric], self._of(score[:, 0], None)
+        statistic = several.statistic_of(metric, score, label, person, offsets)
+        value, draws = self.replicates(statistic)
+        if kind.one_class:
+            return Share(value, draws, self.count)
+        found, counts = np.unique(label, return_counts=True)
+        unseen = sum((2 / len(found) * UNSEEN / (count + 2)) ** 2 for count in counts)
+        rarer = min(len(np.unique(person[label == one])) for one in found)
+        return Share(value, draws, rarer, (1 - kind.least) ** 2 * unseen, least=kind.least)
 
     def mean(
         self, values: ArrayLike, rows: ArrayLike | None = None, kind: type[Sample] = Sample

@@ -159,7 +159,8 @@ def others(
 def looks(trial: do.Trial, data: do.Parts) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
     """Names and values (n, k) of the test part's attributes that options may share."""
     test = data.test
-    names = [*trial.task.public, *trial.task.private, *data.undeclared]
+    task = trial.task.columns
+    names = [*task.public, *task.private, *data.undeclared]
     blocks = [x for x in (test.public, test.private, test.undeclared) if x is not None]
     known = [plain(name) for name in names]
     found = [known.index(look) for look in LOOKS if look in known]

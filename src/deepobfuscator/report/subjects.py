@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepobfuscator.auditing.leakage import SIGNIFICANT, Status, best, evidence, one, useless
+from deepobfuscator.auditing.leakage import HALF, SIGNIFICANT, Status, best, evidence, one, useless
 from deepobfuscator.core import records
 from deepobfuscator.core.records import SERVICE, Record, ThreatKey, ThreatKind, group, select
 from deepobfuscator.metrics.attributes import METRICS
@@ -134,7 +134,10 @@ class SubjectReport(Subject):
     @property
     def useless(self) -> bool:
         """Whether the service does no better than one answer for everybody."""
-        return self.role is Role.PUBLIC and useless(self.service.get("balanced_accuracy"))
+        always = self.references.get(records.MAJORITY)
+        chance = value_of(always.figures.get("balanced_accuracy")) if always else None
+        measured = self.service.get("balanced_accuracy")
+        return self.role is Role.PUBLIC and useless(measured, HALF if chance is None else chance)
 
     @property
     def floor(self) -> float | None:
