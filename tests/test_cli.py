@@ -71,7 +71,9 @@ def train(crowd: Path, out: Path | str, *more: object) -> tuple[object, ...]:
         (("--device", "quantum"), "--device quantum: torch cannot use it here"),
         (("--no-such-option",), "--no-such-option"),
         (("--epochs", "inf"), "'inf' is not a finite number"),
-        (("--epoch", "1"), "unrecognized arguments: --epoch 1"),
+        (("--epochs", "ten"), "'ten' is not a number (see deepobfuscator train --help)"),
+        (("--seed", "1.5"), "'1.5' is not a whole number"),
+        (("--epoch", "1"), "train does not take '--epoch': did you mean --epochs"),
         (("--trial", "some.json"), "--trial brings its own settings: drop --data"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
@@ -82,6 +84,18 @@ def test_bad_arguments_get_one_line(
     out = crowd.parent / "run"
     assert says in refused(capsys, *train(crowd, out, *arguments))
     assert not (out / "bundle").exists()
+
+
+def test_a_bare_command_shows_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 0
+    assert "deepobfuscator compare" in capsys.readouterr().out
+
+
+def test_a_command_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no command 'trian': did you mean train?" in refused(capsys, "trian")
+    assert "report does not take '--seed'" in refused(capsys, "report", "x", "--seed", "1")
 
 
 def damage(name: str, content: bytes | Callable[[bytes], bytes]) -> Callable[[Path], None]:
@@ -148,7 +162,7 @@ def test_home_and_names_with_brackets(
     gate = ["--fail-if", "[/b].excess > 0.99"]
     assert main(["audit", "~/run", "--suite", "brief", "--page=~/page.html", *gate]) in (0, 4)
     capsys.readouterr()
-    assert main(["report", "~/run", "--output=~/all.html"]) == 0
+    assert main(["report", "~/run", "--out=~/all.html"]) == 0
     assert "Smiling [1]" in (shown := capsys.readouterr().out)
     assert "[/b]" in shown
     assert {"run", "page.html", "all.html"} <= {path.name for path in crowd.parent.iterdir()}

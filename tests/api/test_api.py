@@ -119,7 +119,10 @@ def test_ones_own_arrays(tmp_path: Path) -> None:
     [
         ({"images": np.zeros((500, 3, 40, 36), np.float32)}, "give uint8"),
         ({"labels": {"Smiling": np.zeros(3), "Male": np.zeros(500)}}, "500 images"),
-        ({"labels": {"Smiling": np.full(500, 2), "Male": np.zeros(500)}}, "Smiling is '2'"),
+        (
+            {"labels": {"Smiling": np.full(500, 2), "Male": np.zeros(500)}},
+            "'Smiling' is the same on",
+        ),
         (
             {"labels": {"Smiling": np.full(500, np.nan), "Male": np.zeros(500)}},
             "empty in every row",

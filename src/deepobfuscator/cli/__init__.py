@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from deepobfuscator.cli.paper import (
 )
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded
+from deepobfuscator.core.registry import suggest
 from deepobfuscator.core.runtime import RankLostError, alone, prepare
 from deepobfuscator.core.streams import lasting
 from deepobfuscator.data.table import parse_source
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         prepare()
-        options = _parser(arguments).parse_args(arguments)
+        options = _parsed(arguments or ["--help"])
         if options.run is not _train:
             alone()
         code = options.run(options, shlex.join(["deepobfuscator", *arguments]))
@@ -98,13 +99,26 @@ def _run(arguments: Sequence[str]) -> int:
     return int(code or 0)
 
 
-def _parser(arguments: Sequence[str]) -> Parser:
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Words as options; InputError where a command or an option is unknown, with what is near."""
+    parser, commands = _parser(arguments)
+    if not (first := arguments[0]).startswith("-") and first not in commands:
+        raise InputError(f"no command {first!r}: {suggest(first, list(commands))}")
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        own, word = commands[first], unknown[0].partition("=")[0]
+        near = f": {suggest(word, own.options)}" if word.startswith("--") else ""
+        raise InputError(f"{first} does not take {word!r}{near} (see {own.prog} --help)")
+    return options
+
+
+def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
+    """The parser, and those of its commands by name."""
     parser = Parser(
         prog="deepobfuscator",
-        description=deepobfuscator.__doc__,
+        description=(deepobfuscator.__doc__ or "").splitlines()[0],
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=deepobfuscator.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -181,19 +195,15 @@ def _parser(arguments: Sequence[str]) -> Parser:
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
     report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")
-    report.add_argument(
-        "-o", "--output", type=expanded, default=Path("report.html"), help="the page"
-    )
+    report.add_argument("-o", "--out", type=expanded, default=Path("report.html"), help="the page")
     report.add_argument("--no-faces", action="store_true", help=NO_FACES)
-    return parser
+    return parser, commands.choices
 
 
 def _command(
     commands: Any, name: str, description: str, run: Callable[[argparse.Namespace, str], int | None]
 ) -> Parser:
-    parser: Parser = commands.add_parser(
-        name, help=description, description=description, allow_abbrev=False
-    )
+    parser: Parser = commands.add_parser(name, help=description, description=description)
     parser.set_defaults(run=run)
     if name != "report":
         parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -287,5 +297,5 @@ def _compare(options: argparse.Namespace, command: str) -> None:
 def _report(options: argparse.Namespace, command: str) -> None:
     report = ComparisonReport.read(options.folders, command)
     say(report.table)
-    report.save(options.output, not options.no_faces)
-    print(f"records: {', '.join(map(str, options.folders))}\nreport: {options.output}")
+    report.save(options.out, not options.no_faces)
+    print(f"records: {', '.join(map(str, options.folders))}\nreport: {options.out}")

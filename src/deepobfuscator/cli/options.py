@@ -26,7 +26,18 @@ TRIAL_OPTIONS = ("limit", "split_seed", "protocol", "precision", "skip_bad")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line and name what is near."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.allow_abbrev = False
+        self.register("type", int, _whole)
+        self.register("type", float, _number)
+
+    @property
+    def options(self) -> list[str]:
+        """Its long options."""
+        return [word for word in self._option_string_actions if word.startswith("--")]
 
     def error(self, message: str) -> NoReturn:
         """Complain as everything else does."""
@@ -90,16 +101,27 @@ def fields_of(parser: Any, kind: type, only: Sequence[str] | None = None) -> Non
             continue  # a kind of value that no word can name
         parser.add_argument(
             option,
-            type=_size if f.name == "size" else _number if named is float else named or imported,
+            type=_size if f.name == "size" else named or imported,
             metavar="HxW" if f.name == "size" else f.name.split("_")[-1].upper(),
             help=text + ("" if default is None else f" (default: {default})"),
         )
 
 
 def _number(text: str) -> float:
-    if not math.isfinite(number := float(text)):
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -179,7 +201,7 @@ def defence_of(text: str) -> Defence:
     kind = Defence.find(name)
     if not kind.trains:
         raise InputError(f"{name} is not trained: take one of {', '.join(trainable())}")
-    parser = Parser(prog=f"{name}:", add_help=False, allow_abbrev=False)
+    parser = Parser(prog=f"{name}:", add_help=False)
     fields_of(parser, kind)
     words = []
     for pair in filter(None, rest.split(",")):
