@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from deepobfuscator.attacks.base import outputs
 from deepobfuscator.auditing.artifacts import Arrays, under
 from deepobfuscator.auditing.baselines import Scores, from_labels, majority
+from deepobfuscator.auditing.ceilings import ceilings
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.auditing.scoring import (
@@ -21,8 +22,8 @@ from deepobfuscator.auditing.scoring import (
 )
 from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.records import (
-    CEILING,
     FLOORS,
+    GAIN,
     IDENTITY,
     IMAGE,
     IN_GAME,
@@ -34,7 +35,6 @@ from deepobfuscator.core.records import (
     WITHIN,
     Record,
     ThreatKind,
-    headline,
     headline_metric,
     select,
 )
@@ -82,7 +82,7 @@ class Evaluation:
             records += self.attribute(subject)
         records += self.significance()
         records += [*self.images(), *self.identity()]
-        records += self.ceilings(records)
+        records += ceilings(self.target, records)
         floors: dict[tuple[str, str], float] = {}
         for r in records:
             if r.attack in FLOORS:
@@ -129,7 +129,7 @@ class Evaluation:
             reached.append(found["validation"][first].value)
         if not results:
             return records
-        records += scorer.compared(results)
+        records += [*scorer.compared(results), *self.gains(results)]
         chosen = results[int(np.argmax(reached))]
         if private:
             return records + self.other_threats(subject, floor, chosen)
@@ -213,7 +213,24 @@ class Evaluation:
                 results.append(Result(attempt, samples, over))
             else:
                 records.append(scorer.excess(attempt, over))
-        return records + scorer.compared(results)
+        return records + scorer.compared(results) + self.gains(results)
+
+    def gains(self, results: Sequence[Result]) -> list[Record]:
+        """What common attackers gained on test who learned twice as long."""
+        once_of = {
+            spec.attack.label: replace(spec.attack, passes=1.0).label
+            for spec, _ in self.guessed
+            if spec.attack.passes == 2 and spec.threat_model.common
+        }
+        known = {result.attempt.attack: result for result in results}
+        found = []
+        for twice, once in once_of.items():
+            if twice in known and once in known:
+                metric = headline_metric(known[twice].attempt.subject)
+                gain = known[twice].samples[metric] - known[once].samples[metric]
+                attempt = known[twice].attempt
+                found.append(self.scorer.record(attempt, GAIN, gain.interval(), f"over {once}"))
+        return found
 
     def identity(self) -> list[Record]:
         """Re-identification among strangers."""
@@ -233,30 +250,6 @@ class Evaluation:
                 records += made
             results.append(Result(attempt, samples, samples["auc"] - floor["auc"]))
         return records + scorer.compared(results)
-
-    def ceilings(self, records: Sequence[Record]) -> list[Record]:
-        """The undefended encoder's headline for every subject and metric."""
-        target, found = self.target, list[Record]()
-        source = records if target.ceiling is None else target.ceiling[1]
-        for subject in (*target.task.private, *target.data.undeclared, IMAGE, IDENTITY):
-            try:
-                best = headline(source, subject, headline_metric(subject))
-            except KeyError:
-                continue
-            found += [
-                replace(
-                    r,
-                    trial=target.key,
-                    defence=target.defence.name,
-                    seed=target.setting.seed,
-                    attack=CEILING,
-                )
-                for r in source
-                if (r.subject, r.attack, r.split) == (subject, best.attack, "test")
-                and r.threat.kind is ThreatKind.COMMON
-                and r.metric not in (P_HOLM, OVER_SERVICE)
-            ]
-        return found
 
 
 def of_columns(guesses: Arrays, k: int | slice) -> Scores:

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from deepobfuscator.core.records import (
     CEILING,
     EXCESS,
+    GAIN,
     MAJORITY,
     WITHIN,
     Record,
@@ -32,12 +33,32 @@ class Status(StrEnum):
     CANNOT_TELL = "cannot tell"
     """No leak, and the same attackers find nothing in raw inputs either."""
     TOO_WEAK = "attack too weak to tell"
-    """No leak, and the same attackers find nothing at the undefended encoder either."""
+    """No leak, and the same attackers do not do well enough at the undefended encoder either; see
+    `Weakness`."""
     NOT_ATTACKED = "not attacked"
     """No attacker was compared with the label-only floor."""
     NO_LEAK = "no leak found"
     """No leak, where the same attackers do find one at the ceiling."""
 
+
+class Weakness(StrEnum):
+    """Why attackers that found nothing vouch for nothing."""
+
+    NO_CEILING = "no ceiling"
+    """There is no ceiling to show what they can find."""
+    NOTHING = "nothing read"
+    """They read nothing at the ceiling either."""
+    LITTLE = "little read"
+    """At the ceiling they read less than `SHARE` of what the same kind reads from raw inputs."""
+    SHORT = "budget too short"
+    """The strongest one at the ceiling still gains `EPSILON` when it learns twice as long."""
+
+
+SHARE = 0.5
+"""Part of the excess on raw inputs that attackers must read at the ceiling."""
+
+EPSILON = 0.02
+"""Gain of twice the budget, in balanced accuracy or MS-SSIM, from which on it was too short."""
 
 HALF = 0.5
 """Balanced accuracy of whoever knows nothing, of an attribute that is 0 or 1."""
@@ -68,6 +89,10 @@ class Evidence:
     """The same for the headline attacker who averages a noisy encoder's answers."""
     ceiling: Record | None
     """The same for the undefended encoder or the raw pictures."""
+    raw: Record | None
+    """The excess of a residual network on raw inputs, measured with an undefended ceiling."""
+    gain: Record | None
+    """What the strongest attacker at the ceiling gains by learning twice as long."""
     raw_ceiling: bool
     """Whether the ceiling is raw pictures."""
     controls: tuple[Record, ...]
@@ -94,9 +119,8 @@ class Evidence:
         """What came of the attacks.
 
         A leak is an excess over the label-only floor, or a balanced accuracy above 1/2 among
-        inputs with equal public labels. Where there is none, attackers that
-        find nothing at the ceiling either cannot vouch for anything, and an audit whose negative
-        control leaks vouches for nothing at all.
+        inputs with equal public labels. Where there is none, attackers with a `weakness` cannot
+        vouch for anything, and an audit whose negative control leaks vouches for nothing at all.
         """
         if any(r.value - WIDER * (r.value - r.low) > self.chance for r in self.controls):
             return Status.BROKEN
@@ -104,9 +128,24 @@ class Evidence:
             return Status.NOT_ATTACKED
         if self.leak is not None:
             return Status.LEAK
-        if self.ceiling is None or self.ceiling.low <= 0:
+        if self.weakness is not None:
             return Status.CANNOT_TELL if self.raw_ceiling else Status.TOO_WEAK
         return Status.NO_LEAK
+
+    @property
+    def weakness(self) -> Weakness | None:
+        """Why these attackers, where they find no leak, prove nothing; None where they would have
+        found one: the positive control.
+        """
+        if self.ceiling is None:
+            return Weakness.NO_CEILING
+        if self.ceiling.low <= 0:
+            return Weakness.NOTHING
+        if self.raw is not None and self.ceiling.value < SHARE * self.raw.value:
+            return Weakness.LITTLE
+        if self.gain is not None and self.gain.value >= EPSILON:
+            return Weakness.SHORT
+        return None
 
 
 def evidence(
@@ -125,13 +164,17 @@ def evidence(
         undefended: records of an undefended run, the ceiling where the run holds none itself.
         private: private attributes of the run.
     """
-    ceiling = one(records, attack=CEILING, subject=subject, metric=EXCESS)
+    known = {"attack": CEILING, "subject": subject}
+    ceiling = one(records, **known, metric=EXCESS, given="")
+    raw = one(records, **known, metric=EXCESS, given=str(ThreatKind.RAW))
     return Evidence(
         excess=best(records, subject, EXCESS),
         given_labels=best(records, subject, EXCESS, ThreatKind.LABELS),
         within_labels=best_within(records, subject),
         averaged=best(records, subject, EXCESS, ThreatKind.AVERAGED),
         ceiling=ceiling or best(undefended, subject, EXCESS),
+        raw=raw or best(undefended, subject, EXCESS, ThreatKind.RAW),
+        gain=one(records, **known, metric=GAIN),
         raw_ceiling=raw_ceiling,
         controls=tuple(fresh(records, subject, "balanced_accuracy", ThreatKind.SHUFFLED)),
         private=private,

@@ -8,12 +8,19 @@ from math import prod
 from pathlib import Path
 from time import monotonic
 
-from deepobfuscator.attacks.base import STANDARD, SUITES
+from deepobfuscator.attacks.base import BRIEF, STANDARD, SUITES
 from deepobfuscator.auditing.artifacts import Arrays
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.threat_models import BUDGETS, COMMON_KEY, QUERIES, STEPS, AttackSpec
+from deepobfuscator.auditing.threat_models import (
+    BUDGETS,
+    COMMON,
+    COMMON_KEY,
+    QUERIES,
+    STEPS,
+    AttackSpec,
+)
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import (
@@ -45,6 +52,8 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
             not_tried[f"attackers by {spec.threat_model.words}" if nobody else spec.label] = why
         else:
             guessed.append((spec, audit.guesses(spec)))
+    if target.ceiling is None and config.suite != BRIEF:
+        guessed += [(spec, audit.guesses(spec)) for spec in strongest_twice(guessed)]
     evaluation = Evaluation(audit, guessed)
     records = evaluation.records()
     images = {s.attack.label: g for s, g in evaluation.of("image") if s.threat_model.common}
@@ -86,6 +95,25 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
     for path in target.folder.glob("game-*.ckpt"):
         path.unlink()
     return records
+
+
+def strongest_twice(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[AttackSpec]:
+    """The attackers of attributes and of the image that were best on validation, to learn twice as
+    long: part of the positive control. Those that did already are left out.
+    """
+    found, tried = list[AttackSpec](), {spec for spec, _ in guessed}
+    for target in ("attributes", "image"):
+        scores = {
+            spec.attack: float(max(guesses["curve"]))
+            for spec, guesses in guessed
+            if spec.attack.target == target and spec.threat_model == COMMON
+            if spec.attack.passes == 1 and len(guesses["curve"])
+        }
+        if scores:
+            best = max(scores, key=lambda attack: scores[attack])
+            twice = AttackSpec(replace(best, passes=2.0))
+            found += [twice] if twice not in tried else []
+    return found
 
 
 def described(audit: Audit) -> dict[str, object]:

@@ -19,6 +19,7 @@ from deepobfuscator.attacks.trees import Trees
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.core.records import ThreatKey, ThreatKind
 from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.training.bundle import Bundle, apply
 from deepobfuscator.training.loop import derive_seed
@@ -103,6 +104,9 @@ def plan(config: AuditConfig, target: Target) -> list[AttackSpec]:
     if data.undeclared:
         undeclared = ThreatModel(see=undeclared_labels, undeclared=True)
         add(undeclared, LinearProbe(), ResidualNet())
+    if target.ceiling is None and target.defence.trains:
+        seen = partial(raw_inputs, context=target.context)
+        add(ThreatModel(ThreatKey(ThreatKind.RAW), see=seen), ResidualNet())
     if not config.whole:
         return specs
     add(ThreatModel(ThreatKey(ThreatKind.LABELS), see=with_labels), LinearProbe(), MLP(), Trees())
@@ -153,6 +157,16 @@ def with_labels(data: AttackerData) -> AttackerData:
         return torch.from_numpy(view.labelled.public[rows]).float()
 
     return data.joined(data.labelled.public.shape[1], labels)
+
+
+def raw_inputs(data: AttackerData, context: Context) -> AttackerData:
+    """Sees the inputs themselves: what can be read of the features is held against that."""
+
+    def ask(inputs: NDArray[np.uint8], seed: int) -> Tensor:
+        return as_input(inputs, context.device)
+
+    shape = (3, *data.labelled.pictures.shape[1:3])
+    return replace(data, query=ask, features=shape, stochastic=False, kept={})
 
 
 def answers(data: AttackerData, bundle: Bundle, context: Context) -> AttackerData:

@@ -43,6 +43,8 @@ class ThreatKind(StrEnum):
     """The mean features of the person's other inputs beside those of one."""
     BUDGET = "pictures"
     """Few labelled inputs: `ThreatKey.count` of them."""
+    RAW = "raw inputs"
+    """The inputs themselves in place of the encoder's features: part of the positive control."""
     OTHER = "other pictures"
     """Inputs of another source, `ThreatKey.source`, in place of its own."""
 
@@ -80,6 +82,9 @@ EXCESS, OVER_SERVICE, P_HOLM = "excess", "excess_over_service", "p_holm"
 """Metrics of a comparison: attacker minus label-only floor, paired over people (of balanced
 accuracy, of MS-SSIM, of verification AUC); attacker minus what C's answer alone gives; Holm's p."""
 
+GAIN = "gain_of_twice"
+"""What the ceiling's strongest attacker gains on test when it learns twice as long, paired."""
+
 WITHIN, WITHIN_AUC = "within_labels", "auc_within_labels"
 """Balanced accuracy and AUC among inputs with equal true public labels, averaged over the label
 combinations by their inputs: what is read beyond these labels, 1/2 where nothing is."""
@@ -105,7 +110,7 @@ class Record:
     metric: str
     """accuracy, balanced_accuracy, auc (fractions), mcc (-1 to 1); ms_ssim, ssim (at most 1), psnr
     (dB), ms_ssim_worst (the 5 % best rebuilt pictures); auc, eer, rank1 of an identity; excess,
-    excess_over_service (differences); within_labels, auc_within_labels; p_holm."""
+    excess_over_service, gain_of_twice (differences); within_labels, auc_within_labels; p_holm."""
     value: float
     """The figure."""
     low: float

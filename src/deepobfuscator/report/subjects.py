@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepobfuscator.auditing.leakage import HALF, SIGNIFICANT, Status, best, evidence, one, useless
+from deepobfuscator.auditing.leakage import (
+    HALF,
+    SIGNIFICANT,
+    Status,
+    Weakness,
+    best,
+    evidence,
+    one,
+    useless,
+)
 from deepobfuscator.core import records
 from deepobfuscator.core.records import SERVICE, Record, ThreatKey, ThreatKind, group, select
 from deepobfuscator.metrics.attributes import METRICS
@@ -116,6 +125,8 @@ class SubjectReport(Subject):
     """The headline attacker minus what the service's answer alone gives away."""
     ceiling_excess: Record | None
     """The excess at the ceiling."""
+    weakness: Weakness | None
+    """Why attackers that find no leak here would prove nothing; None where they would."""
     worst: Record | None
     """MS-SSIM of the 5 % best reconstructed pictures."""
     attackers: tuple[AttackerReport, ...]
@@ -190,7 +201,7 @@ def report_of(
     found = evidence(about, name, raw, beside, len(run.private))
     by_attacker = group(about, lambda r: (r.attack, r.given))
     every = [_attacker(of_one, metric) for of_one in by_attacker.values()]
-    references = {a.name: a for a in every if a.name in records.REFERENCES}
+    references = {a.name: a for a in every if a.name in records.REFERENCES and a.threat == COMMON}
     fresh = [a for a in every if a.name not in records.REFERENCES and metric in a.figures]
 
     def reference(attack: str, metric: str = metric) -> Record | None:
@@ -218,6 +229,7 @@ def report_of(
         within_labels=found.within_labels,
         excess_over_service=best(about, name, records.OVER_SERVICE),
         ceiling_excess=found.ceiling,
+        weakness=None if public else found.weakness,
         worst=best(about, name, "ms_ssim_worst"),
         attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
         references=references,

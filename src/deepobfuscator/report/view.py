@@ -35,7 +35,7 @@ PUBLIC_FIELDS = ("name", "role", "metric", "service", "floors", "ceiling")
 ATTACKED_FIELDS = (
     *("name", "role", "metric", "status", "headline", "maximum", "floors", "ceiling", "in_game"),
     *("excess", "maximum_excess", "excess_given_labels", "within_labels"),
-    *("excess_over_service", "ceiling_excess"),
+    *("excess_over_service", "ceiling_excess", "weakness"),
     *("worst", "attackers", "budget"),
 )
 FIGURE_FIELDS = ("attack", "value", "low", "high", "n", "n_people", "detail")

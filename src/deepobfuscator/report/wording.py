@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepobfuscator.auditing.leakage import Status, worst
+from deepobfuscator.auditing.leakage import Status, Weakness, worst
 from deepobfuscator.core.records import LABEL_ONLY, WITHIN, Record, ThreatKind
 from deepobfuscator.report.comparison import Comparison, Configuration
 from deepobfuscator.report.formatting import (
@@ -21,6 +21,15 @@ from deepobfuscator.report.subjects import COMMON, Role, Subject, SubjectReport,
 
 MOST_NAMES = 4
 """A sentence names at most so many things."""
+
+
+WEAK = {
+    Weakness.NO_CEILING: "no undefended encoder was attacked beside it",
+    Weakness.NOTHING: "the same attackers do not clearly read it from {at} either",
+    Weakness.LITTLE: "of {at} they read less than half of what is read of raw pictures",
+    Weakness.SHORT: "the strongest attacker on {at} still gains by learning twice as long",
+}
+"""Why attackers that found nothing prove nothing, with a name for the ceiling."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +118,19 @@ def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
     leaks = few(_leak(s, s.leak) for s in found if s.leak)
     bounds = [(s, s.maximum_excess or s.excess) for s in found]
     most = few(f"{s.called} (they read at most {points(s.metric, b.high)})" for s, b in bounds if b)
-    weak = "the same attackers do not clearly read it from the undefended encoder either"
-    if not any(s.ceiling_excess for s in found):
-        weak = "no ceiling shows that these attackers could read it at all"
+    at = "raw pictures" if outcome is Status.CANNOT_TELL else "the undefended encoder"
+    weak = "; ".join(
+        f"about {listed(few(s.called for s in found if s.weakness is why), 'or')}: "
+        f"{text.format(at=at)}"
+        for why, text in WEAK.items()
+        if any(s.weakness is why for s in found)
+    )
     return {
         Status.BROKEN: f"Attackers who learned from shuffled pairs read {either} too, so that no "
         "figure of this audit counts.",
         Status.LEAK: f"Leaks above what the public labels alone give: {'; '.join(leaks)}.",
-        Status.CANNOT_TELL: f"Cannot tell about {either}: even raw pictures do not give it away to "
-        "these attackers.",
-        Status.TOO_WEAK: f"Too weak to tell about {either}: {weak}.",
+        Status.CANNOT_TELL: f"Cannot tell {weak}.",
+        Status.TOO_WEAK: f"Too weak to tell {weak}.",
         Status.NOT_ATTACKED: f"Not attacked: {listed(names)}.",
         Status.NO_LEAK: f"No leak was found by these attackers of {listed(most, 'or')}.",
     }[outcome]
@@ -254,19 +266,16 @@ def _outcome(subject: Subject, readings: Sequence[SubjectReport]) -> str:
         leak = f": {_within(leaks[0])}."
     elif len(readings) == 1 and leaks:
         leak = f"{_given(leaks[0])}: {excess_text(leaks[0])} above the {at}."
-    raw = ", but even raw pictures do not give it away to these attackers."
-    weak = ", but neither is the undefended encoder clearly: the attack is too weak to tell."
-    if not all(r.ceiling_excess for r in readings):
-        raw = weak = (
-            ", but no undefended encoder was attacked beside it: whether these attackers can tell "
-            "at all is open."
-        )
+    why = next((r.weakness for r in readings if r.weakness), Weakness.NO_CEILING)
+    raw, weak = (
+        f", but {WEAK[why].format(at=at)}: " for at in ("raw pictures", "the undefended encoder")
+    )
     return {
         Status.BROKEN: ". Attackers who learned from shuffled pairs read it too: the audit is "
         "broken.",
         Status.LEAK: f", a leak{leak}",
-        Status.CANNOT_TELL: f". That is not above the {at}{raw}",
-        Status.TOO_WEAK: f". That is not above the {at}{weak}",
+        Status.CANNOT_TELL: f". That is not above the {at}{raw}nothing can be told.",
+        Status.TOO_WEAK: f". That is not above the {at}{weak}the attack is too weak to tell.",
         Status.NOT_ATTACKED: f". Nothing was paired with the {at}: audit this run again.",
         Status.NO_LEAK: f". No leak above the {at} was found by these attackers.",
     }[worst(r.status for r in readings)]

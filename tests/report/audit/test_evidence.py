@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from deepobfuscator.auditing.leakage import Status, evidence, worst
-from deepobfuscator.core.records import CEILING, EXCESS, REFERENCES, WITHIN, Record, ThreatKind
+from deepobfuscator.auditing.leakage import Status, Weakness, evidence, worst
+from deepobfuscator.core.records import (
+    CEILING,
+    EXCESS,
+    GAIN,
+    REFERENCES,
+    WITHIN,
+    Record,
+    ThreatKind,
+)
 from deepobfuscator.report.runs import RunResult, read_run
 
 Change = tuple[dict[str, Any], float | None]
@@ -71,6 +79,33 @@ def test_what_is_read_among_equal_labels_is_a_leak(plant_audit: Any) -> None:
     found = evidence(among_equals(0.514), "Male", private=5)
     assert found.status is Status.LEAK
     assert found.leak == found.within_labels
+
+
+@pytest.mark.parametrize(
+    ("added", "value", "weakness"),
+    [
+        ({"metric": EXCESS, "given": str(ThreatKind.RAW)}, 1.99, None),
+        ({"metric": EXCESS, "given": str(ThreatKind.RAW)}, 2.01, Weakness.LITTLE),
+        ({"metric": GAIN}, 0.019, None),
+        ({"metric": GAIN}, 0.021, Weakness.SHORT),
+    ],
+)
+def test_the_positive_control(
+    plant_audit: Any, added: dict[str, str], value: float, weakness: Weakness | None
+) -> None:
+    """Raw pictures tell so many times what the ceiling does; twice the budget gains so much."""
+    run = read_run(plant_audit("tight"))
+    at = next(
+        r for r in run.records if (r.attack, r.metric, r.subject) == (CEILING, EXCESS, "Male")
+    )
+    value *= at.value if added["metric"] == EXCESS else 1
+    record = dataclasses.replace(at, value=value, low=value - 0.01, high=value + 0.01, **added)
+    found = evidence([*run.records, record], "Male")
+    assert found.ceiling == at
+    assert found.weakness is weakness
+    assert found.status is (Status.TOO_WEAK if weakness else Status.NO_LEAK)
+    leaking = [*changed(run, (ABOVE, 0.011)), record]
+    assert evidence(leaking, "Male").status is Status.LEAK
 
 
 def test_references_alone_are_no_attack(plant_audit: Any) -> None:

@@ -91,7 +91,12 @@ def test_the_verdict_tells_what_was_tested_what_leaked_and_what_was_not_tried(
             "No leak was found by these attackers of Male (they read at most +3.0",
         ),
         ("tight", {"able": 0.555}, "attack too weak to tell", "from the undefended encoder either"),
-        ("tight", {"able": 0.555, "ceiling": "raw"}, "cannot tell", "even raw pictures do not"),
+        (
+            "tight",
+            {"able": 0.555, "ceiling": "raw"},
+            "cannot tell",
+            "from raw pictures either",
+        ),
         ("tight", {"control": 0.6}, "audit broken", "no figure of this audit counts"),
         ("leaky", {"control": 0.6}, "audit broken", "faces +.131"),
         ("leaky", {"able": 0.555}, "leak", "Male +24.2 points"),
@@ -109,7 +114,7 @@ def test_without_a_ceiling_it_is_said_that_nobody_knows(plant_audit: Any) -> Non
     run = read_run(plant_audit("tight"))
     kept = tuple(r for r in run.records if r.attack != CEILING)
     verdict = summarise(dataclasses.replace(run, records=kept))["verdict"]
-    assert "no ceiling shows that these attackers could read it at all" in verdict["line"]
+    assert "no undefended encoder was attacked beside it" in verdict["line"]
 
 
 def test_the_headline_is_chosen_on_validation_and_the_maximum_stands_beside(

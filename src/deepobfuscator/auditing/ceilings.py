@@ -1,0 +1,67 @@
+"""The ceiling of an audit: what the same attackers read of the undefended encoder, and whether that
+makes them a positive control.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deepobfuscator.auditing.config import Target
+from deepobfuscator.core.records import (
+    CEILING,
+    EXCESS,
+    GAIN,
+    IDENTITY,
+    IMAGE,
+    OVER_SERVICE,
+    P_HOLM,
+    Record,
+    ThreatKind,
+    headline,
+    headline_metric,
+    select,
+)
+
+
+def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
+    """The undefended encoder's headline for every subject and metric."""
+    found = list[Record]()
+    source = records if target.ceiling is None else target.ceiling[1]
+    for subject in (*target.task.private, *target.data.undeclared, IMAGE, IDENTITY):
+        try:
+            best = headline(source, subject, headline_metric(subject))
+        except KeyError:
+            continue
+        control = positive_control(source, subject)
+        found += [
+            replace(
+                r,
+                trial=target.key,
+                defence=target.defence.name,
+                seed=target.setting.seed,
+                attack=CEILING,
+            )
+            for r in source
+            if r in control
+            or (
+                (r.subject, r.attack, r.split) == (subject, best.attack, "test")
+                and r.threat.kind is ThreatKind.COMMON
+                and r.metric not in (P_HOLM, OVER_SERVICE, GAIN)
+            )
+        ]
+    return found
+
+
+def positive_control(records: Sequence[Record], subject: str) -> list[Record]:
+    """Of a ceiling: what was read of raw inputs, and what the strongest gained by learning twice
+    as long.
+    """
+    raw = [r for r in records if (r.subject, r.metric) == (subject, EXCESS)]
+    found = [r for r in raw if r.threat.kind is ThreatKind.RAW]
+    own = {
+        r.attack: r.value
+        for r in select(records, subject=subject, split="validation", given="")
+        if r.metric == headline_metric(subject)
+    }
+    gains = select(records, subject=subject, metric=GAIN, split="test")
+    strongest = max(gains, key=lambda r: own.get(r.attack, 0.0), default=None)
+    return found if strongest is None else [*found, strongest]
