@@ -17,7 +17,7 @@ from deepobfuscator.attacks.base import SUITES, Attack
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.cli import _parser
+from deepobfuscator.cli import _parsed
 from deepobfuscator.core.records import fresh
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Parts
@@ -48,7 +48,7 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_a_command_on_the_page_is_understood(command: list[str]) -> None:
-    options = _parser(command).parse_args(command)
+    options = _parsed(command)
     assert options.suite in SUITES
 
 

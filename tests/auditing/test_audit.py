@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepobfuscator.auditing.baselines import codes, from_labels, label_table, majority
+from deepobfuscator.auditing.ceilings import ceilings
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit, mean_face
 from deepobfuscator.auditing.gates import EXCEEDED, parse_gate
 from deepobfuscator.auditing.leakage import Status, evidence
+from deepobfuscator.auditing.run import strongest_twice
 from deepobfuscator.auditing.scoring import Attempt, Scorer
-from deepobfuscator.auditing.threat_models import with_others
-from deepobfuscator.core.records import Record, ThreatKind, headline, select
+from deepobfuscator.auditing.threat_models import plan, with_others
+from deepobfuscator.core.records import CEILING, EXCESS, GAIN, Record, ThreatKind, headline, select
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
@@ -126,7 +128,33 @@ def audited(
     specs = [s for s in specs if s.attack.target == "attributes" and not audit.lacks(s)]
     evaluation = Evaluation(audit, [(s, audit.guesses(s)) for s in specs])
     records = evaluation.attribute("P")
-    return records + evaluation.ceilings(records)
+    return records + ceilings(audit.target, records)
+
+
+def test_a_ceiling_is_held_against_raw_inputs_and_twice_the_budget(
+    data: Parts, tmp_path: Path
+) -> None:
+    audit = an_audit(Planted("bit"), data, tmp_path)
+    wanted = (ThreatKind.COMMON, ThreatKind.RAW)
+    specs = [s for s in audit.specs if s.threat_model.key.kind in wanted]
+    specs = [s for s in specs if s.attack.target == "attributes" and not audit.lacks(s)]
+    guessed = [(s, audit.guesses(s)) for s in specs]
+    (twice,) = strongest_twice(guessed)
+    assert twice.attack.passes == 2
+    strongest = max(
+        max(g["curve"]) for s, g in guessed if s.threat_model.common and len(g["curve"])
+    )
+    once = replace(twice, attack=replace(twice.attack, passes=1.0))
+    assert max(dict(guessed)[once]["curve"]) == strongest
+    evaluation = Evaluation(audit, [*guessed, (twice, audit.guesses(twice))])
+    found = ceilings(audit.target, evaluation.attribute("P"))
+    (raw,) = select(found, metric=EXCESS, given=str(ThreatKind.RAW))
+    (gain,) = select(found, metric=GAIN)
+    assert raw.low > 0
+    assert abs(gain.value) < 0.02  # a bit is read in half the time
+    assert gain.attack == raw.attack == CEILING
+    below = replace(audit.target, ceiling=(tmp_path, found))
+    assert not any(s.threat_model.key.kind is ThreatKind.RAW for s in plan(AuditConfig(), below))
 
 
 @pytest.fixture(scope="module")
