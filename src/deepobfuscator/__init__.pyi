@@ -74,6 +74,7 @@ from .data.splits import split as split
 from .experiments.trial import same_data as same_data
 from .metrics.bootstrap import Bootstrap as Bootstrap
 from .metrics.images import ms_ssim as ms_ssim
+from .metrics.images import psnr as psnr
 from .metrics.sample import wilson as wilson
 from .nn.decoders import mirror as mirror
 from .nn.decoders import resrec as resrec

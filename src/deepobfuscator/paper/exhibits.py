@@ -14,6 +14,7 @@ from deepobfuscator import (
 from deepobfuscator.paper import published
 from deepobfuscator.paper.architectures import table_1, table_2
 from deepobfuscator.paper.calibration import RATE
+from deepobfuscator.paper.constant import rows as constant_rows
 from deepobfuscator.paper.human_study import MODES, example, faces, machines
 from deepobfuscator.paper.keys import (
     ACCURACY,
@@ -77,6 +78,15 @@ def table3(show: Show) -> Exhibit:
 def table4(show: Show) -> Exhibit:
     """DeepObfuscator and the baselines by quality of reconstruction."""
     return show.exhibit(Name.TABLE_4, show.rows(show.defences, (FACES, (IMAGE, PSNR))))
+
+
+def constant(show: Show) -> Exhibit:
+    """Pictures that nobody decoded."""
+    found: list[Row] = []
+    if show.runner is not None:
+        trial = show.trials.first()
+        found = constant_rows(show.runner, show.runner.on(trial, show.trials.out), trial)
+    return show.exhibit(Name.CONSTANT, found)
 
 
 def noise(show: Show) -> Exhibit:
@@ -220,6 +230,7 @@ ENTRIES: dict[Name, Callable[[Show], Exhibit]] = {
     Name.TABLE_2: table2,
     Name.TABLE_3: table3,
     Name.TABLE_4: table4,
+    Name.CONSTANT: constant,
     Name.NOISE: noise,
     Name.FIGURE_2: figure2,
     Name.SEQUENCE: sequence,

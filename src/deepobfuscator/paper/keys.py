@@ -31,6 +31,7 @@ class Name(StrEnum):
     TABLE_2 = "table2"
     TABLE_3 = "table3"
     TABLE_4 = "table4"
+    CONSTANT = "constant"
     NOISE = "noise"
     FIGURE_2 = "figure2"
     SEQUENCE = "sequence"
@@ -113,6 +114,9 @@ class Measured(Enum):
     ATTACKED_BY_AC = "AC's architecture"
     ATTACKED_BY_RESNET = "Residual network"
     ATTACKED_BY_MLP = "Multilayer perceptron"
+    MEAN_FACE = "The mean face"
+    GREY = "Plain grey"
+    STRANGER = "Another person's picture"
     DEVIATION = ""
 
 
