@@ -19,7 +19,16 @@ from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.core.config import from_json, to_json
-from deepobfuscator.core.records import FLOORS, IDENTITY, IMAGE, Record, headline, select
+from deepobfuscator.core.records import (
+    EXCESS,
+    FLOORS,
+    IDENTITY,
+    IMAGE,
+    Record,
+    ThreatKind,
+    headline,
+    select,
+)
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
@@ -313,13 +322,16 @@ def test_records_taken_from_the_ceiling_carry_this_trials_name_and_seed(tmp_path
     )
     assert {(r.trial, r.defence, r.seed) for r in records} == {("key", "narrow-code", 7)}
     for subject, metric in ((IMAGE, "ssim"), ("P", "excess"), ("U", "auc"), (IDENTITY, "rank1")):
-        (here,) = select(records, attack="ceiling", subject=subject, metric=metric)
+        (here,) = select(records, attack="ceiling", subject=subject, metric=metric, given="")
         first = {IMAGE: "ms_ssim", IDENTITY: "auc"}.get(subject, "balanced_accuracy")
         best = headline(above, subject, first).attack
         (there,) = select(
             above, attack=best, subject=subject, metric=metric, split="test", given=""
         )
         assert here.value == there.value
+    raw = {"attack": "ceiling", "metric": EXCESS, "given": str(ThreatKind.RAW)}
+    assert [r.value for r in select(records, **raw)] == [r.value for r in select(above, **raw)]
+    assert {r.subject for r in select(records, **raw)} == {"P", "Q"}
     for name in ("majority", "label-only", "mean-face"):
         (floor,) = select(records, attack=name, metric="ssim") or select(
             records, attack=name, metric="mcc", subject="P"

@@ -55,13 +55,13 @@ def positive_control(records: Sequence[Record], subject: str) -> list[Record]:
     """Of a ceiling: what was read of raw inputs, and what the strongest gained by learning twice
     as long.
     """
-    raw = [r for r in records if (r.subject, r.metric) == (subject, EXCESS)]
-    found = [r for r in raw if r.threat.kind is ThreatKind.RAW]
+    about = [r for r in records if r.subject == subject and r.attack != CEILING]
+    found = select(about, metric=EXCESS, given=str(ThreatKind.RAW))
     own = {
         r.attack: r.value
-        for r in select(records, subject=subject, split="validation", given="")
+        for r in select(about, split="validation", given="")
         if r.metric == headline_metric(subject)
     }
-    gains = select(records, subject=subject, metric=GAIN, split="test")
+    gains = select(about, metric=GAIN, split="test")
     strongest = max(gains, key=lambda r: own.get(r.attack, 0.0), default=None)
     return found if strongest is None else [*found, strongest]
