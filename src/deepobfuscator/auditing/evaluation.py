@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from deepobfuscator.attacks.base import outputs
+from deepobfuscator.attacks.base import BRIEF, outputs
 from deepobfuscator.auditing.artifacts import Arrays, under
 from deepobfuscator.auditing.baselines import Scores, from_labels, majority
 from deepobfuscator.auditing.ceilings import ceilings
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.person import SUMMED, from_person_labels, several, summed
 from deepobfuscator.auditing.scoring import (
     SPLITS,
     Attempt,
@@ -34,6 +35,7 @@ from deepobfuscator.core.records import (
     SERVICE,
     WITHIN,
     Record,
+    ThreatKey,
     ThreatKind,
     headline_metric,
     select,
@@ -85,7 +87,7 @@ class Evaluation:
         records += ceilings(self.target, records)
         floors: dict[tuple[str, str], float] = {}
         for r in records:
-            if r.attack in FLOORS:
+            if r.attack in FLOORS and r.threat.kind is ThreatKind.COMMON:
                 at = (r.subject, r.metric)
                 floors[at] = max(r.value, floors.get(at, r.value))
         return [replace(r, floor=floors.get((r.subject, r.metric))) for r in records]
@@ -121,7 +123,8 @@ class Evaluation:
         floor = found["test"][first]
         results: list[Result] = []
         reached: list[float] = []
-        for attack, scores in self.scores(subject).items():
+        tried = self.scores(subject)
+        for attack, scores in tried.items():
             attempt = Attempt(attack, subject)
             made, found = scorer.attribute(attempt, scores, metrics)
             records += made
@@ -132,7 +135,8 @@ class Evaluation:
         records += [*scorer.compared(results), *self.gains(results)]
         chosen = results[int(np.argmax(reached))]
         if private:
-            return records + self.other_threats(subject, floor, chosen)
+            records += self.other_threats(subject, floor, chosen)
+            return records + self.several_pictures(subject, tried[chosen.attempt.attack], chosen)
         at = chosen.attempt.attack
         best = next(r for r in records if r.attack == at and r.split == "test")
         p = [p_above(chosen.excess)]
@@ -160,7 +164,7 @@ class Evaluation:
         records: list[Record] = []
         answers: list[tuple[float, Sample]] = []
         for spec, guesses in self.of("attributes"):
-            if spec.threat_model.common:
+            if spec.threat_model.common or spec.threat_model.key.kind is ThreatKind.PERSON:
                 continue
             threat = spec.threat_model.key
             attempt = Attempt(spec.attack.label, subject, threat=threat)
@@ -180,6 +184,33 @@ class Evaluation:
             records.append(
                 scorer.record(chosen.attempt, OVER_SERVICE, over_service, str(ThreatKind.ANSWER))
             )
+        return records
+
+    def several_pictures(self, subject: str, scores: Scores, chosen: Result) -> list[Record]:
+        """Attackers who know which pictures are of one person, above what the public labels of all
+        of these tell: those that see the mean of the features, and the sum of what ``chosen``
+        answered, its ``scores``.
+        """
+        scorer, data, metric = self.scorer, self.target.data, headline_metric(subject)
+        _, k = scorer.place(subject)
+        if not several(data) or isinstance(k, slice) or self.audit.config.suite == BRIEF:
+            return []
+        threat = ThreatKey(ThreatKind.PERSON)
+        truth = scorer.columns(data.validation, subject)
+        of_labels = from_person_labels(data, scorer.columns(data.attacker, subject), truth)
+        attempt = Attempt(LABEL_ONLY, subject, threat=threat)
+        records, found = scorer.attribute(attempt, of_labels)
+        floor = found["test"][metric]
+        tried = {f"{chosen.attempt.attack} {SUMMED}": summed(scores, data, truth)} | {
+            spec.attack.label: of_columns(guesses, k)
+            for spec, guesses in self.of("attributes")
+            if spec.threat_model.key == threat
+        }
+        for attack, guessed in tried.items():
+            attempt = Attempt(attack, subject, threat=threat)
+            made, found = scorer.attribute(attempt, guessed)
+            over = "the public labels of all pictures of the person"
+            records += [*made, scorer.excess(attempt, found["test"][metric] - floor, over)]
         return records
 
     def significance(self) -> list[Record]:

@@ -76,8 +76,9 @@ class Gate:
         reached = [maximum] if maximum else fresh(records, subject, metric)
         reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
         labelled = metric in (EXCESS, WITHIN)
-        if labelled and (given := best(records, subject, metric, ThreatKind.LABELS)):
-            reached.append(given)
+        for kind in (ThreatKind.LABELS, ThreatKind.PERSON) if labelled else ():
+            if given := best(records, subject, metric, kind):
+                reached.append(given)
         upper = max((r.high for r in reached), default=None)
         if upper is not None and upper > self.limit:
             return Outcome(str(self), upper, EXCEEDED)

@@ -87,6 +87,9 @@ class Evidence:
     on its own validation part; 1/2 is chance."""
     averaged: Record | None
     """The same for the headline attacker who averages a noisy encoder's answers."""
+    person: Record | None
+    """The same for the headline attacker who knows several pictures of the person, above what the
+    public labels of all of them tell."""
     ceiling: Record | None
     """The same for the undefended encoder or the raw pictures."""
     raw: Record | None
@@ -108,7 +111,7 @@ class Evidence:
         Bonferroni), lies above what shows no leak; None where none does.
         """
         wider = float(ndtri(1 - 0.025 / self.private) / ndtri(0.975))
-        found = [(r, 0.0) for r in (self.excess, self.given_labels, self.averaged)]
+        found = [(r, 0.0) for r in (self.excess, self.given_labels, self.averaged, self.person)]
         for record, nothing in (*found, (self.within_labels, HALF)):
             if record and record.value - wider * (record.value - record.low) > nothing:
                 return record
@@ -172,6 +175,7 @@ def evidence(
         given_labels=best(records, subject, EXCESS, ThreatKind.LABELS),
         within_labels=best_within(records, subject),
         averaged=best(records, subject, EXCESS, ThreatKind.AVERAGED),
+        person=best(records, subject, EXCESS, ThreatKind.PERSON),
         ceiling=ceiling or best(undefended, subject, EXCESS),
         raw=raw or best(undefended, subject, EXCESS, ThreatKind.RAW),
         gain=one(records, **known, metric=GAIN),

@@ -118,6 +118,9 @@ class SubjectReport(Subject):
     """The same for the highest attacker."""
     excess_given_labels: Record | None
     """The same for the attacker who has the true public labels besides."""
+    excess_several: Record | None
+    """The same for the attacker who knows several pictures of the person, above what the public
+    labels of all of them tell."""
     within_labels: Record | None
     """Balanced accuracy among inputs with equal public labels, of the attacker who is best at that
     on its own validation part; 1/2 is chance."""
@@ -226,6 +229,7 @@ def report_of(
         excess=found.excess,
         maximum_excess=reference(records.MAXIMUM, records.EXCESS),
         excess_given_labels=found.given_labels,
+        excess_several=found.person,
         within_labels=found.within_labels,
         excess_over_service=best(about, name, records.OVER_SERVICE),
         ceiling_excess=found.ceiling,

@@ -34,7 +34,7 @@ FORMAT = "deepobfuscator-audit/1"
 PUBLIC_FIELDS = ("name", "role", "metric", "service", "floors", "ceiling")
 ATTACKED_FIELDS = (
     *("name", "role", "metric", "status", "headline", "maximum", "floors", "ceiling", "in_game"),
-    *("excess", "maximum_excess", "excess_given_labels", "within_labels"),
+    *("excess", "maximum_excess", "excess_given_labels", "excess_several", "within_labels"),
     *("excess_over_service", "ceiling_excess", "weakness"),
     *("worst", "attackers", "budget"),
 )

@@ -154,6 +154,8 @@ def _given(leak: Record) -> str:
     """Under which threat model it was found, where that is not the common one."""
     if leak.threat.kind is ThreatKind.LABELS:
         return " once these labels are given too"
+    if leak.threat.kind is ThreatKind.PERSON:
+        return " from several pictures of a person, beyond the labels of all of them"
     return f" from the average of {leak.given}" if leak.given else ""
 
 
