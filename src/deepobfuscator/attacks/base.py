@@ -101,6 +101,8 @@ class Attack(Family):
     def described(self) -> dict[str, object]:
         """Its fields and the constants of its class, as JSON: what its results depend on."""
         constants = {n: getattr(self, n, None) for n in ("rate", "share", "most", "target")}
+        if start := getattr(self, "l1_start", 0.0):  # else results keep the name they had before
+            constants["l1_start"] = start
         return {**to_json(self), **constants}
 
     @property
@@ -148,6 +150,10 @@ class TrainedAttack(Attack):
         """What the trained network guesses."""
         return network
 
+    def opening(self) -> tuple[float, Loss]:
+        """Share of the passes that come first, and their loss; training goes on from there."""
+        return 0.0, self.objective
+
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
@@ -158,16 +164,27 @@ class TrainedAttack(Attack):
         setting = replace(threat.setting, learning_rate=self.rate * threat.setting.learning_rate)
         if self.seed:
             setting = replace(setting, seed=derive_seed(setting.seed, self.seed) % 2**31)
+        epochs, (first, loss) = (
+            self.passes * self.share * getattr(setting, self.length),
+            self.opening(),
+        )
+        opening = Phase(
+            f"{self.label}: start",
+            epochs=first * epochs,
+            stages=(stage("start", update(self.role, loss=loss)),),
+            anneal=False,
+            steady=self.steady,
+        )
         phase = Phase(
             self.label,
-            epochs=self.passes * self.share * getattr(setting, self.length),
+            epochs=(1 - first) * epochs,
             stages=(stage("attack", update(self.role, loss=self.objective)),),
             score=lambda players: self.score(self.guess(players[self.role]), threat, context),
             steady=self.steady,
         )
-        players = {self.role: network}
+        players, phases = {self.role: network}, [opening, phase] if first else [phase]
         history = play(
-            players, [phase], threat.own, setting, context, checkpoint=checkpoint, title=title
+            players, phases, threat.own, setting, context, checkpoint=checkpoint, title=title
         )
         curve = tuple(float(h["score"]) for h in history if "score" in h)
         return Fitted(self.guess(network), curve, network=network)
@@ -225,6 +242,9 @@ class ReconstructionAttack(TrainedAttack):
     role: ClassVar[str] = "AR"
     length: ClassVar[str] = "reconstruct_epochs"
     steady: ClassVar[bool] = True
+    l1_start: ClassVar[float] = 0.0
+    """Share of the passes that minimise L1 before the loss that the field names. MS-SSIM alone may
+    leave a colour channel inverted: from there its gradient is weak."""
 
     loss: str = "ms_ssim"
     """ms_ssim, l1 or mixed."""
@@ -242,6 +262,10 @@ class ReconstructionAttack(TrainedAttack):
     def objective(self, r: Round) -> Tensor:
         """The loss that the field names."""
         return LOSSES[self.loss](r)
+
+    def opening(self) -> tuple[float, Loss]:
+        """L1, unless that is the loss anyway."""
+        return 0.0 if self.loss == "l1" else self.l1_start, distance
 
     def score(self, guess: Guess, threat: Threat, context: Context) -> float:
         """Mean MS-SSIM on validation."""

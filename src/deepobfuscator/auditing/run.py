@@ -149,6 +149,7 @@ def untried(config: AuditConfig) -> list[dict[str, str]]:
         more = [a.label for a in AuditConfig(suite).attacks if a.label not in mine]
         if suite == STANDARD:
             more += ["attackers with other pictures", "or with several pictures of a person"]
+            more += ["or with the defender's pictures"]
         found.append(
             {"what": f"what --suite {suite} adds", "why": f"not asked for: {', '.join(more)}"}
         )
