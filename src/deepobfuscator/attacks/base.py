@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from deepobfuscator.attacks.channels import any_inverted
 from deepobfuscator.attacks.threat import AttackerData, Guess, Rows, Threat
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
@@ -20,6 +21,9 @@ from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.training.bundle import apply
 from deepobfuscator.training.loop import derive_seed, play
 from deepobfuscator.training.objectives import Loss, Phase, Round, cross_entropy, stage, update
+
+START = 0.1
+"""Share of the passes on a first loss, where there is one."""
 
 BRIEF, QUICK, STANDARD, EXHAUSTIVE = SUITES = ("brief", "quick", "standard", "exhaustive")
 """Sets of attackers, each within the next."""
@@ -101,8 +105,6 @@ class Attack(Family):
     def described(self) -> dict[str, object]:
         """Its fields and the constants of its class, as JSON: what its results depend on."""
         constants = {n: getattr(self, n, None) for n in ("rate", "share", "most", "target")}
-        if start := getattr(self, "l1_start", 0.0):  # else results keep the name they had before
-            constants["l1_start"] = start
         return {**to_json(self), **constants}
 
     @property
@@ -150,39 +152,42 @@ class TrainedAttack(Attack):
         """What the trained network guesses."""
         return network
 
-    def opening(self) -> tuple[float, Loss]:
-        """Share of the passes that come first, and their loss; training goes on from there."""
-        return 0.0, self.objective
-
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
         """Train on the attacker's own inputs, from initial weights that the seeds draw."""
+        return self.train(threat, context, checkpoint, title)
+
+    def train(
+        self,
+        threat: Threat,
+        context: Context,
+        checkpoint: Path | None,
+        title: str,
+        *,
+        first: Loss | None = None,
+    ) -> Fitted:
+        """As `fit`; the `START` of all passes minimises ``first``, if that is given."""
         network = self.network(threat)
         self.start(network, threat)
         context.place(network)
         setting = replace(threat.setting, learning_rate=self.rate * threat.setting.learning_rate)
         if self.seed:
             setting = replace(setting, seed=derive_seed(setting.seed, self.seed) % 2**31)
-        epochs, (first, loss) = (
-            self.passes * self.share * getattr(setting, self.length),
-            self.opening(),
-        )
-        opening = Phase(
-            f"{self.label}: start",
-            epochs=first * epochs,
-            stages=(stage("start", update(self.role, loss=loss)),),
-            anneal=False,
-            steady=self.steady,
-        )
+        epochs, phases = self.passes * self.share * getattr(setting, self.length), list[Phase]()
+        if first is not None:
+            stages = (stage("start", update(self.role, loss=first)),)
+            title = f"{title}L1 first, "
+            phases = [Phase(self.label, START * epochs, stages, anneal=False, steady=self.steady)]
+            epochs *= 1 - START
         phase = Phase(
             self.label,
-            epochs=(1 - first) * epochs,
+            epochs=epochs,
             stages=(stage("attack", update(self.role, loss=self.objective)),),
             score=lambda players: self.score(self.guess(players[self.role]), threat, context),
             steady=self.steady,
         )
-        players, phases = {self.role: network}, [opening, phase] if first else [phase]
+        players, phases = {self.role: network}, [*phases, phase]
         history = play(
             players, phases, threat.own, setting, context, checkpoint=checkpoint, title=title
         )
@@ -242,9 +247,6 @@ class ReconstructionAttack(TrainedAttack):
     role: ClassVar[str] = "AR"
     length: ClassVar[str] = "reconstruct_epochs"
     steady: ClassVar[bool] = True
-    l1_start: ClassVar[float] = 0.0
-    """Share of the passes that minimise L1 before the loss that the field names. MS-SSIM alone may
-    leave a colour channel inverted: from there its gradient is weak."""
 
     loss: str = "ms_ssim"
     """ms_ssim, l1 or mixed."""
@@ -263,9 +265,22 @@ class ReconstructionAttack(TrainedAttack):
         """The loss that the field names."""
         return LOSSES[self.loss](r)
 
-    def opening(self) -> tuple[float, Loss]:
-        """L1, unless that is the loss anyway."""
-        return 0.0 if self.loss == "l1" else self.l1_start, distance
+    def fit(
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
+    ) -> Fitted:
+        """Train; where a colour channel comes out inverted, train anew with L1 as the first loss.
+
+        From there MS-SSIM's gradient is weak, and L1 does not end there. It is no start for all:
+        where nothing is inverted it costs URec#1 some of its few steps.
+        """
+        fitted = super().fit(threat, context, checkpoint, title)
+        if self.loss == "l1" or not any_inverted(fitted, threat.validation, context):
+            return fitted
+        aside = checkpoint.with_suffix(".l1.ckpt") if checkpoint else None
+        again = self.train(threat, context, aside, title, first=distance)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+        return max(fitted, again, key=lambda f: max(f.curve))
 
     def score(self, guess: Guess, threat: Threat, context: Context) -> float:
         """Mean MS-SSIM on validation."""
