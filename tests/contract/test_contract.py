@@ -18,6 +18,7 @@ from deepobfuscator.attacks.threat import AttackerData
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.threat_models import COMMON
 from deepobfuscator.core.config import from_json, to_json
 from deepobfuscator.core.records import (
     EXCESS,
@@ -25,6 +26,7 @@ from deepobfuscator.core.records import (
     IDENTITY,
     IMAGE,
     Record,
+    ThreatKey,
     ThreatKind,
     headline,
     select,
@@ -245,7 +247,7 @@ def test_an_audit_gives_every_promised_record_and_goes_on_where_it_stopped(
     defence, bundle, run, _ = defended
     whole = judged(audit(bundle, defence.name, tiny(), run, tmp_path / "a"))
     stopped = audit(bundle, defence.name, tiny(), run, tmp_path / "b")
-    for spec in stopped.specs[:3]:
+    for spec in [s for s in stopped.specs if not stopped.lacks(s)][:3]:
         stopped.guesses(spec)
     begun = audit(bundle, defence.name, tiny(), run, tmp_path / "b")
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "b" / "audit").glob("*.npz")}
@@ -253,9 +255,9 @@ def test_an_audit_gives_every_promised_record_and_goes_on_where_it_stopped(
     assert len(stamps) == 3
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
 
-    fresh_ones = {a.label for a in AuditConfig(QUICK).attacks if a.target == "attributes"} | {
-        "ensemble"
-    }
+    can = [s for s in begun.specs if s.threat_model == COMMON and not begun.lacks(s)]
+    fresh_ones = {s.label for s in can if s.attack.target == "attributes"} | {"ensemble"}
+    assert fresh_ones >= {"ac", "linear", "mlp", "resnet", "trees"}
     expected = {"ceiling", "majority", "label-only"} | fresh_ones
     expected |= {"in-game"} if "AC" in bundle.players else set()
     for subject in TASK.private:
@@ -355,3 +357,48 @@ def test_an_attacker_sees_the_same_features_whether_they_fit_in_memory_or_not(
         assert bool(own.kept) == (free > 0)
     for kept, anew in zip(*seen, strict=True):
         torch.testing.assert_close(kept, anew)
+
+
+def test_an_insider_learns_from_the_defenders_part_too_and_reaches_no_test_row(
+    defended: Any, tmp_path: Path
+) -> None:
+    defence, bundle, run, _ = defended
+    data = tiny()
+    one = audit(bundle, defence.name, data, run, tmp_path)
+    one.config = AuditConfig(STANDARD)
+    specs = [s for s in one.specs if s.threat_model.key.kind is ThreatKind.INSIDER]
+    assert [s.attack.label for s in specs] == ["mlp", "mirror"]
+    given = one.threat_of(specs[0].threat_model)
+    assert len(given.own) == len(data.attacker) + len(data.defender)
+    assert len(given.own.labelled.private) == len(given.own)
+    assert set(given.own.labelled.people) == {*data.attacker.people, *data.defender.people}
+    assert not set(given.own.labelled.people) & {*data.test.people, *data.validation.people}
+    assert given.validation is one.threat.validation, "it chooses on its own"
+    rows = np.array([30, 2, 16, 15, 31])
+    both = np.concatenate((data.attacker.pictures, data.defender.pictures))
+    assert np.array_equal(given.own.pictures(rows), both[rows])
+    private = np.concatenate((data.attacker.private, data.defender.private))
+    assert np.array_equal(given.own.labelled.private, private)
+    if not bundle.encoder.stochastic:
+        alone = bundle.encode(both[rows], run)
+        torch.testing.assert_close(given.own.features_of(rows), alone)
+    found = [id(x) for x in reachable(given)]
+    assert id(data.defender.pictures) in found, "the walk must find what is there"
+    for array in (data.test.pictures, data.test.private, data.test.public, data.test):
+        assert id(array) not in found
+    common = [s for s in one.specs if s.label in ("mlp", "mirror")]
+    records = Evaluation(one, [(s, one.guesses(s)) for s in (*common, *specs)]).records()
+    for subject in (*TASK.private, IMAGE):
+        given_too = "the defender's pictures"
+        (excess,) = select(records, subject=subject, metric="excess", given=given_too)
+        assert excess.threat == ThreatKey(ThreatKind.INSIDER)
+
+
+def test_nobody_knows_the_defenders_pictures_of_an_encoder_made_elsewhere(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    bundle = trained(Defence.find("undefended")(), run)
+    one = audit(bundle, "raw", tiny(), run, tmp_path)
+    one.config = AuditConfig(STANDARD)
+    specs = [s for s in one.specs if s.threat_model.key.kind is ThreatKind.INSIDER]
+    assert specs
+    assert all("not trained here" in one.lacks(s) for s in specs)

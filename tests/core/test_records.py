@@ -11,6 +11,8 @@ from deepobfuscator.core.records import (
     IMAGE,
     REFERENCES,
     Record,
+    ThreatKey,
+    ThreatKind,
     group,
     headline,
     read_jsonl,
@@ -144,3 +146,9 @@ def test_a_damaged_line_is_named(tmp_path: Path, damage: type, complaint: str) -
     assert message.startswith(f"{path}, line 2")
     assert complaint in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("kind", ThreatKind)
+def test_a_threat_is_read_as_it_is_written(kind: ThreatKind) -> None:
+    key = ThreatKey(kind, count=50 * (kind is ThreatKind.BUDGET))
+    assert ThreatKey.read(str(key)) == key

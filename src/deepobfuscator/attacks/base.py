@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from deepobfuscator.attacks.channels import any_inverted
 from deepobfuscator.attacks.threat import AttackerData, Guess, Rows, Threat
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
@@ -20,6 +21,9 @@ from deepobfuscator.nn.vgg import initialise
 from deepobfuscator.training.bundle import apply
 from deepobfuscator.training.loop import derive_seed, play
 from deepobfuscator.training.objectives import Loss, Phase, Round, cross_entropy, stage, update
+
+START = 0.1
+"""Share of the passes on a first loss, where there is one."""
 
 BRIEF, QUICK, STANDARD, EXHAUSTIVE = SUITES = ("brief", "quick", "standard", "exhaustive")
 """Sets of attackers, each within the next."""
@@ -152,22 +156,40 @@ class TrainedAttack(Attack):
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
         """Train on the attacker's own inputs, from initial weights that the seeds draw."""
+        return self.train(threat, context, checkpoint, title)
+
+    def train(
+        self,
+        threat: Threat,
+        context: Context,
+        checkpoint: Path | None,
+        title: str,
+        *,
+        first: Loss | None = None,
+    ) -> Fitted:
+        """As `fit`; the `START` of all passes minimises ``first``, if that is given."""
         network = self.network(threat)
         self.start(network, threat)
         context.place(network)
         setting = replace(threat.setting, learning_rate=self.rate * threat.setting.learning_rate)
         if self.seed:
             setting = replace(setting, seed=derive_seed(setting.seed, self.seed) % 2**31)
+        epochs, phases = self.passes * self.share * getattr(setting, self.length), list[Phase]()
+        if first is not None:
+            stages = (stage("start", update(self.role, loss=first)),)
+            title = f"{title}L1 first, "
+            phases = [Phase(self.label, START * epochs, stages, anneal=False, steady=self.steady)]
+            epochs *= 1 - START
         phase = Phase(
             self.label,
-            epochs=self.passes * self.share * getattr(setting, self.length),
+            epochs=epochs,
             stages=(stage("attack", update(self.role, loss=self.objective)),),
             score=lambda players: self.score(self.guess(players[self.role]), threat, context),
             steady=self.steady,
         )
-        players = {self.role: network}
+        players, phases = {self.role: network}, [*phases, phase]
         history = play(
-            players, [phase], threat.own, setting, context, checkpoint=checkpoint, title=title
+            players, phases, threat.own, setting, context, checkpoint=checkpoint, title=title
         )
         curve = tuple(float(h["score"]) for h in history if "score" in h)
         return Fitted(self.guess(network), curve, network=network)
@@ -242,6 +264,23 @@ class ReconstructionAttack(TrainedAttack):
     def objective(self, r: Round) -> Tensor:
         """The loss that the field names."""
         return LOSSES[self.loss](r)
+
+    def fit(
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
+    ) -> Fitted:
+        """Train; where a colour channel comes out inverted, train anew with L1 as the first loss.
+
+        From there MS-SSIM's gradient is weak, and L1 does not end there. It is no start for all:
+        where nothing is inverted it costs URec#1 some of its few steps.
+        """
+        fitted = super().fit(threat, context, checkpoint, title)
+        if self.loss == "l1" or not any_inverted(fitted, threat.validation, context):
+            return fitted
+        aside = checkpoint.with_suffix(".l1.ckpt") if checkpoint else None
+        again = self.train(threat, context, aside, title, first=distance)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+        return max(fitted, again, key=lambda f: max(f.curve))
 
     def score(self, guess: Guess, threat: Threat, context: Context) -> float:
         """Mean MS-SSIM on validation."""

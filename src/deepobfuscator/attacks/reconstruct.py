@@ -5,12 +5,21 @@ its passes.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.attacks.base import BRIEF, LOSSES, QUICK, ReconstructionAttack
+from deepobfuscator.attacks.base import (
+    BRIEF,
+    LOSSES,
+    QUICK,
+    Fitted,
+    ReconstructionAttack,
+    distance,
+)
 from deepobfuscator.attacks.threat import Threat
+from deepobfuscator.core.runtime import Context
 from deepobfuscator.nn.decoders import mirror, resrec, urec1, urec2
 
 
@@ -32,6 +41,23 @@ class Mirror(ReconstructionAttack):
         """AR at the setting's width."""
         reverse = threat.mirror() if threat.mirror else None
         return reverse or mirror(threat.features, threat.size, threat.setting.width)
+
+
+@dataclass(frozen=True)
+class MirrorFromL1(ReconstructionAttack):
+    """The mirror, whose first tenth of the passes minimises L1: on drawn faces it gets further."""
+
+    name: ClassVar[str] = "mirror-l1"
+
+    def network(self, threat: Threat) -> nn.Module:
+        """As that of `Mirror`."""
+        return Mirror().network(threat)
+
+    def fit(
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
+    ) -> Fitted:
+        """Train by L1, then by the loss that the field names."""
+        return self.train(threat, context, checkpoint, title, first=distance)
 
 
 @dataclass(frozen=True)

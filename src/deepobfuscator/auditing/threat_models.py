@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deepobfuscator.attacks.base import BRIEF, QUICK, Attack
 from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
+from deepobfuscator.attacks.lookup import Lookup
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Rows
 from deepobfuscator.attacks.trees import Trees
@@ -21,6 +22,7 @@ from deepobfuscator.core.records import ThreatKey, ThreatKind
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled
+from deepobfuscator.data.joined import joined
 from deepobfuscator.training.bundle import Bundle, apply
 from deepobfuscator.training.loop import derive_seed
 
@@ -109,7 +111,8 @@ def plan(config: AuditConfig, target: Target) -> list[AttackSpec]:
         add(ThreatModel(ThreatKey(ThreatKind.RAW), see=seen), ResidualNet())
     if not config.whole:
         return specs
-    add(ThreatModel(ThreatKey(ThreatKind.LABELS), see=with_labels), LinearProbe(), MLP(), Trees())
+    labels = ThreatModel(ThreatKey(ThreatKind.LABELS), see=with_labels)
+    add(labels, LinearProbe(), MLP(), Trees(), Lookup())
     answer = ThreatModel(
         ThreatKey(ThreatKind.ANSWER),
         see=partial(answers, bundle=target.bundle, context=target.context),
@@ -141,6 +144,14 @@ def plan(config: AuditConfig, target: Target) -> list[AttackSpec]:
         why_not="" if target.other else "no other pictures: name a source with --other-data",
     )
     add(elsewhere, Mirror())
+    trained = target.defence.trains and len(data.defender) > 0
+    insider = ThreatModel(
+        ThreatKey(ThreatKind.INSIDER),
+        # The function holds the defender's part alone: the test part stays out of reach.
+        learn=partial(defenders_too, defender=data.defender),
+        why_not="" if trained else "the encoder was not trained here: its pictures are unknown",
+    )
+    add(insider, MLP(), Mirror())
     return specs
 
 
@@ -231,3 +242,10 @@ def others_of(data: AttackerData, choosing: bool, other: Labelled | None) -> Att
     cut = len(other) - len(other) // 8
     rows = np.arange(cut, len(other)) if choosing else np.arange(cut)
     return replace(data, labelled=other, kept={}).only(rows)
+
+
+def defenders_too(data: AttackerData, choosing: bool, defender: Labelled) -> AttackerData:
+    """Learns from the defender's samples as well; it chooses on its own, like everybody."""
+    if choosing:
+        return data
+    return replace(data, labelled=joined(data.labelled, defender), kept={})

@@ -188,9 +188,8 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     cluster_options(contest)
     contest.add_argument("--no-faces", action="store_true", help=NO_FACES)
 
-    reproduce_options(
-        _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
-    )
+    again = _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
+    reproduce_options(again)
     survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)

@@ -41,6 +41,8 @@ class ThreatKind(StrEnum):
     """The averaged answers of a stochastic encoder."""
     PERSON = "several pictures of a person"
     """The mean features of the person's other inputs beside those of one."""
+    INSIDER = "the defender's pictures"
+    """What the defence was trained on, with its labels, besides its own."""
     BUDGET = "pictures"
     """Few labelled inputs: `ThreatKey.count` of them."""
     RAW = "raw inputs"

@@ -1,0 +1,78 @@
+"""A picture for each value of the code: the most that few values can give back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepobfuscator.attacks.base import STANDARD, Attack, Fitted
+from deepobfuscator.attacks.lookup import TOO_MANY, few_values
+from deepobfuscator.attacks.threat import Guess, Threat
+from deepobfuscator.core.runtime import Context, free_memory
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.metrics.images import ms_ssim
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Codebook(Attack):
+    """The mean of the attacker's own pictures with the same code, which is best by squared error,
+    drawn towards the mean of all where that is better by MS-SSIM.
+    """
+
+    name: ClassVar[str] = "codebook"
+    target: ClassVar[str] = "image"
+    suite: ClassVar[str] = STANDARD
+
+    strengths: tuple[float, ...] = (0.0, 1.0, 4.0, 16.0)
+    """Mean pictures that are added to those of each value, to choose from on validation."""
+
+    def lacks(self, threat: Threat) -> str:
+        """A code of few values, and memory for a picture of each."""
+        found = few_values(threat.own)
+        if found is None:
+            return TOO_MANY
+        height, width = threat.size
+        needed = 4 * 3 * height * width * (len(found[0]) + 1)
+        return "" if 2 * needed < free_memory(CPU) else "the pictures of all values do not fit"
+
+    def fit(
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
+    ) -> Fitted:
+        """Average the pictures of each value, and choose how strongly rare ones are shrunk."""
+        found = few_values(threat.own)
+        assert found is not None
+        values, places = found
+        own = threat.own
+        sums = torch.zeros(len(values) + 1, 3, *threat.size)
+        for rows in own.chunks():
+            pictures = as_input(own.pictures(rows), CPU)
+            sums.index_add_(0, torch.from_numpy(places[rows]), pictures.contiguous())
+        counts = torch.from_numpy(np.bincount(places, minlength=len(values) + 1)).float()
+        mean = sums.sum(0) / len(own)
+        counts[-1], sums[-1] = 1, mean  # of a value never seen: -1 is the last place
+
+        def paint(features: Tensor, strength: float) -> Tensor:
+            at = torch.from_numpy(values.places(features))
+            total = counts[at][:, None, None, None] + strength
+            pictures = (sums[at] + strength * mean) / total
+            return pictures.clamp(0, 1).to(features.device)
+
+        def painter(strength: float) -> Guess:
+            return lambda features: paint(features, strength)
+
+        data, scores = threat.validation, []
+        with context.progress(f"{title}{self.label}", len(self.strengths)) as bar:
+            for strength in self.strengths:
+                total = 0.0
+                for rows in data.chunks():
+                    rebuilt = paint(data.features_of(rows).to(context.device), strength)
+                    truth = as_input(data.pictures(rows), context.device)
+                    total += float(ms_ssim(rebuilt, truth).sum())
+                scores.append(total / len(data))
+                bar.advance()
+        return Fitted(painter(self.strengths[int(np.argmax(scores))]))

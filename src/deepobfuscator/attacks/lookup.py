@@ -1,0 +1,128 @@
+"""A lookup table: for codes of few values nothing is to be learned but a rate for each value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepobfuscator.attacks.base import QUICK, Attack, Fitted
+from deepobfuscator.attacks.threat import AttackerData, Rows, Threat
+from deepobfuscator.core.runtime import Context
+
+MOST_VALUES = 4096
+"""Distinct features that a table may have."""
+LEAST_INPUTS = 4
+"""Inputs a value, on average, that a table needs."""
+RESOLUTION = 1e-4
+"""Features that differ by less, relative to the largest, are one value: a code of -1 and 1 that was
+computed in floating point is not exactly that."""
+SURE = 512
+"""Inputs that are all different show that there are too many values: of `MOST_VALUES` that are
+equally common, so many inputs would have two alike but for a chance of e^-32."""
+TOO_MANY = (
+    f"the features take more than {MOST_VALUES:,} values, or fewer than {LEAST_INPUTS} inputs have "
+    "the same on average"
+)
+
+
+@dataclass
+class Values:
+    """The distinct features that the attacker has seen, numbered from 0."""
+
+    step: float
+    """Features are rounded to multiples of it before they are compared."""
+    known: dict[bytes, int] = field(default_factory=dict)
+    """The number of each value."""
+
+    def keys(self, features: Tensor) -> list[bytes]:
+        """Names of the values of features (n, *shape)."""
+        steps = (features.detach().float().flatten(1).cpu() / self.step).round()
+        return [row.tobytes() for row in steps.clamp(-(2**30), 2**30).int().numpy()]
+
+    def places(self, features: Tensor) -> Rows:
+        """(n,) the number of each row's value, -1 for one that was never seen."""
+        return np.array([self.known.get(key, -1) for key in self.keys(features)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+
+def few_values(own: AttackerData) -> tuple[Values, Rows] | None:
+    """The values of the attacker's own features, and the number of each input's; None where they
+    are more than `MOST_VALUES` or have fewer than `LEAST_INPUTS` inputs each on average.
+    """
+    most = min(MOST_VALUES, len(own) // LEAST_INPUTS)
+    values, places, looked = Values(0.0), list[Rows](), 0
+    for rows in own.chunks():
+        features = own.features_of(rows)
+        if not values.step:
+            values.step = RESOLUTION * max(float(features.abs().max()), 1e-30)
+        for key in values.keys(features):
+            values.known.setdefault(key, len(values))
+        looked += len(rows)
+        if len(values) > most or SURE <= looked == len(values):
+            return None
+        places.append(values.places(features))
+    return values, np.concatenate(places)
+
+
+def fewest(strengths: tuple[float, ...], loss: Callable[[float], NDArray[np.float64]]) -> list[int]:
+    """For each of K labels the place of the strength with the least ``loss``, (K,)."""
+    return [int(k) for k in np.argmin([loss(strength) for strength in strengths], 0)]
+
+
+@dataclass(frozen=True)
+class Lookup(Attack):
+    """Smoothed log-odds of each value of the code; a value never seen has those of all inputs.
+
+    With inputs enough for each value no attacker does better on such a code.
+    """
+
+    name: ClassVar[str] = "lookup"
+    target: ClassVar[str] = "attributes"
+    suite: ClassVar[str] = QUICK
+
+    strengths: tuple[float, ...] = (0.5, 2.0, 8.0, 32.0)
+    """Inputs with the overall rate that are added to each value, to choose from on validation, for
+    each label."""
+
+    def lacks(self, threat: Threat) -> str:
+        """A code of few values."""
+        return "" if few_values(threat.own) else TOO_MANY
+
+    def fit(
+        self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
+    ) -> Fitted:
+        """Count, and choose how strongly rates are drawn towards the overall one."""
+        found = few_values(threat.own)
+        assert found is not None
+        values, places = found
+        labels = threat.own.labelled.private.astype(np.float64)
+        counts = np.bincount(places, minlength=len(values))[:, None]
+        positive = np.zeros((len(values), labels.shape[1]))
+        np.add.at(positive, places, labels)
+        overall = (labels.sum(0) + 0.5) / (len(labels) + 1)
+
+        def table(strength: float) -> NDArray[np.float64]:
+            """(values + 1, K) log-odds; the last row, which -1 takes, is of values never seen."""
+            rates = (positive + strength * overall) / (counts + strength)
+            rates = np.concatenate((rates, overall[None]))
+            return np.asarray(np.log(rates) - np.log1p(-rates))
+
+        data, tables = threat.validation, {s: table(s) for s in self.strengths}
+        seen = np.concatenate([values.places(data.features_of(rows)) for rows in data.chunks()])
+        truth = data.labelled.private
+
+        def loss(strength: float) -> NDArray[np.float64]:
+            logits = tables[strength][seen]
+            return np.asarray(np.logaddexp(0, np.where(truth, -logits, logits)).mean(0))
+
+        best = fewest(self.strengths, loss)
+        columns = [tables[self.strengths[at]][:, k] for k, at in enumerate(best)]
+        chosen = torch.from_numpy(np.stack(columns, 1)).float()
+        return Fitted(lambda features: chosen[torch.from_numpy(values.places(features))])
