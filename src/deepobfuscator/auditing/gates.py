@@ -76,7 +76,8 @@ class Gate:
         reached = [maximum] if maximum else fresh(records, subject, metric)
         reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
         labelled = metric in (EXCESS, WITHIN)
-        for kind in (ThreatKind.LABELS, ThreatKind.PERSON) if labelled else ():
+        beside = ThreatKind.LABELS, ThreatKind.PERSON, ThreatKind.INSIDER
+        for kind in beside if labelled else ():
             if given := best(records, subject, metric, kind):
                 reached.append(given)
         upper = max((r.high for r in reached), default=None)

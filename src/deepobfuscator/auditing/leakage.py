@@ -90,6 +90,8 @@ class Evidence:
     person: Record | None
     """The same for the headline attacker who knows several pictures of the person, above what the
     public labels of all of them tell."""
+    insider: Record | None
+    """The same for the headline attacker who has the defender's pictures and labels, too."""
     ceiling: Record | None
     """The same for the undefended encoder or the raw pictures."""
     raw: Record | None
@@ -111,7 +113,8 @@ class Evidence:
         Bonferroni), lies above what shows no leak; None where none does.
         """
         wider = float(ndtri(1 - 0.025 / self.private) / ndtri(0.975))
-        found = [(r, 0.0) for r in (self.excess, self.given_labels, self.averaged, self.person)]
+        common = (self.excess, self.given_labels, self.averaged, self.person, self.insider)
+        found = [(record, 0.0) for record in common]
         for record, nothing in (*found, (self.within_labels, HALF)):
             if record and record.value - wider * (record.value - record.low) > nothing:
                 return record
@@ -176,6 +179,7 @@ def evidence(
         within_labels=best_within(records, subject),
         averaged=best(records, subject, EXCESS, ThreatKind.AVERAGED),
         person=best(records, subject, EXCESS, ThreatKind.PERSON),
+        insider=best(records, subject, EXCESS, ThreatKind.INSIDER),
         ceiling=ceiling or best(undefended, subject, EXCESS),
         raw=raw or best(undefended, subject, EXCESS, ThreatKind.RAW),
         gain=one(records, **known, metric=GAIN),

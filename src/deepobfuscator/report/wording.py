@@ -156,6 +156,8 @@ def _given(leak: Record) -> str:
         return " once these labels are given too"
     if leak.threat.kind is ThreatKind.PERSON:
         return " from several pictures of a person, beyond the labels of all of them"
+    if leak.threat.kind is ThreatKind.INSIDER:
+        return " to an insider, who has the defender's pictures and labels too"
     return f" from the average of {leak.given}" if leak.given else ""
 
 

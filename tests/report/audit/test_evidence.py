@@ -108,6 +108,24 @@ def test_the_positive_control(
     assert evidence(leaking, "Male").status is Status.LEAK
 
 
+@pytest.mark.parametrize("kind", [ThreatKind.PERSON, ThreatKind.INSIDER, ThreatKind.AVERAGED])
+def test_other_threats_count(plant_audit: Any, kind: ThreatKind) -> None:
+    """Chosen on validation among those of one threat model, like the common attackers."""
+    run = read_run(plant_audit("tight"))
+    figures = [r for r in run.records if r.subject == "Male" and r.attack == "resnet"]
+    beyond = [dataclasses.replace(r, given=str(kind)) for r in figures if not r.given]
+
+    def moved(value: float) -> list[Record]:
+        excess = {"value": value, "low": value - 0.01, "high": value + 0.01}
+        return [dataclasses.replace(r, **excess) if r.metric == EXCESS else r for r in beyond]
+
+    assert evidence([*run.records, *moved(0.009)], "Male").status is Status.NO_LEAK
+    found = evidence([*run.records, *moved(0.011)], "Male")
+    assert found.status is Status.LEAK
+    assert found.leak is not None
+    assert found.leak.threat.kind is kind
+
+
 def test_references_alone_are_no_attack(plant_audit: Any) -> None:
     run = read_run(plant_audit("leaky"))
     left = [r for r in run.records if r.attack in REFERENCES]
