@@ -97,6 +97,8 @@ def other(value: Any) -> Any:
             return (*value, 0.5)
         case (int(), int()):
             return (value[0] + 4, value[1] + 8)
+        case (int(), *_):
+            return (*value, 7)
         case (str(), *_):
             return (*value, "Young")
     raise AssertionError(f"no other value for {value!r}")
