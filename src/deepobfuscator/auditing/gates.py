@@ -76,14 +76,14 @@ class Gate:
         reached = [maximum] if maximum else fresh(records, subject, metric)
         reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
         labelled = metric in (EXCESS, WITHIN)
-        beside = ThreatKind.LABELS, ThreatKind.PERSON, ThreatKind.INSIDER
-        for kind in beside if labelled else ():
-            if given := best(records, subject, metric, kind):
-                reached.append(given)
+        found = evidence(records, subject)
+        beside = [best(records, subject, metric, ThreatKind.LABELS)] if labelled else []
+        beside += [found.person, found.insider] if metric == EXCESS else []
+        reached += filter(None, beside)
         upper = max((r.high for r in reached), default=None)
         if upper is not None and upper > self.limit:
             return Outcome(str(self), upper, EXCEEDED)
-        able = evidence(records, subject).status in (Status.LEAK, Status.NO_LEAK)
+        able = found.status in (Status.LEAK, Status.NO_LEAK)
         return Outcome(str(self), upper, PASSED if able and upper is not None else WEAK)
 
 

@@ -10,6 +10,7 @@ from deepobfuscator.core.records import (
     CEILING,
     EXCESS,
     GAIN,
+    LABEL_ONLY,
     MAJORITY,
     WITHIN,
     Record,
@@ -171,6 +172,8 @@ def evidence(
         private: private attributes of the run.
     """
     known = {"attack": CEILING, "subject": subject}
+    # Older audits held several pictures against the label of one.
+    of_all_labels = one(records, attack=LABEL_ONLY, subject=subject, given=str(ThreatKind.PERSON))
     ceiling = one(records, **known, metric=EXCESS, given="")
     raw = one(records, **known, metric=EXCESS, given=str(ThreatKind.RAW))
     return Evidence(
@@ -178,7 +181,7 @@ def evidence(
         given_labels=best(records, subject, EXCESS, ThreatKind.LABELS),
         within_labels=best_within(records, subject),
         averaged=best(records, subject, EXCESS, ThreatKind.AVERAGED),
-        person=best(records, subject, EXCESS, ThreatKind.PERSON),
+        person=best(records, subject, EXCESS, ThreatKind.PERSON) if of_all_labels else None,
         insider=best(records, subject, EXCESS, ThreatKind.INSIDER),
         ceiling=ceiling or best(undefended, subject, EXCESS),
         raw=raw or best(undefended, subject, EXCESS, ThreatKind.RAW),

@@ -120,6 +120,9 @@ def test_other_threats_count(plant_audit: Any, kind: ThreatKind) -> None:
         return [dataclasses.replace(r, **excess) if r.metric == EXCESS else r for r in beyond]
 
     assert evidence([*run.records, *moved(0.009)], "Male").status is Status.NO_LEAK
+    if kind is ThreatKind.PERSON:  # without the floor of all labels, it was held against one
+        assert evidence([*run.records, *moved(0.011)], "Male").status is Status.NO_LEAK
+        beyond.append(dataclasses.replace(beyond[0], attack="label-only"))
     found = evidence([*run.records, *moved(0.011)], "Male")
     assert found.status is Status.LEAK
     assert found.leak is not None
