@@ -52,8 +52,8 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
     guessed, not_tried = list[tuple[AttackSpec, Arrays]](), dict[str, str]()
     for spec in audit.specs:
         if why := audit.lacks(spec):
-            nobody = spec.threat_model.why_not
-            not_tried[f"attackers by {spec.threat_model.words}" if nobody else spec.label] = why
+            model = spec.threat_model
+            not_tried[f"attackers by {model.words}" if model.why_not else spec.attack.label] = why
         else:
             guessed.append((spec, audit.guesses(spec)))
     if target.ceiling is None and config.suite != BRIEF:
