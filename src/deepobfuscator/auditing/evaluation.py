@@ -14,7 +14,7 @@ from deepobfuscator.auditing.baselines import Scores, from_labels, majority
 from deepobfuscator.auditing.ceilings import ceilings
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.fit import Audit
-from deepobfuscator.auditing.person import SUMMED, from_person_labels, several, summed
+from deepobfuscator.auditing.person import from_person_labels, several, sums
 from deepobfuscator.auditing.scoring import (
     SPLITS,
     Attempt,
@@ -201,7 +201,7 @@ class Evaluation:
         attempt = Attempt(LABEL_ONLY, subject, threat=threat)
         records, found = scorer.attribute(attempt, of_labels)
         floor = found["test"][metric]
-        tried = {f"{chosen.attempt.attack} {SUMMED}": summed(scores, data, truth)} | {
+        tried = sums(chosen.attempt.attack, scores, of_labels, data, truth) | {
             spec.attack.label: of_columns(guesses, k)
             for spec, guesses in self.of("attributes")
             if spec.threat_model.key == threat

@@ -2,6 +2,8 @@
 labels of all of them tell, and what an attacker's answers add up to.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -11,9 +13,6 @@ from deepobfuscator.auditing.baselines import Scores, from_labels
 from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.metrics.attributes import best_threshold
 from deepobfuscator.metrics.bootstrap import Bootstrap
-
-SUMMED = "summed"
-"""After an attack's name: its log-likelihood ratios, added up over a person's pictures."""
 
 
 def several(data: Parts) -> bool:
@@ -58,6 +57,20 @@ def from_person_labels(data: Parts, hidden: NDArray[np.uint8], truth: NDArray[np
     return max(found, key=reached)
 
 
+def sums(
+    attack: str, scores: Scores, of_labels: Scores, data: Parts, truth: NDArray[np.uint8]
+) -> dict[str, Scores]:
+    """What an attack's ``scores`` of one input each add up to, by the name of who adds.
+
+    A sum of whole answers counts a label that is the same on all inputs of a person as often as
+    there are inputs; the other sum starts from ``of_labels`` and adds what goes beyond the labels.
+    """
+    return {
+        f"{attack} summed": summed(scores, data, truth),
+        f"{attack} summed, public labels known": summed_beyond(scores, of_labels, data, truth),
+    }
+
+
 def summed(scores: Scores, data: Parts, truth: NDArray[np.uint8]) -> Scores:
     """Each input's log-odds from all inputs of its person: log-likelihood ratios added up.
 
@@ -68,16 +81,39 @@ def summed(scores: Scores, data: Parts, truth: NDArray[np.uint8]) -> Scores:
         data: the parts.
         truth: (m,) labels of validation, 0 or 1.
     """
-    centre, scale = float(scores[0].mean()), max(float(scores[0].std()), 1e-9)
-    columns = [((side - centre) / scale)[:, None] for side in scores]
-    model = LogisticRegression(C=1e3, max_iter=1000).fit(columns[0], truth)
     rate = float(truth.mean())
     prior = float(np.log(rate / (1 - rate)))
     own, test = (
-        prior + _by_person(part.people, model.decision_function(side) - prior)
-        for part, side in zip((data.validation, data.test), columns, strict=True)
+        prior + _by_person(part.people, odds - prior)
+        for part, odds in zip((data.validation, data.test), _log_odds([scores], truth), strict=True)
     )
     return own, test
+
+
+def summed_beyond(
+    scores: Scores, of_labels: Scores, data: Parts, truth: NDArray[np.uint8]
+) -> Scores:
+    """`summed`, of what scores tell beyond the own labels, starting from ``of_labels``, the scores
+    by all labels of the person.
+    """
+    own_label = list(zip(data.validation.public.T, data.test.public.T, strict=True))
+    starts = _log_odds([of_labels], truth)
+    both, alone = _log_odds([scores, *own_label], truth), _log_odds(own_label, truth)
+    own, test = (
+        start + _by_person(part.people, more - less)
+        for part, start, more, less in zip(
+            (data.validation, data.test), starts, both, alone, strict=True
+        )
+    )
+    return own, test
+
+
+def _log_odds(scores: Sequence[Scores], truth: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    """Log-odds of validation and test by a logistic regression on several scores of each."""
+    columns = [np.stack([one[side] for one in scores], 1) for side in (0, 1)]
+    centre, scale = columns[0].mean(0), np.maximum(columns[0].std(0), 1e-9)
+    model = LogisticRegression(C=1e3, max_iter=1000).fit((columns[0] - centre) / scale, truth)
+    return [np.asarray(model.decision_function((side - centre) / scale)) for side in columns]
 
 
 def _by_person(people: NDArray[np.int64], ratios: NDArray[np.float64]) -> NDArray[np.float64]:
