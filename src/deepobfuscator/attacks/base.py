@@ -284,11 +284,16 @@ class ReconstructionAttack(TrainedAttack):
 
     def score(self, guess: Guess, threat: Threat, context: Context) -> float:
         """Mean MS-SSIM on validation."""
-        own, total = threat.validation, 0.0
-        for rows in own.chunks():
-            rebuilt = apply(guess, own.features_of(rows), context)
-            total += float(ms_ssim(rebuilt, as_input(own.pictures(rows), context.device)).sum())
-        return total / len(own)
+        return mean_ms_ssim(guess, threat.validation, context)
+
+
+def mean_ms_ssim(guess: Guess, own: AttackerData, context: Context) -> float:
+    """Of reconstructions from all of ``own``."""
+    total = 0.0
+    for rows in own.chunks():
+        rebuilt = apply(guess, own.features_of(rows), context)
+        total += float(ms_ssim(rebuilt, as_input(own.pictures(rows), context.device)).sum())
+    return total / len(own)
 
 
 def outputs(guess: Guess, own: AttackerData, context: Context, rows: Rows | None = None) -> Tensor:

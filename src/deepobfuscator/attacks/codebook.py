@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepobfuscator.attacks.base import STANDARD, Attack, Fitted
-from deepobfuscator.attacks.lookup import TOO_MANY, few_values
+from deepobfuscator.attacks.base import STANDARD, Attack, Fitted, mean_ms_ssim
+from deepobfuscator.attacks.lookup import TOO_MANY, coded, few_values
 from deepobfuscator.attacks.threat import Guess, Threat
 from deepobfuscator.core.runtime import Context, free_memory
 from deepobfuscator.data.augment import as_input
-from deepobfuscator.metrics.images import ms_ssim
 
 CPU = torch.device("cpu")
 
@@ -44,10 +43,8 @@ class Codebook(Attack):
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
         """Average the pictures of each value, and choose how strongly rare ones are shrunk."""
-        found = few_values(threat.own)
-        assert found is not None
-        values, places = found
         own = threat.own
+        values, places = coded(own)
         sums = torch.zeros(len(values) + 1, 3, *threat.size)
         for rows in own.chunks():
             pictures = as_input(own.pictures(rows), CPU)
@@ -65,14 +62,9 @@ class Codebook(Attack):
         def painter(strength: float) -> Guess:
             return lambda features: paint(features, strength)
 
-        data, scores = threat.validation, []
+        scores = list[float]()
         with context.progress(f"{title}{self.label}", len(self.strengths)) as bar:
             for strength in self.strengths:
-                total = 0.0
-                for rows in data.chunks():
-                    rebuilt = paint(data.features_of(rows).to(context.device), strength)
-                    truth = as_input(data.pictures(rows), context.device)
-                    total += float(ms_ssim(rebuilt, truth).sum())
-                scores.append(total / len(data))
+                scores.append(mean_ms_ssim(painter(strength), threat.validation, context))
                 bar.advance()
         return Fitted(painter(self.strengths[int(np.argmax(scores))]))

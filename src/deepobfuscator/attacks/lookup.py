@@ -1,6 +1,5 @@
 """A lookup table: for codes of few values nothing is to be learned but a rate for each value."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -71,9 +70,11 @@ def few_values(own: AttackerData) -> tuple[Values, Rows] | None:
     return values, np.concatenate(places)
 
 
-def fewest(strengths: tuple[float, ...], loss: Callable[[float], NDArray[np.float64]]) -> list[int]:
-    """For each of K labels the place of the strength with the least ``loss``, (K,)."""
-    return [int(k) for k in np.argmin([loss(strength) for strength in strengths], 0)]
+def coded(own: AttackerData) -> tuple[Values, Rows]:
+    """As `few_values`, of features that an attack does not lack."""
+    found = few_values(own)
+    assert found is not None
+    return found
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,7 @@ class Lookup(Attack):
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
         """Count, and choose how strongly rates are drawn towards the overall one."""
-        found = few_values(threat.own)
-        assert found is not None
-        values, places = found
+        values, places = coded(threat.own)
         labels = threat.own.labelled.private.astype(np.float64)
         counts = np.bincount(places, minlength=len(values))[:, None]
         positive = np.zeros((len(values), labels.shape[1]))
@@ -122,7 +121,7 @@ class Lookup(Attack):
             logits = tables[strength][seen]
             return np.asarray(np.logaddexp(0, np.where(truth, -logits, logits)).mean(0))
 
-        best = fewest(self.strengths, loss)
+        best = np.argmin([loss(strength) for strength in self.strengths], 0)
         columns = [tables[self.strengths[at]][:, k] for k, at in enumerate(best)]
         chosen = torch.from_numpy(np.stack(columns, 1)).float()
         return Fitted(lambda features: chosen[torch.from_numpy(values.places(features))])

@@ -23,10 +23,9 @@ def several(data: Parts) -> bool:
 
 def label_columns(part: Labelled) -> NDArray[np.float64]:
     """(n, 2 M + 1): own public labels, sums of those of the person's other inputs, their number."""
-    own = part.public.astype(np.float64)
-    person, count = np.unique(part.people, return_inverse=True, return_counts=True)[1:]
-    sums = np.stack([np.bincount(person, column) for column in own.T], 1)
-    return np.concatenate((own, sums[person] - own, count[person][:, None] - 1.0), 1)
+    told = np.column_stack((part.public, np.ones(len(part))))
+    others = [_by_person(part.people, column) - column for column in told.T]
+    return np.column_stack((part.public, *others))
 
 
 def from_person_labels(data: Parts, hidden: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Scores:
@@ -42,10 +41,8 @@ def from_person_labels(data: Parts, hidden: NDArray[np.uint8], truth: NDArray[np
     """
     columns = [label_columns(part) for part in (data.attacker, data.validation, data.test)]
     found = [from_labels(data, hidden)]
-    for model in (
-        LogisticRegression(max_iter=1000),
-        HistGradientBoostingClassifier(random_state=0),
-    ):
+    trees = HistGradientBoostingClassifier(random_state=0)
+    for model in (LogisticRegression(max_iter=1000), trees):
         model.fit(columns[0], hidden)
         found.append((model.decision_function(columns[1]), model.decision_function(columns[2])))
     everybody = Bootstrap(np.arange(len(truth)), draws=2)
@@ -116,6 +113,7 @@ def _log_odds(scores: Sequence[Scores], truth: NDArray[np.uint8]) -> list[NDArra
     return [np.asarray(model.decision_function((side - centre) / scale)) for side in columns]
 
 
-def _by_person(people: NDArray[np.int64], ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_person(people: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) for each input the sum of ``values`` over all inputs of its person."""
     person = np.unique(people, return_inverse=True)[1]
-    return np.asarray(np.bincount(person, ratios)[person])
+    return np.asarray(np.bincount(person, values)[person])

@@ -78,7 +78,7 @@ class Folder(FilesSource):
         return self.matched(table, file, files | set(filter(EMBEDDED.fullmatch, images)))
 
     def places(self, images: Sequence[str]) -> list[str]:
-        """Paths of the pictures, or of the Parquet files that they are in."""
+        """Paths of the pictures, or of the lists that hold them."""
         held = [EMBEDDED.fullmatch(name) for name in images]
         return super().places([m[1] if m else n for m, n in zip(held, images, strict=True)])
 

@@ -215,11 +215,9 @@ class Task:
         """Which of its side's columns an attribute is: a number, or a slice of several classes."""
         side = self.public if name in self.public else self.private
         start = sum(len(self.columns_of(other)) for other in side[: side.index(name)])
-        return (
-            start
-            if name not in dict(self.classes)
-            else slice(start, start + len(self.columns_of(name)))
-        )
+        if name not in dict(self.classes):
+            return start
+        return slice(start, start + len(self.columns_of(name)))
 
     def check(self, table: AttributeTable) -> None:
         """Raise InputError where ``table`` lacks an attribute or holds it at one constant value."""

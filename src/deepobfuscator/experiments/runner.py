@@ -124,10 +124,8 @@ class Runner:
                     trial.task.columns, data.defender, trial.setting, context, checkpoint
                 )
             else:
-                players, history = (
-                    trial.defence.players(trial.task.columns, trial.setting, context),
-                    [],
-                )
+                players = trial.defence.players(trial.task.columns, trial.setting, context)
+                history = []
             if first:
                 if history:
                     lines = "".join(json.dumps(point) + "\n" for point in history)

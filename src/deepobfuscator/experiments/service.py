@@ -21,10 +21,11 @@ def served(task: Task, bundle: Bundle, own: Labelled, context: Context) -> Itera
         chances.append(logits.double().sigmoid().cpu().numpy())
     bootstrap, found = Bootstrap(own.people), np.concatenate(chances)
     for name in task.public:
-        mine, truth, chance = found[:, (k := task.place(name))], own.public[:, k], HALF
+        place, chance = task.place(name), HALF
+        truth = own.public[:, place]
         if truth.ndim == 2:
             truth, chance = truth.argmax(1), 1 / truth.shape[1]
-        figure = bootstrap.attribute("balanced_accuracy", mine, truth).interval()
+        figure = bootstrap.attribute("balanced_accuracy", found[:, place], truth).interval()
         value, low, high = (f"{100 * v:.1f}" for v in (figure.value, figure.low, figure.high))
         said = f"{name} on validation: balanced accuracy {value} % ({low} to {high})"
         yield said + "; useless, no better than always the same answer" * useless(figure, chance)

@@ -94,18 +94,24 @@ class Bootstrap:
             InputError: one class only, save for accuracy.
             ValueError: an unknown metric, a score that is NaN, arrays that do not match.
         """
+        label: Bools | Ints
         if np.ndim(scores) == 2:
-            return self._classes(metric, scores, labels, threshold)
-        score, present = checked(metric, scores, labels)
-        person = self._of(score, None)
-        kind = ATTRIBUTE_METRICS[metric]
-        guess = score if kind.gain is None else score >= threshold
-        value, draws = self.replicates(kind.statistic(guess, present, person))
+            score, number = several.checked(scores, labels)
+            person, label = self._of(score[:, 0], None), number
+            statistic = several.statistic_of(metric, score, number, person, threshold)
+            kind = ATTRIBUTE_METRICS[metric]
+        else:
+            one, present = checked(metric, scores, labels)
+            person, label = self._of(one, None), present
+            kind = ATTRIBUTE_METRICS[metric]
+            guess = one if kind.gain is None else one >= threshold
+            statistic = kind.statistic(guess, present, person)
+        value, draws = self.replicates(statistic)
         if kind.one_class:
             return Share(value, draws, self.count)
-        classes = [person[rows] for rows in (present, ~present)]
-        unseen = sum((UNSEEN / (len(rows) + 2)) ** 2 for rows in classes)
-        rarer = min(len(np.unique(rows)) for rows in classes)
+        found, counts = np.unique(label, return_counts=True)
+        unseen = sum((2 / len(found) * UNSEEN / (count + 2)) ** 2 for count in counts.tolist())
+        rarer = min(len(np.unique(person[label == each])) for each in found)
         return Share(value, draws, rarer, (1 - kind.least) ** 2 * unseen, least=kind.least)
 
     def within(
@@ -149,14 +155,16 @@ class Bootstrap:
             rule = thresholds[int(stratum)]
             if score.ndim == 2:
                 own = present[rows].astype(np.int64)
-                figure = several.within_statistic(metric, score[rows], own, person, rule)
+                figure = several.statistic_of(
+                    metric, score[rows], own, person, rule, figures=several.WITHIN
+                )
             else:
                 guess = score[rows] if kind.gain is None else score[rows] >= rule
                 figure = kind.statistic(guess, present[rows].astype(bool), person)
             figures.append(Weighted(people, np.bincount(person), figure))
             counts = np.unique(present[rows], return_counts=True)[1]
-            scale = 2 / len(counts) * UNSEEN * rows.sum()
-            unseen += sum((scale / (count + 2)) ** 2 for count in counts)
+            scale = 2 / len(counts) * UNSEEN * int(rows.sum())
+            unseen += sum((scale / (count + 2)) ** 2 for count in counts.tolist())
         if not figures:
             return None
 
@@ -170,19 +178,6 @@ class Bootstrap:
         )
         spare = (1 - kind.least) ** 2 * unseen / used.sum() ** 2
         return Share(*self.replicates(statistic), rarer, spare, least=kind.least)
-
-    def _classes(self, metric: str, scores: ArrayLike, labels: ArrayLike, offsets: Rule) -> Sample:
-        """`attribute` of several classes."""
-        score, label = several.checked(scores, labels)
-        kind, person = ATTRIBUTE_METRICS[metric], self._of(score[:, 0], None)
-        statistic = several.statistic_of(metric, score, label, person, offsets)
-        value, draws = self.replicates(statistic)
-        if kind.one_class:
-            return Share(value, draws, self.count)
-        found, counts = np.unique(label, return_counts=True)
-        unseen = sum((2 / len(found) * UNSEEN / (count + 2)) ** 2 for count in counts)
-        rarer = min(len(np.unique(person[label == one])) for one in found)
-        return Share(value, draws, rarer, (1 - kind.least) ** 2 * unseen, least=kind.least)
 
     def mean(
         self, values: ArrayLike, rows: ArrayLike | None = None, kind: type[Sample] = Sample

@@ -5,6 +5,7 @@ from the scores before the highest is taken, are what a threshold is to a binary
 """
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -121,12 +122,15 @@ def mcc(cells: Floats) -> Floats:
     return np.asarray(np.where((true == 0).any(1), np.nan, found))
 
 
-COUNTED: Mapping[str, Callable[[Floats], Floats]] = {
+Figures: TypeAlias = Mapping[str, Callable[[Floats], Floats]]
+"""Figures of a confusion matrix, by the name of the metric."""
+
+COUNTED: Figures = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "mcc": mcc,
 }
-"""Figures of a confusion matrix, by the name of the metric."""
+"""Over all inputs."""
 
 
 def advantage(cells: Floats) -> Floats:
@@ -139,6 +143,10 @@ def advantage(cells: Floats) -> Floats:
     k = there.sum(1)
     gain = (recall.sum(1) - 1) / np.where(k > 1, k - 1, 1)
     return np.asarray(np.where(k > 1, (1 + gain) / 2, np.nan))
+
+
+WITHIN: Figures = {"balanced_accuracy": advantage}
+"""Among inputs with equal public labels."""
 
 
 def macro_auc(scores: Floats, label: Ints, person: Ints, present: Ints) -> Statistic:
@@ -156,22 +164,23 @@ def macro_auc(scores: Floats, label: Ints, person: Ints, present: Ints) -> Stati
 
 
 def statistic_of(
-    metric: str, scores: Floats, label: Ints, person: Ints, offsets: Floats | float
+    metric: str,
+    scores: Floats,
+    label: Ints,
+    person: Ints,
+    offsets: Floats | float,
+    *,
+    figures: Figures = COUNTED,
 ) -> Statistic:
-    """One of the attribute metrics as a function of weights; ValueError for another metric."""
+    """One of the attribute metrics as a function of weights; `WITHIN` are the ``figures`` of the
+    inputs of one stratum.
+
+    Raises:
+        ValueError: it is none of them.
+    """
     if metric == "auc":
         return macro_auc(scores, label, person, np.unique(label))
-    if metric not in COUNTED:
+    if metric not in figures:
         raise ValueError(f"{metric} is not defined for several classes")
     cells = confusion(called(scores, offsets), label, person, scores.shape[1])
-    return lambda weights: COUNTED[metric](cells(weights))
-
-
-def within_statistic(
-    metric: str, scores: Floats, label: Ints, person: Ints, offsets: Floats | float
-) -> Statistic:
-    """`advantage` or macro AUC of the inputs of one stratum as a function of weights."""
-    if metric == "auc":
-        return macro_auc(scores, label, person, np.unique(label))
-    cells = confusion(called(scores, offsets), label, person, scores.shape[1])
-    return lambda weights: advantage(cells(weights))
+    return lambda weights: figures[metric](cells(weights))

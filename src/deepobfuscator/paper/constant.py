@@ -47,13 +47,13 @@ def rows(runner: do.Runner, context: do.Context, trial: do.Trial) -> list[Row]:
                 quality.append(do.ms_ssim(guess, truth).cpu())
                 peak.append(do.psnr(guess, truth).cpu())
             bar.at(int(some[-1]) + 1, len(test))
-    rows = []
+    made = []
     for of, both in found.items():
         for metric, values in zip((MS_SSIM, PSNR), both, strict=True):
             figure = bootstrap.mean(torch.cat(values).double().numpy()).interval()
             row = Row(Panel(), RowKey(of), IMAGE, metric, attacker="nobody")
-            rows.append(replace(row, fresh=figure.value, low=figure.low, high=figure.high))
-    return rows
+            made.append(replace(row, fresh=figure.value, low=figure.low, high=figure.high))
+    return made
 
 
 def guesses(
