@@ -148,6 +148,15 @@ def picture(shades: tuple[int, ...], noise: np.random.Generator) -> np.ndarray:
     return np.clip(quarters + noise.integers(0, 9, (40, 40, 3)), 0, 255).astype(np.uint8)
 
 
+def test_labels_without_classes_are_not_read_to_look_for_some() -> None:
+    nowhere = Path("there", "is", "nothing", "here")
+    for make in (Data.celeba, Data.lfw):
+        data = make(nowhere, public="Smiling", private="Male")
+        assert data.resolved() == data
+    with pytest.raises(InputError, match="cannot read"):
+        Data.folder(nowhere, public="Smiling", private="Male").resolved()
+
+
 def test_fairface(tmp_path: Path) -> None:
     """Two lists with no name of their own, ages as words, empty cells left out on request."""
     draw = np.random.default_rng(0)

@@ -38,6 +38,7 @@ class Celeba(FilesSource):
     """
 
     name: ClassVar[str] = "celeba"
+    binary: ClassVar[bool] = True
 
     @property
     def pictures(self) -> Path:

@@ -57,6 +57,8 @@ class Data:
         Raises:
             InputError: whatever is wrong with the labels.
         """
+        if self.source.binary:
+            return self
         return replace(self, task=self.task.resolved(self.source.read()))
 
     @classmethod

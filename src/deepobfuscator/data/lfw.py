@@ -24,6 +24,7 @@ class Lfw(FilesSource):
     """
 
     name: ClassVar[str] = "lfw"
+    binary: ClassVar[bool] = True
 
     @property
     def pictures(self) -> Path:

@@ -77,6 +77,7 @@ class Synthetic(Source):
     """Drawn faces, five of each person, with attributes correlated about as CelebA's are."""
 
     name: ClassVar[str] = "synthetic"
+    binary: ClassVar[bool] = True
 
     count: int = 6000
     """Number of pictures."""

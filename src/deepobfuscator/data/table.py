@@ -4,7 +4,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,6 +255,9 @@ class Source(Family):
     """Where labelled pictures come from; members are frozen dataclasses, ``KIND:REST`` on the
     command line.
     """
+
+    binary: ClassVar[bool] = False
+    """Whether no attribute can have several classes, so that nothing is read to know them."""
 
     @classmethod
     @abstractmethod
