@@ -139,8 +139,10 @@ def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
 def _leak(subject: SubjectReport, leak: Record) -> str:
     if leak.metric == WITHIN:
         return f"{subject.called}, {_within(leak)}"
-    reached = with_unit(subject.metric, value_of(subject.headline))
     by = f"{subject.called} {excess_text(leak)}{_given(leak)}"
+    if leak.given:  # the headline is of attackers who had less
+        return by
+    reached = with_unit(subject.metric, value_of(subject.headline))
     return f"{by}, to {METRICS[subject.metric]} {reached}"
 
 

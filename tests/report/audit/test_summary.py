@@ -180,3 +180,4 @@ def test_a_leak_found_only_with_the_labels_is_said_so(plant_audit: Any) -> None:
     )
     line = summarise(dataclasses.replace(run, records=moved))["verdict"]["line"]
     assert "Male +4.0 points (+3.0 to +5.0) once these labels are given too" in line
+    assert "given too, to" not in line, "the headline is of attackers without the labels"
