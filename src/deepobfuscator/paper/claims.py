@@ -21,14 +21,26 @@ from deepobfuscator.paper.judging import (
     points,
     present,
     protected,
+    recognised,
     said,
     told,
     unanimous,
     with_unit,
     worst,
 )
-from deepobfuscator.paper.keys import ACCURACY, MS_SSIM, ClaimKey, Measured, Name, Part, Set
+from deepobfuscator.paper.keys import (
+    ACCURACY,
+    MS_SSIM,
+    ClaimKey,
+    Measured,
+    Name,
+    Part,
+    Participant,
+    Set,
+    Verdict,
+)
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
+from deepobfuscator.paper.render.table import played
 
 WORDS = tomllib.loads((Path(__file__).parent / "claims.toml").read_text("utf-8"))
 """What the paper says, its figures, and the reasons for each verdict, by claim."""
@@ -138,18 +150,34 @@ def all_reconstructors(held: Evidence) -> Finding:
 
 
 def nobody_recognised(held: Evidence) -> Finding:
-    """The study with people."""
-    found = [x for x in held.rows(Name.FIGURE_5) if x.row.of is Measured.DEEPOBFUSCATOR]
-    parts, beaten = list[str](), list[bool]()
-    for x in found:
-        if x.fresh is not None:
-            own = "" if x.in_game is None else f", {said(x.metric, x.in_game)} in the game"
-            parts.append(f"{x.panel}: {with_unit(x)} by {x.attacker}{own}")
-            if x.panel.of is Part.RANDOM:
-                beaten.append(x.low is not None and x.low > 1 / 4)
-    if not beaten:
+    """The study with people, on the paper's own pictures."""
+    parts, verdicts = list[str](), list[Verdict]()
+    for x in held.rows(Name.FIGURE_5):
+        if x.row.of is Measured.DEEPOBFUSCATOR and x.panel.of is Part.RANDOM:
+            if x.in_game_low is None or x.in_game_high is None:
+                continue
+            parts.append(f"{played(x)} % by {x.attacker}")
+            verdicts.append(recognised(x.in_game_low, x.in_game_high))
+    if not verdicts:
         raise LackingError
-    return Finding("; ".join(parts), FAILS if any(beaten) else UNKNOWN)
+    return Finding("; ".join(parts), worst(verdicts))
+
+
+def nobody_recognised_fresh(held: Evidence) -> Finding:
+    """The study with people, on what a fresh attacker rebuilds."""
+    found = [x for x in held.rows(Name.FIGURE_5) if x.row.of is Measured.DEEPOBFUSCATOR]
+    parts, verdicts, background = list[str](), list[Verdict](), ""
+    for x in found:
+        if x.fresh is None or x.low is None or x.high is None:
+            continue
+        parts.append(f"{x.panel}: {with_unit(x)} by {x.attacker}")
+        if x.panel.of is Part.RANDOM:
+            verdicts.append(recognised(x.low, x.high))
+            if x.row.by is Participant.BACKGROUND and verdicts[-1] == FAILS:
+                background = f" The background alone gives {with_unit(x)}."
+    if not verdicts:
+        raise LackingError
+    return Finding("; ".join(parts), worst(verdicts), {"background": background})
 
 
 def noise_is_worse(held: Evidence) -> Finding:
@@ -254,6 +282,7 @@ JUDGES: Mapping[ClaimKey, Callable[[Evidence], Finding]] = {
     ClaimKey.SERVICE_KEPT: service_kept,
     ClaimKey.ALL_RECONSTRUCTORS: all_reconstructors,
     ClaimKey.NOBODY_RECOGNISED: nobody_recognised,
+    ClaimKey.NOBODY_RECOGNISED_FRESH: nobody_recognised_fresh,
     ClaimKey.NOISE_IS_WORSE: noise_is_worse,
     ClaimKey.FORGETS: forgets,
     ClaimKey.LOSSES_RISE: losses_rise,

@@ -154,6 +154,7 @@ class ClaimKey(StrEnum):
     SERVICE_KEPT = "service_kept"
     ALL_RECONSTRUCTORS = "all_reconstructors"
     NOBODY_RECOGNISED = "nobody_recognised"
+    NOBODY_RECOGNISED_FRESH = "nobody_recognised_fresh"
     NOISE_IS_WORSE = "noise_is_worse"
     FORGETS = "forgets"
     LOSSES_RISE = "losses_rise"

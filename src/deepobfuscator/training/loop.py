@@ -181,7 +181,7 @@ def play(
         at, states = _load(begun, checkpoint, players, context)
     size = context.divisible(min(setting.batch_size, len(material)))
     per_epoch = len(material) // size
-    lengths = [max(1, math.ceil(p.epochs * per_epoch)) if p.epochs else 0 for p in phases]
+    lengths = [p.batches(per_epoch) for p in phases]
     for index, phase in list(enumerate(phases))[at.phase :]:
         total = lengths[index]
         recorder = Recorder(context, phase.steady)

@@ -4,6 +4,7 @@ Everything that trains is a list of phases, a phase is a cycle of stages, and a 
 players move and by which loss (equations 1 to 9).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,8 @@ class TrainConfig:
     adversary_epochs: float = 2.0
     """Passes for AC and AR on the frozen O, before the game."""
     game_epochs: float = 12.0
-    """Passes for the game itself, whose stages take turns batch by batch."""
+    """Passes for the game itself, whose stages take turns batch by batch: a round of Algorithm 1's
+    four stages takes four batches."""
     infer_epochs: float = 4.0
     """Passes over the attacker's inputs for each fresh attribute attacker."""
     reconstruct_epochs: float = 5.0
@@ -186,6 +188,16 @@ class Phase:
     def movers(self) -> list[str]:
         """Every player that moves in this phase."""
         return sorted(set().union(*(s.movers for s in self.stages)))
+
+    def batches(self, per_pass: int) -> int:
+        """Batches of the whole phase, where a pass over the inputs has ``per_pass``."""
+        return max(1, math.ceil(self.epochs * per_pass)) if self.epochs else 0
+
+    def rounds(self, per_pass: int) -> int:
+        """How often all stages had their turn: Algorithm 1's iterations, and the number that two
+        games are compared by; a pass is as many batches as the data has, whatever the stages.
+        """
+        return self.batches(per_pass) // len(self.stages)
 
 
 def update(*movers: str, loss: Loss) -> Update:

@@ -33,6 +33,9 @@ class Row:
     """Whether ``fresh`` is the service's own figure on a public attribute: more is better."""
     in_game: float | None = None
     """The game's own adversary at the end of training."""
+    in_game_low: float | None = None
+    """Lower end of the 95 % interval of ``in_game``, where it was taken."""
+    in_game_high: float | None = None
     fresh: float | None = None
     """The strongest attacker trained from scratch on the frozen encoder, or the service."""
     low: float | None = None
