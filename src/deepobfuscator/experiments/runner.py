@@ -170,8 +170,8 @@ class Runner:
             "precision": context.precision,
             "data": data.summary,
             "rounds": {p.name: p.rounds(per_pass) for p in trial.defence.phases(trial.setting)},
-            "ms_ssim": f"{describe_ms_ssim(min(trial.setting.size))}; below a mean term of {KNEE:g} "
-            "it goes on positive and falling, where the published index has no value",
+            "ms_ssim": f"{describe_ms_ssim(min(trial.setting.size))}; below a scale's mean of "
+            f"{KNEE:g} it stays positive, where the published index has no value",
             "features": list(bundle.encoder.features),
             "wire_bits": bundle.encoder.wire_bits,
             "picture_bits": 24 * height * width,

@@ -13,7 +13,6 @@ from deepobfuscator import (
 )
 from deepobfuscator.paper import published
 from deepobfuscator.paper.architectures import table_1, table_2
-from deepobfuscator.paper.calibration import RATE
 from deepobfuscator.paper.constant import rows as constant_rows
 from deepobfuscator.paper.human_study import MODES, example, faces, machines
 from deepobfuscator.paper.keys import (
@@ -35,6 +34,7 @@ from deepobfuscator.paper.keys import (
 from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import make_curves, make_rows
 from deepobfuscator.paper.show import Show
+from deepobfuscator.paper.trade_off import noise
 from deepobfuscator.paper.trials import Trials
 from deepobfuscator.survey.questions import OPTIONS
 
@@ -87,32 +87,6 @@ def constant(show: Show) -> Exhibit:
         trial = show.trials.first()
         found = constant_rows(show.runner, show.runner.on(trial, show.trials.out), trial)
     return show.exhibit(Name.CONSTANT, found)
-
-
-def noise(show: Show) -> Exhibit:
-    """The calibration of the noise."""
-    held = show.calibration
-    found: list[Row] = []
-    for point in held.points if held else ():
-        key = RowKey(Measured.DEVIATION, point.sigma)
-        seen = Row(Panel(Part.NOISY), key, IDENTITY, FOUR_WAY, majority=1 / OPTIONS)
-        rate = replace(seen, fresh=point.rate, low=point.low, high=point.high)
-        rebuilt = replace(seen, panel=Panel(Part.REBUILT), fresh=point.rebuilt_rate)
-        found += [
-            replace(rate, attacker="recogniser"),
-            replace(rebuilt, attacker="nearest picture"),
-            Row(Panel(), key, *FACES, fresh=point.ms_ssim, attacker="reconstructor"),
-        ]
-    taken = ""
-    if held is None:
-        show.missing.append("the noise was not calibrated")
-    else:
-        taken = f" Calibrated: σ = {held.sigma:g}."
-        if show.trials.sigma not in (None, held.sigma):
-            taken += f" --sigma named {show.trials.sigma:g} instead."
-        if not held.reached:
-            taken += " No deviation of the grid was enough; this is its last."
-    return show.exhibit(Name.NOISE, found, rate=RATE, taken=taken)
 
 
 def figure2(show: Show) -> Exhibit:
@@ -205,6 +179,10 @@ def figure7(show: Show) -> Exhibit:
             continue
         wanted = [(name, ACCURACY) for name in (*task.public, *task.private)]
         found += show.rows(show.defences, wanted, of, show.panel(of))
+        if of is Set.A:
+            longer = show.finished(show.asked(show.trials.longer))
+            key = RowKey(Measured.UNDEFENDED_LONGER)
+            found += make_rows(longer, key, wanted[: len(task.public)], show.panel(of))
     return show.exhibit(Name.FIGURE_7, found)
 
 

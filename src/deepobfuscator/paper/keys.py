@@ -63,6 +63,7 @@ class Part(Enum):
     WHOLE = ""
     NOISY = "recogniser on the noisy picture"
     REBUILT = "pixels of the rebuilt picture"
+    TRADE_OFF = "trade-off, by deviation"
     RANDOM = "random options"
     MATCHED = "matched options"
     GAMES = "other games"
@@ -93,6 +94,7 @@ class Measured(Enum):
 
     DEEPOBFUSCATOR = "DeepObfuscator"
     UNDEFENDED = "No adversarial training"
+    UNDEFENDED_LONGER = "No adversarial training, O moved as often as in the game"
     NOISE = "Noise"
     NEITHER = "Neither"
     ATTRIBUTES_ALONE = "Attributes alone"

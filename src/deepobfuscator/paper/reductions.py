@@ -38,13 +38,14 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
         for name, words in lengths.items()
     )
     game = DeepObfuscator().phases(mine)[-1]
-    rounds = ()
+    rounds = list[str]()
     if pictures:
         per_pass = max(1, pictures["defender"] // mine.batch_size)
         epoch = PAPER_PASS // len(game.stages)
-        rounds = (
-            f"The game has {game.rounds(per_pass):,} rounds of Algorithm 1, a batch for each of its "
-            f"{len(game.stages)} stages; one pass over the paper's 160,000 training pictures is {epoch}.",
+        rounds.append(
+            f"The game has {game.rounds(per_pass):,} rounds of Algorithm 1, a batch for each of "
+            f"its {len(game.stages)} stages; a pass over the paper's 160,000 training pictures is "
+            f"{epoch}."
         )
     one = "One seed: intervals are over test people and leave out training again."
     several = (

@@ -143,6 +143,23 @@ class Trials:
             found.append(self._spec(trial, also))
         return found
 
+    def longer(self) -> list[do.RunSpec]:
+        """Undefended runs of set (a) in which O moves as often as in `DeepObfuscator`'s game and
+        the pre-training before it together.
+
+        Raises:
+            InputError: the data has no attribute for a role.
+        """
+        found = []
+        for spec in self.specs(Set.A, do.Undefended()):
+            setting = spec.trial.setting
+            passes = sum(
+                p.epochs * sum("O" in s.movers for s in p.stages) / len(p.stages)
+                for p in do.DeepObfuscator().phases(setting)
+            )
+            found.append(self._spec(replace(spec.trial, setting=replace(setting, epochs=passes))))
+        return found
+
     def _spec(self, trial: do.Trial, also: tuple[str, ...] = ()) -> do.RunSpec:
         above = self.undefended(trial)
         ceiling = None if above == trial else self.folder(above)
