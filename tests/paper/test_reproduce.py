@@ -18,7 +18,7 @@ from deepobfuscator.cli import main
 from deepobfuscator.core.records import Record, read_jsonl
 from deepobfuscator.data.synthetic import Synthetic
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.paper.claims import claims, judged
+from deepobfuscator.paper.claims import JUDGES, claims
 from deepobfuscator.paper.exhibits import ENTRIES
 from deepobfuscator.paper.judging import Evidence
 from deepobfuscator.paper.keys import ClaimKey, Measured, Name, Part, Set
@@ -201,7 +201,8 @@ def test_every_claim_is_judged_and_every_key_that_one_looks_up_is_there(
     made: Reproduction,
 ) -> None:
     held = Asked({exhibit.name: exhibit for exhibit in made.exhibits})
-    assert [claim.key for claim in judged(held)] == [claim.key for claim in made.claims]
+    for claim in made.claims:
+        JUDGES[claim.key](held)
     assert held.vain == []
     # A smoke game gives each loss too few points to tell a rise from wavering.
     assert {claim.key for claim in made.claims} >= set(ClaimKey) - {ClaimKey.LOSSES_RISE}

@@ -12,6 +12,7 @@ from deepobfuscator import (
     suggest,
 )
 from deepobfuscator.paper import published
+from deepobfuscator.paper.adversary import rows as adversary_rows
 from deepobfuscator.paper.architectures import table_1, table_2
 from deepobfuscator.paper.constant import rows as constant_rows
 from deepobfuscator.paper.human_study import MODES, example, faces, machines
@@ -186,6 +187,22 @@ def figure7(show: Show) -> Exhibit:
     return show.exhibit(Name.FIGURE_7, found)
 
 
+def adversary(show: Show) -> Exhibit:
+    """The game's own adversaries, and what they are a few steps later."""
+    runs, found = show.runs(Set.A, DeepObfuscator()), list[Row]()
+    hidden = show.trials.private[0] or ""
+    scratch = make_rows(runs, RowKey(Measured.FROM_SCRATCH), ((hidden, ACCURACY), FACES))
+    floors = {
+        row.metric: {n: getattr(row, n) for n in ("majority", "label_only", "ceiling")}
+        for row in scratch
+    }
+    if runs and show.runner is not None:
+        states = adversary_rows(show.runner, runs[0].folder, hidden)
+        found = [replace(row, **floors.get(row.metric, {})) for row in states]
+    found += [replace(row, in_game=None) for row in scratch]
+    return show.exhibit(Name.ADVERSARY, found)
+
+
 def architectures(show: Show) -> Exhibit:
     """Other architectures for C and for AC."""
     served, hidden = (
@@ -216,6 +233,7 @@ ENTRIES: dict[Name, Callable[[Show], Exhibit]] = {
     Name.FIGURE_5: figure5,
     Name.FIGURE_6: figure6,
     Name.FIGURE_7: figure7,
+    Name.ADVERSARY: adversary,
     Name.ARCHITECTURES: architectures,
 }
 """In the report's order. The runs that one needs are those that it asks its `Show` for."""

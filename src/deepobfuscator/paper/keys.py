@@ -39,6 +39,7 @@ class Name(StrEnum):
     FIGURE_5 = "figure5"
     FIGURE_6 = "figure6"
     FIGURE_7 = "figure7"
+    ADVERSARY = "adversary"
     ARCHITECTURES = "architectures"
 
 
@@ -116,6 +117,13 @@ class Measured(Enum):
     ATTACKED_BY_AC = "AC's architecture"
     ATTACKED_BY_RESNET = "Residual network"
     ATTACKED_BY_MLP = "Multilayer perceptron"
+    AS_ENDED = "As the game left it"
+    RE_ESTIMATED = "… batch norm re-estimated on the frozen O"
+    TUNED = "… and its threshold tuned"
+    AFTER_10 = "… and 10 steps more"
+    AFTER_50 = "… or 50 steps more"
+    AFTER_250 = "… or 250 steps more"
+    FROM_SCRATCH = "The strongest trained from scratch"
     MEAN_FACE = "The mean face"
     GREY = "Plain grey"
     STRANGER = "Another person's picture"
