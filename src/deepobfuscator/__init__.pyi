@@ -72,6 +72,7 @@ from .data.batches import Labelled as Labelled
 from .data.batches import Parts as Parts
 from .data.splits import split as split
 from .experiments.trial import same_data as same_data
+from .experiments.trial import write_trial as write_trial
 from .metrics.attributes import best_threshold as best_threshold
 from .metrics.bootstrap import Bootstrap as Bootstrap
 from .metrics.images import ms_ssim as ms_ssim

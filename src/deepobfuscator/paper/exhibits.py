@@ -32,6 +32,7 @@ from deepobfuscator.paper.keys import (
     RowKey,
     Set,
 )
+from deepobfuscator.paper.length import length
 from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import make_curves, make_rows
 from deepobfuscator.paper.show import Show
@@ -235,15 +236,19 @@ ENTRIES: dict[Name, Callable[[Show], Exhibit]] = {
     Name.FIGURE_7: figure7,
     Name.ADVERSARY: adversary,
     Name.ARCHITECTURES: architectures,
+    Name.LENGTH: length,
 }
 """In the report's order. The runs that one needs are those that it asks its `Show` for."""
+
+BY_NAME_ONLY = (Name.LENGTH,)
+"""Exhibits that take an hour or more each, made where they are named."""
 
 NOISY = (Name.TABLE_4, Name.NOISE, Name.FIGURE_4, Name.FIGURE_5, Name.FIGURE_7)
 """Exhibits that need the noise baseline, or its calibration."""
 
 
 def wanted(trials: Trials, exhibits: Sequence[str]) -> tuple[Name, ...]:
-    """Some exhibits by name, in the report's order; all where none is named.
+    """Some exhibits by name, in the report's order; all but `BY_NAME_ONLY` where none is named.
 
     Raises:
         InputError: no such exhibit (the message lists them), or no attribute for the first role
@@ -255,7 +260,9 @@ def wanted(trials: Trials, exhibits: Sequence[str]) -> tuple[Name, ...]:
             close = suggest(name, known)
             every = "" if close.startswith("known") else f" (known are {', '.join(known)})"
             raise InputError(f"unknown exhibit {name!r}: {close}{every}")
-    names = tuple(name for name in ENTRIES if not exhibits or name in exhibits)
+    names = tuple(
+        name for name in ENTRIES if name in (exhibits or set(ENTRIES) - set(BY_NAME_ONLY))
+    )
     if set(names) - {Name.TABLE_1, Name.TABLE_2}:  # these need no run
         trials.check_roles()
     return names

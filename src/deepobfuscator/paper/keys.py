@@ -41,6 +41,7 @@ class Name(StrEnum):
     FIGURE_7 = "figure7"
     ADVERSARY = "adversary"
     ARCHITECTURES = "architectures"
+    LENGTH = "length"
 
 
 class Set(Enum):
@@ -128,6 +129,7 @@ class Measured(Enum):
     GREY = "Plain grey"
     STRANGER = "Another person's picture"
     DEVIATION = ""
+    LENGTH = " "
 
 
 class Participant(StrEnum):
@@ -149,10 +151,13 @@ class RowKey:
     """Deviation of the noise, where there is one and it is known."""
     by: Participant | None = None
     """Who answered, in the perceptual study."""
+    rounds: int | None = None
+    """Of Algorithm 1, where an exhibit looks at a game as it goes on."""
 
     def __str__(self) -> str:
         deviation = "" if self.sigma is None else f"σ = {self.sigma:g}"
-        return ", ".join(filter(None, (self.of.value, deviation, self.by)))
+        length = "" if self.rounds is None else f"{self.rounds:,} rounds"
+        return ", ".join(filter(None, (self.of.value.strip(), deviation, self.by, length)))
 
 
 class ClaimKey(StrEnum):

@@ -8,7 +8,7 @@ from pathlib import Path
 import deepobfuscator as do
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.keys import IMAGE, MS_SSIM, Measured, Name, Panel, Reference, RowKey, Set
-from deepobfuscator.paper.published import published
+from deepobfuscator.paper.published import majority, published
 from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import Figure, make_rows
 from deepobfuscator.paper.trials import Trials
@@ -128,7 +128,7 @@ class Show:
             name,
             text["title"],
             text["caption"].format(**words),
-            tuple(replace(x, published=x.published or published(name, x)) for x in rows),
+            tuple(beside_published(name, row) for row in rows),
             curves=tuple(curves),
             faces=tuple(faces),
             tables=tuple(tables),
@@ -164,6 +164,12 @@ class Show:
             columns.append(Column(heading, note, own))
         by = f"by a fresh {held['attack'].item()}{quality(runs, None)}"
         return [*columns, Column(heading, by, held["reconstructed"])]
+
+
+def beside_published(name: Name, row: Row) -> Row:
+    """A row with the paper's figure, and what a constant answer is right in there."""
+    row = replace(row, published=row.published or published(name, row))
+    return replace(row, published_majority=majority(row))
 
 
 def quality(runs: Sequence[do.RunResult], attack: str | None) -> str:

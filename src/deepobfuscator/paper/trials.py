@@ -194,7 +194,9 @@ class Trials:
         """Each trial once, with all the attacks that are asked of it; ceilings first."""
         found: dict[Path, do.RunSpec] = {}
         for spec in specs:
-            for one in (self._spec(self.undefended(spec.trial)), spec):
+            above = self._spec(self.undefended(spec.trial))
+            named = spec.ceiling in (None, above.folder)  # else it is asked for by itself
+            for one in (above, spec) if named else (spec,):
                 before = found.get(one.folder, one).config
                 found[one.folder] = replace(one, config=one.config.joined(before))
         return sorted(found.values(), key=lambda spec: spec.ceiling is not None)

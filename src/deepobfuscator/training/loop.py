@@ -215,6 +215,8 @@ def play(
                 )
                 at.count(recorder.play(number, step, batch))
                 at.batch, done = b + 1, sum(lengths[:index]) + b + 1
+                if phase.watch:
+                    phase.watch(at.batch, players)
                 every = min(HISTORY_EVERY, max(len(phase.stages), total // 20))
                 if at.batch % every == 0 or at.batch == total:
                     at.point(phase.name, done, at.batch / per_epoch, context)

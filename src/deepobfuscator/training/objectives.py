@@ -180,6 +180,9 @@ class Phase:
     """Whether the learning rate falls along a cosine; else it stays at its peak."""
     score: Callable[[Players], float] | None = None
     """Where given, the state of the movers with the highest score at an epoch's end is kept."""
+    watch: Callable[[int, Players], None] | None = None
+    """Where given, called after every batch with how many the phase has had, and with the players,
+    which it must leave as they are. A game that goes on from a checkpoint repeats some calls."""
     steady: bool = False
     """Whether a stage computes the same for every batch, whatever came before, so that a GPU may
     record it once and replay it; a loss with a memory or a schedule of its own does not."""

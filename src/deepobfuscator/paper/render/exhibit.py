@@ -29,6 +29,8 @@ class Row:
     published: float | None = None
     """The paper's figure, always of an adversary that played in the game (or was fitted by its
     authors, where the exhibit says so)."""
+    published_majority: float | None = None
+    """Share of the larger class in the paper's data, where ``published`` is an accuracy."""
     service: bool = False
     """Whether ``fresh`` is the service's own figure on a public attribute: more is better."""
     in_game: float | None = None

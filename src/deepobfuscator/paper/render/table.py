@@ -113,6 +113,7 @@ class _Column(NamedTuple):
 COLUMNS = (
     _Column("", "l", lambda row: str(row.row), None),
     _Column("Published", "r", printed, None),
+    _Column("Majority there", "r", lambda row: do.number(row.metric, row.published_majority)),
     _Column("In the game", "r", played),
     _Column(FRESH, "r", measured, None),
     _Column("Attacker", "l", lambda row: row.attacker or ("the service" if row.service else DASH)),
