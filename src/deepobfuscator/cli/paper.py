@@ -50,8 +50,8 @@ def reproduce_options(parser: Parser) -> None:
         "exhibits",
         nargs="*",
         metavar="EXHIBIT",
-        help=f"of {', '.join(ENTRIES)} (default: all but {', '.join(BY_NAME_ONLY)}, which takes an "
-        "hour or more)",
+        help=f"of {', '.join(ENTRIES)} (default: all but {' and '.join(BY_NAME_ONLY)}, "
+        "which take hours)",
     )
     parser.add_argument("--out", type=expanded, help="folder (default: runs/reproduce-KEY)")
     parser.add_argument("--list", action="store_true", help="what is done, what is left, how long")

@@ -15,6 +15,7 @@ from deepobfuscator.paper import published
 from deepobfuscator.paper.adversary import rows as adversary_rows
 from deepobfuscator.paper.architectures import table_1, table_2
 from deepobfuscator.paper.constant import rows as constant_rows
+from deepobfuscator.paper.factorial import factorial
 from deepobfuscator.paper.human_study import MODES, example, faces, machines
 from deepobfuscator.paper.keys import (
     ACCURACY,
@@ -237,10 +238,11 @@ ENTRIES: dict[Name, Callable[[Show], Exhibit]] = {
     Name.ADVERSARY: adversary,
     Name.ARCHITECTURES: architectures,
     Name.LENGTH: length,
+    Name.FACTORIAL: factorial,
 }
 """In the report's order. The runs that one needs are those that it asks its `Show` for."""
 
-BY_NAME_ONLY = (Name.LENGTH,)
+BY_NAME_ONLY = (Name.LENGTH, Name.FACTORIAL)
 """Exhibits that take an hour or more each, made where they are named."""
 
 NOISY = (Name.TABLE_4, Name.NOISE, Name.FIGURE_4, Name.FIGURE_5, Name.FIGURE_7)

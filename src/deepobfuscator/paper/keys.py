@@ -42,6 +42,7 @@ class Name(StrEnum):
     ADVERSARY = "adversary"
     ARCHITECTURES = "architectures"
     LENGTH = "length"
+    FACTORIAL = "factorial"
 
 
 class Set(Enum):

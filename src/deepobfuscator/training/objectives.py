@@ -162,11 +162,20 @@ class Stage:
     name: str
     updates: tuple[Update, ...]
     repeat: int = 1
+    by_batch: bool = False
+    """Whether batch norm of the players that stay as they are uses the batch's statistics, as that
+    of the movers does; else their running ones."""
+    own_adam: bool = False
+    """Whether the movers' Adam has moments of this stage alone; else all stages share them."""
 
     @property
     def movers(self) -> set[str]:
         """Every player that moves in this stage, and nobody else does."""
         return {name for u in self.updates for name in u.movers}
+
+    def optimiser(self, mover: str) -> str:
+        """Names the optimiser that moves ``mover`` in this stage."""
+        return f"{mover}, {self.name}" if self.own_adam else mover
 
 
 @dataclass(frozen=True)
@@ -176,6 +185,8 @@ class Phase:
     name: str
     epochs: float
     stages: tuple[Stage, ...]
+    rate: float = 1.0
+    """Learning rate relative to the setting's."""
     anneal: bool = True
     """Whether the learning rate falls along a cosine; else it stays at its peak."""
     score: Callable[[Players], float] | None = None
