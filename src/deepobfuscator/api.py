@@ -32,6 +32,8 @@ from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.external import External
 from deepobfuscator.experiments.comparison import comparison
+from deepobfuscator.experiments.contrasts import contrasts
+from deepobfuscator.experiments.contrasts import write as write_contrasts
 from deepobfuscator.experiments.launch import Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
@@ -286,6 +288,7 @@ def compare(
     records = [record for spec in specs for record in runner.do(spec)]
     with locked(folder):
         write_jsonl(folder / "records.jsonl", records)
+        write_contrasts(folder, contrasts(runner, specs))
     report = ComparisonReport.read([spec.folder for spec in specs], runner.command)
     report.save(folder / "report.html", faces)
     return report
