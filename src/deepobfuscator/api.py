@@ -39,7 +39,7 @@ from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.nn.targets import Made
 from deepobfuscator.report.runs import RunResult, read_run
-from deepobfuscator.report.view import AuditReport, ComparisonReport, finish
+from deepobfuscator.report.view import AuditReport, ComparisonReport, finish, publish
 from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.objectives import TrainConfig
@@ -290,5 +290,7 @@ def compare(
         write_jsonl(folder / "records.jsonl", records)
         write_contrasts(folder, contrasts(runner, specs))
     report = ComparisonReport.read([spec.folder for spec in specs], runner.command)
+    for run in report.runs:
+        publish(run, faces=faces)
     report.save(folder / "report.html", faces)
     return report

@@ -185,7 +185,8 @@ class ComparisonReport:
             InputError: no finished run, a file of a run that cannot be read, or ``path`` cannot be
                 written.
         """
-        write_atomic(expanded(path), pages.comparison_page(self, faces))
+        page = expanded(path)
+        write_atomic(page, pages.comparison_page(self, faces, page.parent))
 
     def __repr__(self) -> str:
         return as_markdown(self.table)
@@ -208,9 +209,14 @@ def finish(
     told = json.loads(path.read_bytes())
     told["gates"] = [asdict(gate.judge(run.records)) for gate in gates]
     write_atomic(path, f"{json.dumps(told, indent=1)}\n".encode())
+    return publish(run, page, faces)
+
+
+def publish(run: RunResult, page: Path | None = None, faces: bool = True) -> AuditReport:
+    """Write summary and page of an audited run, as `finish` does; nothing of the audit changes."""
     report = AuditReport.of(run)
-    report.save(folder / "audit.json")
-    report.save(page or folder / "report.html", faces)
+    report.save(run.folder / "audit.json")
+    report.save(page or run.folder / pages.AUDIT_PAGE, faces)
     return report
 
 
