@@ -10,6 +10,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import WITHIN, headline, read_jsonl, select
 from deepobfuscator.experiments.contrasts import FILE, Contrast, compared, read
 from deepobfuscator.metrics.bootstrap import Bootstrap
+from deepobfuscator.report.view import ComparisonReport
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,13 @@ def test_means_and_differences_are_those_of_the_records(out: Path) -> None:
         assert gap.value == pytest.approx(expected)
         assert gap.p_holm is not None
         assert gap.seeds == (2, 2)
+
+
+def test_the_page_and_python_tell_them(out: Path) -> None:
+    report = ComparisonReport.read([out])
+    assert report.contrasts == read(out)
+    assert ("undefended less narrow-code") in {row[1] for row in report.differences.rows}
+    assert "Differences between defences" in (out / "report.html").read_text()
 
 
 def test_p_is_corrected_over_the_pairs_of_a_figure() -> None:

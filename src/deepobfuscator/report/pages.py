@@ -79,6 +79,7 @@ def comparison_page(report: "ComparisonReport", faces: bool = True, folder: Path
         unfinished=unfinished,
         with_faces=faces,
         command=report.command,
+        contrasts=report.differences,
         versions=_versions(comparisons),
         plots=plots,
         tables=tables,

@@ -15,6 +15,8 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded, write_atomic
 from deepobfuscator.core.records import Record, ThreatKind
 from deepobfuscator.core.registry import suggest
+from deepobfuscator.experiments import contrasts
+from deepobfuscator.experiments.contrasts import Contrast
 from deepobfuscator.report import audit_plots, pages
 from deepobfuscator.report.comparison import Comparison, compare
 from deepobfuscator.report.runs import RunResult, find_runs, read_run
@@ -26,7 +28,7 @@ from deepobfuscator.report.subjects import (
     report_of,
     undeclared,
 )
-from deepobfuscator.report.tables import Table, as_markdown, utility_and_leakage
+from deepobfuscator.report.tables import Table, as_markdown, differences, utility_and_leakage
 from deepobfuscator.report.wording import Verdict, judge_audit
 
 FORMAT = "deepobfuscator-audit/1"
@@ -168,6 +170,22 @@ class ComparisonReport:
     def comparisons(self) -> list[Comparison]:
         """Finished runs, put side by side where they differ only in defence and seed."""
         return compare(self.runs)
+
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        """Means of the defences over their seeds, and differences between defences; none where a
+        comparison had one seed.
+
+        Raises:
+            InputError: a file of a comparison cannot be read.
+        """
+        folders = dict.fromkeys(run.folder.parent for run in self.runs)
+        return [contrast for folder in folders for contrast in contrasts.read(folder)]
+
+    @property
+    def differences(self) -> Table:
+        """`contrasts` as a table."""
+        return differences(self.contrasts)
 
     @property
     def table(self) -> Table:
