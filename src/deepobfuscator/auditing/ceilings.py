@@ -52,8 +52,8 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
 
 
 def positive_control(records: Sequence[Record], subject: str) -> list[Record]:
-    """Of a ceiling: what was read of raw inputs, and what the strongest gained by learning twice
-    as long.
+    """Of a ceiling: what was read of raw inputs, and what the strongest gained from the last
+    doubling of its budget.
     """
     about = [r for r in records if r.subject == subject and r.attack != CEILING]
     found = select(about, metric=EXCESS, given=str(ThreatKind.RAW))

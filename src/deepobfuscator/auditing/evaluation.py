@@ -247,11 +247,11 @@ class Evaluation:
         return records + scorer.compared(results) + self.gains(results)
 
     def gains(self, results: Sequence[Result]) -> list[Record]:
-        """What common attackers gained on test who learned twice as long."""
+        """What common attackers gained on test by learning twice as long as their likes."""
         once_of = {
-            spec.attack.label: replace(spec.attack, passes=1.0).label
+            spec.attack.label: replace(spec.attack, passes=spec.attack.passes / 2).label
             for spec, _ in self.guessed
-            if spec.attack.passes == 2 and spec.threat_model.common
+            if spec.threat_model.common
         }
         known = {result.attempt.attack: result for result in results}
         found = []

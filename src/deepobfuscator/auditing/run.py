@@ -57,7 +57,7 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
         else:
             guessed.append((spec, audit.guesses(spec)))
     if target.ceiling is None and config.suite != BRIEF:
-        guessed += [(spec, audit.guesses(spec)) for spec in strongest_twice(guessed)]
+        guessed += [(spec, audit.guesses(spec)) for spec in strongest_half(guessed)]
     evaluation = Evaluation(audit, guessed)
     records = evaluation.records()
     images = {s.attack.label: g for s, g in evaluation.of("image") if s.threat_model.common}
@@ -101,9 +101,10 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
     return records
 
 
-def strongest_twice(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[AttackSpec]:
-    """The attackers of attributes and of the image that were best on validation, to learn twice as
-    long: part of the positive control. Those that did already are left out.
+def strongest_half(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[AttackSpec]:
+    """The attackers of attributes and of the image that were best on validation, to learn half as
+    long: what doubling their budget gained is part of the positive control, and half of it costs a
+    quarter of what twice as long would. Those that learn twice as long, too, are left out.
     """
     found, tried = list[AttackSpec](), {spec for spec, _ in guessed}
     for target in ("attributes", "image"):
@@ -115,8 +116,8 @@ def strongest_twice(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[Attack
         }
         if scores:
             best = max(scores, key=lambda attack: scores[attack])
-            twice = AttackSpec(replace(best, passes=2.0))
-            found += [twice] if twice not in tried else []
+            if AttackSpec(replace(best, passes=2.0)) not in tried:
+                found.append(AttackSpec(replace(best, passes=0.5)))
     return found
 
 
@@ -152,7 +153,7 @@ def described_parts(data: Parts) -> dict[str, dict[str, object] | None]:
 
 
 def doubled(records: Sequence[Record], tried: Sequence[AttackSpec]) -> list[dict[str, object]]:
-    """What attackers gained who learned twice as long, on their own validation samples."""
+    """What attackers gained from twice the budget, on their own validation samples."""
     own = {
         (r.attack, r.subject): r.value
         for r in select(records, split="validation", threat=COMMON_KEY)
@@ -167,7 +168,7 @@ def doubled(records: Sequence[Record], tried: Sequence[AttackSpec]) -> list[dict
             "twice": own[twice.label, subject],
         }
         for twice in (spec.attack for spec in tried)
-        if (once := replace(twice, passes=1.0).label) != twice.label
+        if (once := replace(twice, passes=twice.passes / 2).label) != twice.label
         for (attack, subject), value in own.items()
         if attack == once and (twice.label, subject) in own
     ]
