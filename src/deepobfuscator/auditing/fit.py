@@ -35,7 +35,7 @@ from deepobfuscator.auditing.artifacts import (
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.scoring import IMAGE_METRICS, SPLITS
 from deepobfuscator.auditing.threat_models import STEPS, AttackSpec, ThreatModel, plan
-from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE, PERCEPTUAL
+from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE, PERCEPTUAL, ThreatKind
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.metrics import perceptual
 from deepobfuscator.nn.vgg import differentiable
@@ -112,7 +112,8 @@ class Audit:
                 infer_epochs=max(setting.infer_epochs, passes),
                 reconstruct_epochs=max(setting.reconstruct_epochs, passes),
             )
-        if own.features != common.own.features:  # no declared knowledge is about these features
+        raw = model.key.kind is ThreatKind.RAW
+        if raw or own.features != common.own.features:  # no knowledge is about these features
             return Threat(own, validation, setting.size, setting)
         return replace(common, own=own, validation=validation, setting=setting)
 

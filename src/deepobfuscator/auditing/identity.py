@@ -24,19 +24,20 @@ def identities(scorer: Scorer, attackers: Sequence[tuple[AttackSpec, Arrays]]) -
         return []
     by_labels = Attempt(LABEL_ONLY, IDENTITY)
     signs = 2 * scorer.part("test").public.astype(np.float32) - 1
-    (records, floor), results = verified(scorer, by_labels, signs), list[Result]()
+    _, records, floor = verified(scorer, by_labels, signs)
+    results = list[Result]()
     for spec, guesses in attackers:
         for split in SPLITS:
             rows = guesses.get(f"{split}_rows")
             attempt = Attempt(spec.attack.label, IDENTITY, split, spec.threat_model.key, rows)
-            made, samples = verified(
+            attempt, made, samples = verified(
                 scorer, attempt, guesses[split], guesses.get(f"{split}_gallery")
             )
             records += made
         if spec.threat_model.common:
             some = floor
             if rows is not None:
-                some = verified(scorer, replace(by_labels, rows=rows), signs[rows])[1]
+                some = verified(scorer, replace(by_labels, rows=rows), signs[rows])[2]
             results.append(Result(attempt, samples, samples["auc"] - some["auc"]))
     return records + scorer.compared(results)
 
@@ -46,8 +47,8 @@ def verified(
     attempt: Attempt,
     embedded: NDArray[np.floating],
     gallery: NDArray[np.floating] | None = None,
-) -> tuple[list[Record], Samples]:
-    """Records and figures of one attempt.
+) -> tuple[Attempt, list[Record], Samples]:
+    """One attempt with the rows that were looked for, its records and its figures.
 
     Args:
         scorer: of the trial.
@@ -66,4 +67,5 @@ def verified(
         gallery_people=people[rows][first],
     )
     attempt, detail = replace(attempt, rows=rows[rest]), f"{len(first)} people in the gallery"
-    return [scorer.record(attempt, m, s.interval(), detail) for m, s in samples.items()], samples
+    records = [scorer.record(attempt, m, s.interval(), detail) for m, s in samples.items()]
+    return attempt, records, samples
