@@ -15,6 +15,7 @@ from .attacks.base import InferenceAttack as InferenceAttack
 from .attacks.base import ReconstructionAttack as ReconstructionAttack
 from .attacks.base import TrainedAttack as TrainedAttack
 from .attacks.base import outputs as outputs
+from .attacks.recognise import Recognise as Recognise
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
 from .attacks.trees import pooled as pooled

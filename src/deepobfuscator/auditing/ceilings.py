@@ -32,6 +32,8 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
         except KeyError:
             continue
         control = positive_control(source, subject)
+        if target.ceiling is not None and subject == IDENTITY:
+            found += known_of_raw(target, source)
         found += [
             replace(
                 r,
@@ -49,6 +51,15 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
             )
         ]
     return found
+
+
+def known_of_raw(target: Target, source: Sequence[Record]) -> list[Record]:
+    """Who is known on raw inputs, as was measured at the ceiling: no encoder has a part in it."""
+    trial, name, seed = target.key, target.defence.name, target.setting.seed
+    return [
+        replace(r, trial=trial, defence=name, seed=seed)
+        for r in select(source, subject=IDENTITY, given=str(ThreatKind.RAW))
+    ]
 
 
 def positive_control(records: Sequence[Record], subject: str) -> list[Record]:

@@ -34,7 +34,7 @@ from deepobfuscator.report.subjects import (
 
 OF_ATTRIBUTES = ("balanced_accuracy", *(m for m in ATTRIBUTE_METRICS if m != "balanced_accuracy"))
 OF_OTHERS = {
-    Role.IMAGE: ("ms_ssim", "ssim", "psnr", "ms_ssim_worst"),
+    Role.IMAGE: ("ms_ssim", "ssim", "psnr", records.PERCEPTUAL, "ms_ssim_worst"),
     Role.IDENTITY: ("auc", "eer", "rank1"),
 }
 """The metrics that a table of all attackers shows."""
@@ -140,11 +140,12 @@ def _attacks(
     """A table for each run of subjects with the same metrics; ``lead`` heads the first cells."""
     tables = []
     last = ("Above the labels", "On own validation", "Inputs", "Detail")
-    for metrics, some in groupby(found, lambda f: OF_OTHERS.get(f[1].role, OF_ATTRIBUTES)):
+    for known, group in groupby(found, lambda f: OF_OTHERS.get(f[1].role, OF_ATTRIBUTES)):
+        some = [(cells, subject, a) for cells, subject, attackers in group for a in attackers]
+        measured = {metric for _, _, attacker in some for metric in attacker.figures}
+        metrics = [m for m in known if m != records.PERCEPTUAL or m in measured]
         rows = tuple(
-            (*cells, *_attack_row(subject, attacker, metrics))
-            for cells, subject, attackers in some
-            for attacker in attackers
+            (*cells, *_attack_row(subject, attacker, metrics)) for cells, subject, attacker in some
         )
         headers = (*lead, "Attacker", *map(capital, metrics), *last)
         tables += [Table(headers, rows, grouped=True)] if rows else []

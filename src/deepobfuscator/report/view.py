@@ -250,6 +250,7 @@ def _summary(subject: SubjectReport) -> dict[str, Any]:
         if a.threat.kind is not ThreatKind.BUDGET
     ]
     budget = [{"pictures": n, "attack": r.attack, "figure": r} for n, r in subject.budget]
+    found |= {"perceptual": subject.perceptual} if subject.perceptual else {}
     return found | {"attackers": attackers, "budget": budget}
 
 
