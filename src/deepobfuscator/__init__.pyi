@@ -65,7 +65,6 @@ __version__: str
 from .attacks.identify import Identify as Identify
 from .attacks.identify import Reidentify as Reidentify
 from .auditing.threat_models import AttackSpec as AttackSpec
-from .report import wording as wording
 from .core.records import headline as headline
 from .core.registry import suggest as suggest
 from .core.runtime import locked as locked
@@ -88,6 +87,7 @@ from .nn.decoders import urec2 as urec2
 from .nn.vgg import Classifier as Classifier
 from .nn.vgg import Obfuscator as Obfuscator
 from .nn.vgg import initialise as initialise
+from .report import wording as wording
 from .report.figures import LINES as LINES
 from .report.figures import Axis as Axis
 from .report.figures import Canvas as Canvas

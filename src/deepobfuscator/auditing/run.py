@@ -52,12 +52,15 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
     began = monotonic()
     audit = Audit(target, config)
     guessed, not_tried = list[tuple[AttackSpec, Arrays]](), dict[str, str]()
-    for spec in audit.specs:
-        if why := audit.lacks(spec):
-            model = spec.threat_model
-            not_tried[f"attackers by {model.words}" if model.why_not else spec.attack.label] = why
-        else:
-            guessed.append((spec, audit.guesses(spec)))
+    with target.context.progress("whole audit", len(audit.specs), whole=True) as bar:
+        for spec in audit.specs:
+            if why := audit.lacks(spec):
+                model = spec.threat_model
+                what = f"attackers by {model.words}" if model.why_not else spec.attack.label
+                not_tried[what] = why
+            else:
+                guessed.append((spec, audit.guesses(spec)))
+            bar.advance()
     if target.ceiling is None and config.suite != BRIEF:
         guessed += [(spec, audit.guesses(spec)) for spec in strongest_half(guessed)]
     evaluation = Evaluation(audit, guessed)

@@ -106,9 +106,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         raise InputError(f"no command {first!r}: {suggest(first, list(commands))}")
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        own, word = commands[first], unknown[0].partition("=")[0]
+        own, word = commands.get(first, parser), unknown[0].partition("=")[0]
         near = f": {suggest(word, own.options)}" if word.startswith("--") else ""
-        raise InputError(f"{first} does not take {word!r}{near} (see {own.prog} --help)")
+        raise InputError(f"{own.prog} does not take {word!r}{near} (see {own.prog} --help)")
     return options
 
 
@@ -236,6 +236,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
 def _audit(options: argparse.Namespace, command: str) -> int:
     target, made = options.target, dict[str, Any]()
     if Path(target).is_dir():
+        _is_run(Path(target))
         given = trial_given(options, but="data") or ("--out" if options.out else None)
         if given := given or ("--output (the page is --page)" if options.output else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
@@ -273,6 +274,14 @@ def _audit(options: argparse.Namespace, command: str) -> int:
     page = options.page or report.folder / "report.html"
     print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
     return report.exit_code
+
+
+def _is_run(folder: Path) -> None:
+    """InputError where ``folder`` is no run but holds some, with their names."""
+    inside = [path.parent for path in sorted(folder.glob("*/trial.json"))]
+    if inside and not (folder / "trial.json").exists():
+        runs = ", ".join(shlex.quote(str(path)) for path in inside)
+        raise InputError(f"{folder} holds {len(inside)} runs; audit one of them: {runs}")
 
 
 def _compare(options: argparse.Namespace, command: str) -> None:

@@ -223,10 +223,10 @@ class Context:
         return network
 
     def progress(
-        self, title: str, total: int, done: int = 0
+        self, title: str, total: int, done: int = 0, whole: bool = False
     ) -> AbstractContextManager[TerminalBar | NotebookBar]:
-        """A progress bar with the time left."""
-        return progress(self.console, title, total, done)
+        """A progress bar with the time left; see `progress.progress`."""
+        return progress(self.console, title, total, done, whole)
 
     def say(self, text: str) -> None:
         """A line for the person who waits."""

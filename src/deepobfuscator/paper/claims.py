@@ -104,8 +104,8 @@ def not_inclusive(held: Evidence) -> Finding:
     also = ""
     if all(x is not None and protected(x) == FAILS for x in own):
         also = (
-            " But each leaves its own attack open too, and so does the defence against both, so that "
-            "this is no argument for the defence against both."
+            " But each leaves its own attack open too, and so does the defence against both: "
+            "this is no argument for the latter."
         )
     return Finding(
         f"attributes alone: {told(face)}; reconstruction alone: {told(gender)}{seen}",
@@ -198,7 +198,8 @@ def noise_is_worse(held: Evidence) -> Finding:
     worse = [leak >= 0 >= gain and leak > gain for leak, gain in signs.values()]
     better = [f"{s:g}" for s, (leak, gain) in signs.items() if leak <= 0 <= gain and leak < gain]
     return Finding(
-        f"{game.subject} by new attackers; DeepObfuscator: {with_unit(game)}, service {with_unit(mine)}; "
+        f"{game.subject} by new attackers; DeepObfuscator: {with_unit(game)}, service "
+        f"{with_unit(mine)}; "
         f"noise: {'; '.join(parts)}",
         FAILS if better else HOLDS if all(worse) else UNKNOWN,
         {"at": listed(better)},

@@ -25,7 +25,6 @@ from deepobfuscator.paper.render.writing import FIGURES, write_exhibit
 from deepobfuscator.paper.show import Show
 from deepobfuscator.paper.trials import Trials
 
-
 SMOKE = (
     "This run was a smoke test: it shows that everything runs. Its figures mean nothing, and no "
     "claim of the paper is judged by them."
@@ -132,17 +131,26 @@ class _Session:
                 ahead(specs)
             except do.InputError as error:
                 self.say(escape(str(error)))
-        for number, spec in enumerate(specs, 1):
-            name = spec.folder.name
-            with self.surviving(name):
-                if spec.ceiling is not None and spec.ceiling.name in self.failed:
-                    raise do.InputError(f"its ceiling {spec.ceiling.name} failed")
-                if self.runner.done(spec):
-                    continue
-                if ahead is not None:
-                    raise do.InputError(f"its job failed; its logs are in {self.trials.out}/jobs")
-                self.say(f"[dim]trial {number} of {len(specs)}:[/dim] {name}")
-                self.runner.do(spec)
+        left = [spec for spec in specs if not self.done(spec)]
+        context, ready = do.Context(self.trials.out), len(specs) - len(left)
+        with context.progress("whole reproduction", len(specs), ready, whole=True) as bar:
+            for number, spec in enumerate(left, ready + 1):
+                name = spec.folder.name
+                with self.surviving(name):
+                    if spec.ceiling is not None and spec.ceiling.name in self.failed:
+                        raise do.InputError(f"its ceiling {spec.ceiling.name} failed")
+                    if ahead is not None:
+                        logs = self.trials.out / "jobs"
+                        raise do.InputError(f"its job failed; its logs are in {logs}")
+                    self.say(f"[dim]trial {number} of {len(specs)}:[/dim] {name}")
+                    self.runner.do(spec)
+                bar.advance()
+
+    def done(self, spec: do.RunSpec) -> bool:
+        """Whether nothing is left to do for a trial; one that cannot be read is noted as failed."""
+        with self.surviving(spec.folder.name):
+            return self.runner.done(spec)
+        return True
 
     @contextmanager
     def surviving(self, name: str) -> Iterator[None]:

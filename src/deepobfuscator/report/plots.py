@@ -77,7 +77,7 @@ class Row:
 
 
 def panel(subject: Subject, rows: Sequence[Row]) -> Plot:
-    """One subject, each configuration a row: result, interval, floor, ceiling, training adversary."""
+    """One subject, a row for each configuration: result, floor, ceiling, training adversary."""
     readings = [r for row in rows for r in row.readings]
     shown = [r.result.low for r in readings if r.result] + [r.floor for r in readings]
     shown += [value_of(f) for r in readings for f in (r.in_game, r.maximum, r.ceiling)]

@@ -32,7 +32,7 @@ EVIL = r"<b>&100%_#{x|y}$\^~[1]\"é"
 
 
 def section(text: str, name: str) -> str:
-    start = text.index(f'<section class="exhibit" id="{name}">')
+    start = text.rindex("<section", 0, text.index(f'id="{name}">'))
     return text[start : text.index("</section>", start)] + "</section>\n"
 
 
