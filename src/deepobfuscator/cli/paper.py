@@ -88,7 +88,7 @@ def survey_options(parser: Parser) -> None:
 
 def cluster_options(parser: Parser) -> None:
     """Options of trials side by side."""
-    side = parser.add_argument_group("trials side by side (pip install 'deepobfuscator[cluster]')")
+    side = parser.add_argument_group("trials side by side (pip install -e '.[cluster]')")
     side.add_argument("--jobs", type=int, help="trials at a time, each with its share of the cores")
     side.add_argument("--cluster", choices=KINDS, help="where jobs run (default: local)")
     side.add_argument(

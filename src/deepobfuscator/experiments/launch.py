@@ -191,7 +191,7 @@ class Cluster:
             import submitit
         except ImportError:
             raise InputError(
-                "--jobs needs submitit: pip install 'deepobfuscator[cluster]', or go without --jobs"
+                "--jobs needs submitit: pip install -e '.[cluster]', or go without --jobs"
             ) from None
         try:
             executor = submitit.AutoExecutor(

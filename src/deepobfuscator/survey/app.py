@@ -16,9 +16,7 @@ try:
 
     from deepobfuscator.survey.pages import Survey, failed
 except ModuleNotFoundError as error:
-    raise InputError(
-        f"the survey lacks {error.name}: pip install 'deepobfuscator[survey]'"
-    ) from error
+    raise InputError(f"the survey lacks {error.name}: pip install -e '.[survey]'") from error
 
 DATABASE = "survey.sqlite"
 """The answers, in the study's folder."""

@@ -58,8 +58,9 @@ def test_the_same_exhibits_give_the_kept_bytes(made_up: Any) -> None:
 
 @pytest.mark.parametrize("field", [f.name for f in fields(Row)])
 def test_every_field_of_a_line_reaches_the_csv_in_full(field: str) -> None:
-    given = Row("p, q", 'r "s"', "Male", "accuracy", 1 / 3, True, 0.1 + 0.2, 2 / 3, 0.61, 0.7123456)
-    given = replace(given, attacker="a\nb", majority=1e-9, label_only=0.5, ceiling=0.97, seeds=3)
+    given = Row("p, q", 'r "s"', "Male", "accuracy", 1 / 3, 0.55, True, 0.1 + 0.2, 0.28, 0.32)
+    given = replace(given, fresh=2 / 3, low=0.61, high=0.7123456, attacker="a\nb")
+    given = replace(given, majority=1e-9, label_only=0.5, ceiling=0.97, seeds=3)
     (row,) = csv.DictReader(io.StringIO(as_csv(Exhibit("x", "X", "", (given,)))))
     value = getattr(given, field)
     assert row[field] == (repr(value) if isinstance(value, float) else str(value))
@@ -69,7 +70,7 @@ def test_figures_that_are_not_there_are_empty_in_csv_and_a_dash_elsewhere(
     checked: Any, made_up: Any
 ) -> None:
     nan = math.nan
-    line = Row("", "row", "Male", "accuracy", nan, False, None, nan, nan, math.inf, "", nan)
+    line = Row("", "row", "Male", "accuracy", nan, fresh=nan, low=nan, high=math.inf, majority=nan)
     curve = Curve("", "L_C", ((0.0, nan), (10.0, 0.5)), 0.0)
     odd = Exhibit("odd", "Odd", "Nothing.", (line,), (curve,))
     (row,) = csv.DictReader(io.StringIO(as_csv(odd)))
@@ -115,8 +116,9 @@ def test_every_figure_of_a_line_reaches_every_table(
     checked: Any, made_up: Any, metric: str, values: tuple[float, ...], written: tuple[str, ...]
 ) -> None:
     published, in_game, fresh, low, high, majority, label_only, ceiling = values
-    line = Row("(z) part", "the row", "Male", metric, published, False, in_game, fresh, low, high,
-                "someone", majority, label_only, ceiling, 7)  # fmt: skip
+    line = Row("(z) part", "the row", "Male", metric, published, in_game=in_game, fresh=fresh)
+    line = replace(line, low=low, high=high, attacker="someone", majority=majority)
+    line = replace(line, label_only=label_only, ceiling=ceiling, seeds=7)
     exhibit = Exhibit("x", "X", "", (line,))
     cells = (*written, "the row", "someone", "(z) part", "7")
     html = words_of(checked, section(page([exhibit], (), made_up.meta), "x"))
@@ -228,7 +230,8 @@ def test_an_odd_figure_stays_on_the_drawing() -> None:
 
 
 def test_marks_stand_where_their_figures_are() -> None:
-    line = Row("", "r", "Male", "accuracy", None, False, 0.55, 0.75, 0.7, 0.8, "", 0.6, 0.65, 0.95)
+    line = Row("", "r", "Male", "accuracy", in_game=0.55, fresh=0.75, low=0.7, high=0.8)
+    line = replace(line, majority=0.6, label_only=0.65, ceiling=0.95)
     (plot,) = dot_plots(Exhibit("x", "X", "", (line,)))
     drawing = plot.__html__()
     ticks = re.findall(r'text-anchor: middle[^>]* x="([\d.]+)"[^>]*>(\d+)<', drawing)
@@ -317,6 +320,14 @@ def test_names_are_escaped_wherever_they_stand(checked: Any, made_up: Any) -> No
     assert "<b>" not in summary_markdown([exhibit], [claim], made_up.meta)
 
 
+def test_a_smoke_test_has_a_banner(checked: Any, made_up: Any) -> None:
+    meta = replace(made_up.meta, warning="Its figures mean nothing.")
+    exhibits = list(made_up.exhibits.values())
+    assert "Its figures mean nothing." in words_of(checked, page(exhibits, (), meta))
+    assert "Its figures mean nothing." in summary_markdown(exhibits, (), meta)
+    assert 'class="banner"' not in page(exhibits, (), made_up.meta)
+
+
 def test_what_is_missing_is_said(checked: Any, made_up: Any) -> None:
     exhibit = made_up.exhibits["figure5"]
     (reason,) = exhibit.missing
@@ -346,9 +357,9 @@ def test_what_does_not_hold_is_said_first(checked: Any, made_up: Any) -> None:
     [
         ((FAILS, HOLDS), "1 of 2 claims of the paper does not hold at this scale"),
         ((FAILS, FAILS), "2 of 2 claims of the paper do not hold at this scale"),
-        ((UNKNOWN, HOLDS), "1 of 2 claims of the paper cannot be told at this scale"),
-        ((HOLDS,), "The 1 claim of the paper that was looked at holds at this scale"),
-        ((HOLDS, HOLDS), "All 2 claims of the paper that were looked at hold at this scale"),
+        ((UNKNOWN, HOLDS), "1 of 2 claims of the paper is inconclusive at this scale"),
+        ((HOLDS,), "The 1 claim of the paper that was tested holds at this scale"),
+        ((HOLDS, HOLDS), "All 2 claims of the paper that were tested hold at this scale"),
         ((), ""),
     ],
 )
