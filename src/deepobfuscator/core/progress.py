@@ -19,7 +19,6 @@ from rich.progress import (
 
 from deepobfuscator.core.errors import InputError
 
-
 WHOLE = 365.0 * 24 * 3600
 """Seconds back to which the speed of long steps is looked at: all of them."""
 
