@@ -312,13 +312,15 @@ def test_the_card_says_what_was_assumed(trained: Path) -> None:
     assert card["command"].startswith("deepobfuscator train ")
 
 
-def test_an_option_before_the_command_is_refused_too(capsys: Any) -> None:
+def test_an_option_before_the_command_is_refused_too(capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, "--nonsense", "train")
     assert "does not take '--nonsense'" in said
     assert "deepobfuscator --help" in said
 
 
-def test_a_folder_of_runs_names_its_runs(capsys: Any, tmp_path: Path) -> None:
+def test_a_folder_of_runs_names_its_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "trial.json").write_text("{}")

@@ -114,7 +114,7 @@ def train(
     device: str = "auto",
     command: str | None = None,
 ) -> Run:
-    """Train ``defence`` on ``data``, go on where that was stopped, or find it done.
+    """Train ``defence`` on ``data``, resume it, or find it done.
 
     Args:
         defence: the method and its hyperparameters.
@@ -172,7 +172,7 @@ def audit(
     device: str = "auto",
     command: str | None = None,
 ) -> AuditReport:
-    """Let fresh attackers loose on a frozen encoder; folder, figures and page are written.
+    """Attack a frozen encoder with newly trained attackers; folder, figures and page are written.
 
     Args:
         target: a run, or an encoder made elsewhere; see `Target`.

@@ -95,7 +95,7 @@ class Evaluation:
         return [replace(r, floor=floors.get((r.subject, r.metric))) for r in records]
 
     def players(self) -> list[Record]:
-        """The service on the public attributes, the game's own AC on the private ones."""
+        """The service on the public attributes, the training adversary AC on the private ones."""
         scorer, task, data = self.scorer, self.target.task, self.target.data
         records = list[Record]()
         for name, role, subjects in (("C", SERVICE, task.public), ("AC", IN_GAME, task.private)):

@@ -1,4 +1,4 @@
-"""The audit: every attacker is fitted afresh on the frozen encoder, and its guesses are kept.
+"""The audit: every attacker is newly trained on the frozen encoder, and its guesses are kept.
 
 Each attacker leaves its guesses in a file of its own, so that an audit that was stopped goes on at
 the attacker it was stopped in, and a larger suite does none of a smaller one twice. `evaluation`
@@ -188,7 +188,7 @@ class Audit:
         return found
 
     def reference_images(self) -> dict[str, Arrays]:
-        """The baselines' and the game's own reconstructions, as `guesses` gives an attacker's."""
+        """The reconstructions of baselines and training adversary, as `guesses` gives them."""
         path = self.target.folder / "floors.npz"
         if not path.exists():
             data, players = self.target.data, self.target.bundle.players

@@ -53,11 +53,11 @@ EXAMPLES = """examples:
   deepobfuscator audit encoder.onnx --data folder:PATH --public A --private B,C --out audits/mine
   deepobfuscator report runs/ -o report.html
   deepobfuscator reproduce table4 figure7 --data celeba:PATH    the paper's exhibits
-  deepobfuscator survey runs/smile                              ask people who is on the pictures
+  deepobfuscator survey runs/smile                              ask people to recognise faces
 
-Every command goes on where it was stopped, and does nothing twice."""
+Every command resumes where it was stopped and skips finished work."""
 
-AUDIT = """Attack a trained run, or an encoder made elsewhere, with fresh attackers.
+AUDIT = """Attack a trained run, or an encoder made elsewhere, with newly trained attackers.
 
 A run folder brings its pictures and its task. An .onnx file (pictures in, features out) or a torch
 module (MODULE:ATTRIBUTE) needs --data, --public and --private.
@@ -92,7 +92,7 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "deepobfuscator: interrupted; the same command goes on where this one stopped",
+            "deepobfuscator: interrupted; the same command resumes where this one stopped",
             file=sys.stderr,
         )
         return 130
@@ -190,7 +190,9 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
 
     again = _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
     reproduce_options(again)
-    survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
+    survey_options(
+        _command(commands, "survey", "Ask people to recognise reconstructed faces.", survey)
+    )
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
     report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")

@@ -26,18 +26,18 @@ from deepobfuscator.paper.trials import Trials
 from deepobfuscator.report.tables import Table
 from deepobfuscator.survey.questions import Sheet
 
-REPRODUCE = """Run what the paper's tables and figures need; set them beside what was published.
+REPRODUCE = """Run what the paper's tables and figures need; show them beside the published ones.
 
-Trials are named by their content and shared: a finished one is never done twice, and the same
-command goes on where it was stopped. --public and --private name who plays the paper's roles of
-smiling and high cheekbones, of gender and heavy make-up; without them they are found by name.
-OUT gets report.html, summary.md, and NAME.csv, NAME.tex, NAME.svg for each exhibit.
+Trials are shared between exhibits; finished ones are skipped, and the same command resumes where it
+was stopped. --public and --private name the attributes for the paper's roles of smiling and high
+cheekbones, of gender and heavy make-up; without them they are found by name.
+OUT gets report.html, summary.md, and NAME.csv, .tex, .svg and .pdf for each exhibit.
 """
 
-SURVEY = """Ask people who is on the pictures that are rebuilt from a run's features.
+SURVEY = """Ask people to recognise faces reconstructed from a run's features.
 
-Each question shows a rebuilt picture and four raw ones of different people. Several runs on the
-same data take turns. Answers are kept in OUT/survey.sqlite and survive restarts; the address of
+Each question shows a reconstructed picture and four raw ones of different people. Several runs on
+the same data take turns. Answers are kept in OUT/survey.sqlite and survive restarts; the address of
 the owner's page, with its token, is printed. Machine participants answer the same sheet.
 """
 

@@ -99,7 +99,7 @@ class Runner:
         return self._data[1]
 
     def train(self, trial: Trial, folder: Path) -> None:
-        """Train ``trial`` in ``folder``, or go on where it was stopped, or find it done.
+        """Train ``trial`` in ``folder``, or resume it, or find it done.
 
         Raises:
             InputError: the folder holds another trial, or the data changed since it began.
