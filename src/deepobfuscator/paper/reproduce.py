@@ -148,9 +148,10 @@ class _Session:
 
     def done(self, spec: do.RunSpec) -> bool:
         """Whether nothing is left to do for a trial; one that cannot be read is noted as failed."""
+        found = True
         with self.surviving(spec.folder.name):
-            return self.runner.done(spec)
-        return True
+            found = self.runner.done(spec)
+        return found
 
     @contextmanager
     def surviving(self, name: str) -> Iterator[None]:

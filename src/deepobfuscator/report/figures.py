@@ -56,7 +56,7 @@ FONT = 12.5
 PIXELS = 72.0
 """Of an SVG's units in an inch, by matplotlib's rule."""
 
-FONTS = {"svg.fonttype": "none", "pdf.fonttype": 42}
+FONTS: dict[Any, Any] = {"svg.fonttype": "none", "pdf.fonttype": 42}
 
 PAPER_FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
@@ -81,7 +81,7 @@ class Canvas:
         self, x: Sequence[float], y: Sequence[float], of: str, width: float = 1.0, **more: Any
     ) -> None:
         """A line through some points, in a colour of `COLOURS`."""
-        look = {"color": COLOURS[of], "linewidth": width, "solid_capstyle": "butt"}
+        look: dict[str, Any] = {"color": COLOURS[of], "linewidth": width, "solid_capstyle": "butt"}
         self._add(Line2D(x, y, **(look | more)))
 
     def mark(
@@ -97,7 +97,13 @@ class Canvas:
         """A mark in the shape of its colour; ``tip`` is what a pointer resting on it is told."""
         face = "none" if hollow else COLOURS[of]
         own = MARKS[int(of[3:])] if of.startswith("hue") else "o"
-        look = {"marker": shape or own, "color": COLOURS[of], "mfc": face, "ms": size, "mew": 1.4}
+        look: dict[str, Any] = {
+            "marker": shape or own,
+            "color": COLOURS[of],
+            "mfc": face,
+            "ms": size,
+            "mew": 1.4,
+        }
         self._add(Line2D([x], [y], linestyle="none", **look), tip)
 
     def text(
@@ -112,8 +118,9 @@ class Canvas:
     ) -> None:
         """A line of text on the baseline ``y``, cut to ``longest`` characters unless that is 0."""
         short = words if not longest or len(words) <= longest else words[: longest - 1] + "…"
-        font = {"size": FONT, "weight": "bold" if bold else "normal", "parse_math": False}
-        drawn = Text(x, y, short, color=COLOURS[of], horizontalalignment=anchor, **font)
+        font: dict[str, Any] = {"size": FONT, "weight": "bold" if bold else "normal"}
+        font |= {"color": COLOURS[of], "horizontalalignment": anchor, "parse_math": False}
+        drawn = Text(x, y, short, **font)
         self._add(drawn, words if short != words else "")
 
     def picture(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import jinja2
@@ -241,7 +241,12 @@ class Survey:
         self._only_owner(request)
         found = await run_in_threadpool(study, self.sheet, self.store)
         within, between = self.sheet.backgrounds()
-        shown = {"study": found, "sheet": self.sheet, "within": within, "between": between}
+        shown: dict[str, Any] = {
+            "study": found,
+            "sheet": self.sheet,
+            "within": within,
+            "between": between,
+        }
         return page("owner.html", least=LEAST, **shown)
 
     async def owner_csv(self, request: Request) -> Response:
