@@ -148,10 +148,11 @@ class _Session:
 
     def done(self, spec: do.RunSpec) -> bool:
         """Whether nothing is left to do for a trial; one that cannot be read is noted as failed."""
-        found = True
-        with self.surviving(spec.folder.name):
-            found = self.runner.done(spec)
-        return found
+        try:
+            return self.runner.done(spec)
+        except do.InputError as error:
+            self.fail(spec.folder.name, str(error))
+            return True
 
     @contextmanager
     def surviving(self, name: str) -> Iterator[None]:
