@@ -5,6 +5,7 @@ import json
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,6 +26,9 @@ from deepobfuscator.paper.reproduce import reproduce as run_reproduction
 from deepobfuscator.paper.trials import Trials
 from deepobfuscator.report.tables import Table
 from deepobfuscator.survey.questions import Sheet
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 REPRODUCE = """Run what the paper's tables and figures need; show them beside the published ones.
 
@@ -159,14 +163,15 @@ def say(table: Table) -> None:
 
 
 def survey(options: argparse.Namespace, command: str) -> None:
-    """Build the sheet where there is none yet, and serve it."""
+    """Serve the study at once; build its sheet meanwhile, where there is none yet."""
     from deepobfuscator.survey.app import DATABASE, create_app, serve
 
     folder: Path = options.out or options.runs[0] / "survey"
     path, kept = folder / "sheet.npz", folder / "machines.json"
     for run in options.runs:
         Trial.of(run)
-    with locked(folder):
+
+    def make() -> "Starlette":
         if path.exists() and kept.exists():
             sheet, machines = Sheet.load(path), json.loads(kept.read_text())
             asked = (options.questions, options.mode, options.seed, len(options.runs))
@@ -181,11 +186,13 @@ def survey(options: argparse.Namespace, command: str) -> None:
             )
             write_atomic(kept, json.dumps(machines).encode())
             sheet.save(path)
-        app = create_app(
+        return create_app(
             sheet,
             folder / DATABASE,
             token=options.token,
             contact=options.contact,
             machines=machines,
         )
-        serve(app, options.host, options.port)
+
+    with locked(folder):
+        serve(make, options.host, options.port)
