@@ -1,0 +1,261 @@
+"""Upper bounds on what any attacker can tell of an attribute from a code of few values.
+
+The best attacker there can be knows the rates p_yz(c) of `Counts` exactly and answers with the
+class that scores most. Written for weights w(y, z) of the classes, it reaches
+
+    sum_{y, c} max_z w(y, z) p_yz(c),
+
+and for K = 2 and equal weights that is a matter of the total variation distance (TV) between the
+classes' distributions. Both bounds below are one-sided and hold with probability 1 - delta over the
+people, whatever the attacker's architecture, data and knowledge of the rates.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import log, sqrt
+
+import numpy as np
+from scipy.special import ndtri
+
+from deepobfuscator.certificates.counts import Counts, Floats
+
+LEAST_PEOPLE = 10
+"""What a class must be worth in people, in each stratum, to be certified there."""
+
+LEAST_NORMAL = 50
+"""What the rarest class must be worth in people for the asymptotic bound."""
+
+MOST_CELLS = 1024
+"""Classes less one times strata times codes, up to which the asymptotic bound is computed: beyond,
+it has nothing to say that the other bound has not."""
+
+FOLDS = 5
+"""Parts of the people; rates that weigh two people come from the parts of neither."""
+
+ERROR = 0.05
+"""delta: a certificate is wrong with at most this probability."""
+
+
+class Form(StrEnum):
+    """Why a bound holds."""
+
+    FINITE = "finite-sample bound"
+    """For every number of people: Hoeffding's inequality."""
+    ASYMPTOTIC = "asymptotic bound"
+    """For many people: a normal approximation of a U-statistic."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What the best attacker reaches, in the unit of the function that made it."""
+
+    plug_in: float
+    """In these pictures themselves; on average too high."""
+    finite: float
+    """Upper bound at delta / 2, for every number of people."""
+    asymptotic: float | None
+    """Upper bound at delta / 2 for many people; None where it is not computed."""
+    least: float
+    """What is reached without the code."""
+    most: float
+    """What is reached if the code tells everything."""
+    share: float = 1.0
+    """Part of the people's pictures that it is about."""
+
+    @property
+    def form(self) -> Form:
+        """Which of the two bounds counts: the smaller, each at half the probability of error."""
+        asymptotic = self.asymptotic is not None and self.asymptotic < min(self.finite, self.most)
+        return Form.ASYMPTOTIC if asymptotic else Form.FINITE
+
+    @property
+    def value(self) -> float:
+        """The certificate: the smaller bound, within what is possible."""
+        found = self.asymptotic if self.form is Form.ASYMPTOTIC else self.finite
+        assert found is not None
+        return min(max(found, self.least), self.most)
+
+
+def balanced_accuracy(counts: Counts, error: float = ERROR) -> Bound | None:
+    """Balanced accuracy of the best attacker of one picture, 1/K .. 1.
+
+    With one stratum (1/K) sum_c max_z p_z(c); (1 + TV) / 2 where K = 2. None where a class is worth
+    fewer than `LEAST_PEOPLE`.
+    """
+    if counts.strata > 1:
+        raise ValueError("public labels are given: within_labels is about them")
+    found, k = within_labels(counts, error), counts.classes
+    if found is None:
+        return None
+
+    def scaled(value: float | None) -> float:
+        return 1 / k + (1 - 1 / k) * (2 * (value or 0.0) - 1)
+
+    rest = None if found.asymptotic is None else scaled(found.asymptotic)
+    return Bound(scaled(found.plug_in), scaled(found.finite), rest, 1 / k, 1.0)
+
+
+def within_labels(counts: Counts, error: float = ERROR) -> Bound | None:
+    """The same among pictures with equal public labels, scaled so that chance is 1/2 for any K.
+
+    The mean over strata, by their pictures, of 1/2 + T_y / 2 with
+    T_y = (sum_c max_z p_yz(c) - 1) / (K - 1), the TV where K = 2. A stratum that lacks people of a
+    class is left out; None where all are.
+    """
+    used = (counts.sizes >= LEAST_PEOPLE).all(1)
+    if not used.any():
+        return None
+    in_stratum = counts.sizes.sum(1)
+    weights = np.where(used, in_stratum, 0.0) / in_stratum[used].sum()
+    scores = np.repeat(weights[:, None], counts.classes, 1) / (counts.classes - 1)
+    plug_in, slack = best_score(counts, scores, error / 2)
+    plug_in -= 1 / (counts.classes - 1)
+    upper = chi_square(counts, weights, error / 2)
+    return Bound(
+        (1 + plug_in) / 2,
+        (1 + plug_in + slack) / 2,
+        None if upper is None else (1 + upper) / 2,
+        0.5,
+        1.0,
+        float(in_stratum[used].sum() / in_stratum.sum()),
+    )
+
+
+def excess_over_labels(counts: Counts, error: float = ERROR) -> Bound | None:
+    """Balanced accuracy of the best attacker who has public labels and code, minus that of the best
+    who has the labels alone; 0 where the code tells nothing beyond the labels.
+
+    With s_z(y) = A(y, z) / sum_y A(y, z) it is (1/K) sum_y (sum_c max_z s_z(y) p_yz(c) -
+    max_z s_z(y)): the labels' shares are those of these people. Paired, since both attackers meet
+    the same people. For K = 2 a stratum adds at most min_z s_z(y) T_y / 2 (where s_1 >= s_0:
+    sum_c max(s_1 p_1, s_0 p_0) - s_1 = sum_c (s_0 p_0 - s_1 p_1)_+ <= s_0 TV), which gives the
+    asymptotic form.
+    """
+    sizes, k = counts.sizes, counts.classes
+    if (sizes.sum(0) < LEAST_PEOPLE).any():
+        return None
+    shares = sizes / sizes.sum(0)
+    floor = float(shares.max(1).sum() / k)
+    plug_in, slack = best_score(counts, shares / k, error / 2)
+    upper = None
+    if k == 2:
+        used = (sizes >= LEAST_PEOPLE).all(1)
+        rarer = shares.min(1)
+        known = chi_square(counts, np.where(used, rarer, 0.0), error / 2)
+        upper = None if known is None else (known + float(rarer[~used].sum())) / 2
+    return Bound(plug_in - floor, plug_in - floor + slack, upper, 0.0, 1 - floor)
+
+
+def best_score(counts: Counts, scores: Floats, error: float) -> tuple[float, float]:
+    """The best attacker's score in these pictures, and how far it may lie below the true one.
+
+    Let d be the rule (y, c) -> z that is best for the true rates; it is fixed, not chosen from the
+    data. In the data, the best rule does at least as well as d, so that the plug-in may only be too
+    small by as much as the score of d is: a sum over independent people of
+    sum_yz w(y, z) a_i(y, z) / A(y, z) f_i(d(y, .) = z), each within an interval as wide as
+    c_i = sum_yz w(y, z) a_i(y, z) / A(y, z). By Hoeffding (1963, theorem 2) the true score is above
+    plug-in + sqrt(ln(1 / error) / 2 * sum_i c_i^2) with probability ``error`` at most, and by
+    Jensen sum_i c_i^2 <= sum_yz w(y, z)^2 / A(y, z), which is used. That is an equality where class
+    and labels do not vary within people; where they do, the difference is what the choice of the
+    people adds to the design. (Bounded differences of the plug-in, McDiarmid 1989 and Devroye,
+    Györfi and Lugosi 1996, chapter 9, give the same width; no bias has to be known.)
+
+    Args:
+        counts: the pictures.
+        scores: w (S, K), what a right answer counts; 0 where a stratum lacks a class.
+        error: probability.
+
+    Returns:
+        sum_{y, c} max_z w p of the data, and the slack.
+    """
+    plug_in = float((scores[:, :, None] * counts.rates).max(1).sum())
+    there = counts.sizes > 0
+    spread = float((scores[there] ** 2 / counts.sizes[there]).sum())
+    return plug_in, sqrt(log(1 / error) / 2 * spread)
+
+
+def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
+    """Upper limit of sum_y w_y T_y for many people; None where it is not computed.
+
+    By the Cauchy-Schwarz inequality, for any q_y > 0 with sum_c q_y(c) = 1,
+
+        sum_y w_y T_y <= sqrt(W D),  W = sum_y w_y,
+        D = sum_y w_y / (K (K - 1)) sum_{z, c} (p_yz(c) - mean_z p_yz(c))^2 / q_y(c),
+
+    for K = 2 and one stratum TV <= sqrt(sum_c (p_1 - p_0)^2 / q) / 2. D is estimated without bias
+    from pairs of different people (a U-statistic, Hoeffding 1948), with q from the people of other
+    folds, so that rare codes do not add what noise they hold. Its variance is estimated with both
+    terms, 4 sum_i <r_i, delta>^2 + 2 sum_{i != j} <r_i, r_j>^2 for the residuals r_i by person: the
+    second is all there is where the classes do not differ. The limit is D + quantile * error, by
+    the normal distribution; the true distribution leans the safe way.
+
+    Args:
+        counts: the pictures.
+        weights: w (S,); 0 leaves a stratum out.
+        error: probability.
+    """
+    k, m, used = counts.classes, counts.codes, weights > 0
+    if not used.any() or counts.sizes[used].sum(0).min() < LEAST_NORMAL:
+        return None
+    if (k - 1) * int(used.sum()) * m > MOST_CELLS:
+        return None
+    columns = np.repeat(used, m)
+    design, added = zip(*(counts.shares(z) for z in range(k)), strict=True)
+    u = [x.toarray()[:, used] for x in design]
+    f = [x[:, np.flatnonzero(columns)] for x in added]
+    fold = np.random.default_rng(0).permutation(counts.people) % FOLDS
+    sums = np.stack([[x[fold == j].sum(0) for x in f] for j in range(FOLDS)])
+    w = weights[used] / (k * (k - 1))
+    prior = (1 / counts.sizes[used]).mean(1) / 2  # half a person for each code
+
+    def inverse(*left_out: int) -> Floats:
+        """w / q (used strata, M), with q from all but some folds."""
+        rest = np.delete(sums, np.unique(left_out).astype(int), axis=0).sum((0, 1)) / k
+        q = rest.reshape(-1, m) + prior[:, None]
+        return np.asarray(w[:, None] * q.sum(1, keepdims=True) / q)
+
+    centre = np.eye(k) - 1 / k
+    total = np.zeros((len(w), k, k))
+    blocks = sums.reshape(FOLDS, k, len(w), m)
+    for i in range(FOLDS):
+        for j in range(FOLDS):
+            total += np.einsum("asc,bsc,sc->sab", blocks[i], blocks[j], inverse(i, j))
+    alone = np.zeros_like(total)
+    for a in range(k):
+        for b in range(k):
+            own = f[a].multiply(f[b])
+            for j in range(FOLDS):
+                mine = np.asarray(own[fold == j].sum(0)).reshape(-1, m)
+                total[:, a, b] -= (mine * inverse(j)).sum(1)
+            alone[:, a, b] = (u[a] * u[b]).sum(0)
+    estimate = float((centre * total / (1 - alone)).sum())
+    spread = _variance(u, f, np.sqrt(inverse()), counts.rates[used])
+    upper = estimate + float(ndtri(1 - error)) * sqrt(spread)
+    return sqrt(max(0.0, upper) * float(weights.sum()))
+
+
+def _variance(u: list[Floats], f: list[Floats], scale: Floats, rates: Floats) -> float:
+    """Of the U-statistic, from the residuals of each person in orthonormal contrasts of classes."""
+    k, (strata, m) = len(u), scale.shape
+    # Helmert's contrasts: (K - 1, K), rows orthonormal and orthogonal to 1.
+    contrasts = np.linalg.svd(np.eye(k) - 1 / k)[2][: k - 1]
+    mean = [scale[None] * rates[:, z][None] for z in range(k)]
+    people, cells = u[0].shape[0], (k - 1) * strata * m
+    moments = np.zeros((cells, cells))
+    delta = np.zeros(cells)
+    residuals = []
+    block = max(1, 4_000_000 // cells)
+    for start in range(0, people, block):
+        rows = slice(start, start + block)
+        own = [x[rows].toarray().reshape(-1, strata, m) * scale for x in f]
+        centred = np.stack(
+            [x - y[rows][:, :, None] * p for x, y, p in zip(own, u, mean, strict=True)], 1
+        )
+        r = np.einsum("kz,nzsc->nksc", contrasts, centred).reshape(-1, cells)
+        moments += r.T @ r
+        delta += np.einsum("kz,nzsc->ksc", contrasts, np.stack(own, 1)).ravel()
+        residuals.append(r)
+    norms = np.concatenate([(r**2).sum(1) for r in residuals])
+    along = np.concatenate([r @ delta for r in residuals]) - norms
+    pairs = max(0.0, float((moments**2).sum() - (norms**2).sum()))
+    return max(4 * float((along**2).sum()) - 2 * pairs, 2 * pairs)
