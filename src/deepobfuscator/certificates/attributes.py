@@ -16,7 +16,7 @@ from math import log, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import chndtrinc
 
 from deepobfuscator.certificates.counts import Counts, Floats
 
@@ -43,7 +43,7 @@ class Form(StrEnum):
     FINITE = "finite-sample bound"
     """For every number of people: Hoeffding's inequality."""
     ASYMPTOTIC = "asymptotic bound"
-    """For many people: a normal approximation of a U-statistic."""
+    """For many people: a chi-square approximation of a U-statistic."""
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,13 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
 
     for K = 2 and one stratum TV <= sqrt(sum_c (p_1 - p_0)^2 / q) / 2. D is estimated without bias
     from pairs of different people (a U-statistic, Hoeffding 1948), with q from the people of other
-    folds, so that rare codes do not add what noise they hold. Its variance has two terms,
-    4 sum_i <r_i, delta>^2 + 2 sum_{i != j} <r_i, r_j>^2 for the residuals r_i by person; the
-    second is all there is where the classes do not differ. The first grows with D, so the limit is
-    the D that lies just a quantile of the normal distribution times its own error above the
-    estimate (a score limit), with the variance in the direction of delta taken from the data.
+    folds, so that rare codes do not add what noise they hold. With residuals r_i by person,
+    estimate + sum_i |r_i|^2 is the squared length of a nearly normal vector; its distribution is
+    that of a unit times a noncentral chi-square with the same mean, degrees of freedom after
+    Satterthwaite (1946). The unit is the larger of sum <r_i, r_j>^2 / sum |r_i|^2 and of the
+    variance in the direction of the difference, so that the variance is rather too high. The limit
+    is the D under which an estimate this low has probability ``error``; a negative estimate counts
+    as 0.
 
     Args:
         counts: the pictures.
@@ -211,7 +213,7 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
     prior = (1 / counts.sizes[used]).mean(1) / 2  # half a person for each code
 
     def inverse(*left_out: int) -> Floats:
-        """w / q (used strata, M), with q from all but some folds."""
+        """Weights over q (used strata, M), with q from all but some folds."""
         rest = np.delete(sums, np.unique(left_out).astype(int), axis=0).sum((0, 1)) / k
         q = rest.reshape(-1, m) + prior[:, None]
         return np.asarray(w[:, None] * q.sum(1, keepdims=True) / q)
@@ -231,18 +233,20 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
                 total[:, a, b] -= (mine * inverse(j)).sum(1)
             alone[:, a, b] = (u[a] * u[b]).sum(0)
     estimate = float((centre * total / (1 - alone)).sum())
-    along, pairs = _spread(u, f, np.sqrt(inverse()), counts.rates[used])
-    z = float(ndtri(1 - error))
-    middle = estimate + 2 * z**2 * along
-    upper = middle + sqrt(max(0.0, middle**2 - estimate**2 + 2 * z**2 * pairs))
-    return sqrt(max(0.0, upper) * float(weights.sum()))
+    noise, pairs, along = _spread(u, f, np.sqrt(inverse()), counts.rates[used])
+    if noise <= 1e-12 * float(weights.sum()):
+        return None  # nobody differs from the others: no error can be told from these people
+    unit = max(along, pairs / noise)
+    degrees = noise / unit
+    upper = unit * float(chndtrinc(max(0.0, estimate) / unit + degrees, degrees, error))
+    return sqrt(upper * float(weights.sum()))
 
 
 def _spread(
     u: list[Floats], f: list[Any], scale: Floats, rates: Floats
-) -> tuple[float, float]:
-    """sum_i <r_i, delta>^2 / |delta|^2 and sum_{i != j} <r_i, r_j>^2, from what each person's
-    rates differ by from those of all, in orthonormal contrasts of the classes.
+) -> tuple[float, float, float]:
+    """sum_i |r_i|^2, sum_{i != j} <r_i, r_j>^2 and sum_i <r_i, delta>^2 / |delta|^2, where r_i is
+    what person i's rates differ by from those of all, in orthonormal contrasts of the classes.
     """
     k, (strata, m) = len(u), scale.shape
     # Helmert's contrasts: (K - 1, K), rows orthonormal and orthogonal to 1.
@@ -266,4 +270,5 @@ def _spread(
     norms = np.concatenate([(r**2).sum(1) for r in residuals])
     along = np.concatenate([r @ delta for r in residuals])
     pairs = max(0.0, float((moments**2).sum() - (norms**2).sum()))
-    return float((along**2).sum() / max((delta**2).sum(), 1e-300)), pairs
+    direction = max(float((delta**2).sum()), 1e-300)
+    return float(norms.sum()), pairs, float((along**2).sum()) / direction

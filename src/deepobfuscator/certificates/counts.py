@@ -99,11 +99,11 @@ class Counts:
         """A (S, K): how many people each class and stratum is worth."""
         cell = self.label * self.classes + self.group
         found = np.bincount(cell, self.weight, minlength=self.strata * self.classes)
-        return found.reshape(self.strata, self.classes)
+        return np.asarray(found.reshape(self.strata, self.classes), dtype=np.float64)
 
     @cached_property
     def rates(self) -> Floats:
-        """p (S, K, M): rates of the codes; 0 where a stratum lacks a class."""
+        """Rates p (S, K, M) of the codes; 0 where a stratum lacks a class."""
         cell = (self.label * self.classes + self.group) * self.codes + self.code
         length = self.strata * self.classes * self.codes
         found = np.bincount(cell, self.weight, minlength=length)

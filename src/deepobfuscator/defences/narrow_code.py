@@ -61,7 +61,7 @@ class NarrowEncoder(Encoder):
             self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
         )
         hard = torch.where(soft >= 0, 1.0, -1.0)
-        return soft + (hard - soft).detach()
+        return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be a bit off
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""

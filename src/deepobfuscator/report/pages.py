@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import LABEL_ONLY
 from deepobfuscator.report import audit_plots, formatting, plots, tables, wording
+from deepobfuscator.report.certified import Proofs
 from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison, Configuration
 from deepobfuscator.report.formatting import METRICS, listed, number, value_of
 from deepobfuscator.report.matrix import matrix_of
@@ -214,6 +215,7 @@ def _versions(comparisons: Sequence[Comparison]) -> list[str]:
 
 def audit_page(report: "AuditReport", faces: bool = True) -> str:
     """The page of one audit; see `AuditReport.save`."""
+    proofs = Proofs.of(report.run)
     return render(
         "audit.html",
         report=report,
@@ -225,6 +227,8 @@ def audit_page(report: "AuditReport", faces: bool = True) -> str:
         worst=report.run.worst_faces if faces else None,
         picture=picture,
         epochs=_epochs(report.run.notes.get("curves", [])),
+        proofs=proofs,
+        sheet=proofs.codebook if proofs and faces else None,
     )
 
 

@@ -132,6 +132,9 @@ class SubjectReport(Subject):
     """Why attackers that find no leak here would prove nothing; None where they would."""
     worst: Record | None
     """MS-SSIM of the 5 % best reconstructed pictures."""
+    certified: Record | None
+    """What no attacker of one picture exceeds: balanced accuracy of an attribute, PSNR in dB, share
+    of people named rightly; None where nothing is certified."""
     attackers: tuple[AttackerReport, ...]
     """Fresh attackers by threat model, the best on test first."""
     references: Mapping[str, AttackerReport]
@@ -185,7 +188,7 @@ class SubjectReport(Subject):
 
 def declared(run: RunResult) -> list[Subject]:
     """Public attributes, private attributes, the image and identity where they were measured."""
-    measured = {r.subject for r in run.records}
+    measured = {r.subject for r in run.records if r.attack != records.ANY}
     return [
         *(Subject(name, Role.PUBLIC) for name in run.public),
         *(Subject(name, Role.PRIVATE) for name in run.private),
@@ -235,6 +238,7 @@ def report_of(
         ceiling_excess=found.ceiling,
         weakness=None if public else found.weakness,
         worst=best(about, name, "ms_ssim_worst"),
+        certified=next(iter(select(about, metric=records.CERTIFIED, given="")), None),
         attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
         references=references,
         budget=_budget(about, run, subject),

@@ -1,0 +1,148 @@
+"""What an audit's page says of certificates: rows of a table, a bar for each attribute, sentences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from deepobfuscator.certificates.attributes import Form
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.records import (
+    ANY,
+    CERTIFIED,
+    CERTIFIED_EXCESS,
+    IDENTITY,
+    IMAGE,
+    PLUG_IN,
+    Record,
+    ThreatKind,
+    group,
+    select,
+)
+from deepobfuscator.report.audit_plots import LONGEST_NAME, NAMES
+from deepobfuscator.report.formatting import DASH, number, value_of, with_unit
+from deepobfuscator.report.plots import FOOT, HEAD, RIGHT, WIDTH
+from deepobfuscator.report.runs import RunResult
+from deepobfuscator.report.subjects import Role, SubjectReport
+from deepobfuscator.report.svg import Axis, Sheet
+from deepobfuscator.report.tables import Table
+
+ACCURACY = "balanced_accuracy"
+"""The metric that an attribute's certificates are in."""
+
+LANE = 22.0
+"""Height of an attribute's bar."""
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """All that was certified in one run."""
+
+    notes: Mapping[str, Any]
+    """What the audit noted: values, pictures, people, why not."""
+    records: tuple[Record, ...]
+    """Of `ANY` attacker."""
+    codebook: Mapping[str, NDArray[Any]] | None
+    """``codebook`` (m, H, W, 3) in 0..255 and ``share`` (m,) of the pictures; or None."""
+
+    @classmethod
+    def of(cls, run: RunResult) -> "Proofs | None":
+        """What a run holds; None for an audit that is older than certificates.
+
+        Raises:
+            InputError: the codebook cannot be read.
+        """
+        if (notes := run.notes.get("certified")) is None:
+            return None
+        records = tuple(select(run.records, attack=ANY))
+        return cls(notes, records, _codebook(run.folder / "audit" / "codebook.npz"))
+
+    def one(self, subject: str, metric: str, given: str = "") -> Record | None:
+        """A certificate, where there is one."""
+        found = select(self.records, subject=subject, metric=metric, given=given)
+        return found[0] if found else None
+
+    @property
+    def image(self) -> Record | None:
+        """Of reconstructions: PSNR in dB."""
+        return self.one(IMAGE, CERTIFIED)
+
+    @property
+    def identity(self) -> Record | None:
+        """The share of people named rightly."""
+        return self.one(IDENTITY, CERTIFIED)
+
+    def table(self, names: Sequence[str] | None = None) -> Table:
+        """A row for each of the attributes ``names``, or of all others, the highest first."""
+        rows = []
+        for subject, found in group(self.records, lambda r: r.subject).items():
+            if subject in (IMAGE, IDENTITY) or (names is not None and subject not in names):
+                continue
+            plain = self.one(subject, CERTIFIED)
+            rows.append((value_of(plain) or 0.0, self._row(subject, found)))
+        rows.sort(key=lambda row: -row[0])
+        headers = ("Attribute", "Any attacker of one picture", "These pictures themselves")
+        headers += ("Given the public labels", "Above the labels", "5 pictures of a person", "By")
+        return Table(headers, tuple(row for _, row in rows))
+
+    def _row(self, subject: str, found: Sequence[Record]) -> tuple[str, ...]:
+        def at_most(metric: str, given: str = "") -> str:
+            value = value_of(self.one(subject, metric, given))
+            return DASH if value is None else f"≤ {number(ACCURACY, value)}"
+
+        forms = {form for form in Form for r in found if r.detail.find(form) >= 0 and not r.given}
+        return (
+            subject,
+            at_most(CERTIFIED),
+            number(ACCURACY, value_of(self.one(subject, PLUG_IN))),
+            at_most(CERTIFIED, ThreatKind.LABELS),
+            at_most(CERTIFIED_EXCESS, ThreatKind.LABELS),
+            at_most(CERTIFIED, ThreatKind.PERSON),
+            ", ".join(sorted(forms)) or DASH,
+        )
+
+    def drawing(self, subjects: Sequence[SubjectReport]) -> Markup:
+        """A bar for each private attribute: floor, strongest attack, certificate, ceiling."""
+        shown = [s for s in subjects if s.role is Role.PRIVATE and s.certified]
+        bottom = HEAD + LANE * len(shown)
+        every = [s.baseline for s in shown] + [value_of(s.certified) for s in shown]
+        at = Axis.of(ACCURACY, every, NAMES, RIGHT)
+        sheet = Sheet(WIDTH, bottom + FOOT, "Floor, strongest attack, certificate, ceiling")
+        at.rule(sheet, ACCURACY, HEAD, bottom)
+        for i, subject in enumerate(shown):
+            y, proof = HEAD + LANE * (i + 0.5), subject.certified
+            assert proof is not None
+            strongest = subject.maximum or subject.headline
+            sheet.row_name(0, y + 4, subject.called, LONGEST_NAME)
+            if subject.baseline is not None:
+                sheet.rect(NAMES, y - 6, at(subject.baseline), y + 6, "floor")
+            if strongest is not None:
+                sheet.line(at(strongest.value), y, at(proof.value), y, "bound hue0")
+                tip = f"{strongest.attack}: {with_unit(ACCURACY, strongest.value)}"
+                sheet.dot(at(strongest.value), y, 4.5, "dot hue0", tip)
+            sheet.line(at(proof.value), y - 8, at(proof.value), y + 8, "maximum hue0")
+            if subject.ceiling is not None:
+                x = at(subject.ceiling.value)
+                sheet.line(x, y - 8, x, y + 8, "ceiling")
+        return sheet.markup()
+
+    def to_json(self) -> dict[str, Any]:
+        """The notes, and each certificate as the summary's figures."""
+        fields = ("subject", "metric", "given", "value", "n", "n_people", "detail")
+        figures = [{name: getattr(r, name) for name in fields} for r in self.records]
+        return {**self.notes, "figures": figures}
+
+
+def _codebook(path: Path) -> dict[str, NDArray[Any]] | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in ("codebook", "share")}
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path}: not readable ({error}); delete it to go without it") from None
