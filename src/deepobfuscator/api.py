@@ -30,11 +30,11 @@ from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+from deepobfuscator.experiments import opening
 from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.contrasts import contrasts
 from deepobfuscator.experiments.contrasts import write as write_contrasts
 from deepobfuscator.experiments.launch import Cluster
-from deepobfuscator.experiments import opening
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.nn.targets import Made

@@ -47,9 +47,6 @@ PICTURES = 5
 MOST_SHOWN = 64
 """Pictures of the codebook that are kept for the page, the most frequent codes first."""
 
-LARGEST_PSNR = 200.0
-"""Stands for a squared error of 0, in dB: a record must be finite."""
-
 
 @dataclass
 class Certifier:
@@ -156,7 +153,8 @@ class Certifier:
     def images(self) -> tuple[list[Record], Arrays]:
         """The certified PSNR of every decoder, and the codebook: the most that codes can show.
 
-        Nothing where the pictures of all codes do not fit in memory.
+        No certificate where so few people vouch for no error at all; nothing where the pictures of
+        all codes do not fit in memory.
         """
         height, width = self.audit.target.setting.size
         shape = (self.codes.values, height, width, 3)
@@ -175,10 +173,11 @@ class Certifier:
         losses = np.bincount(self.people, weight * error)
         found = squared_error(losses, float(np.sqrt(error.max())))
         counts = Counts.of(self.codes.number, np.zeros_like(self.people), self.people, number=1)
-        bound = min(found.psnr, LARGEST_PSNR)
-        ends = (bound, min(bound, 0.0), bound)
-        detail = "of the mean squared error of all pictures"
-        records = [self.record(IMAGE, CERTIFIED, ends, ThreatKind.COMMON, counts, detail)]
+        records = []
+        if found.least > 0:
+            ends = (found.psnr, min(found.psnr, 0.0), found.psnr)
+            detail = "of the mean squared error of all pictures"
+            records = [self.record(IMAGE, CERTIFIED, ends, ThreatKind.COMMON, counts, detail)]
         shown = np.argsort(-totals, kind="stable")[:MOST_SHOWN]
         sheet = {
             "codebook": (255 * book[shown]).round().clip(0, 255).astype(np.uint8),

@@ -13,9 +13,9 @@ people, whatever the attacker's architecture, data and knowledge of the rates.
 from dataclasses import dataclass
 from enum import StrEnum
 from math import log, sqrt
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import chndtrinc
 
 from deepobfuscator.certificates.counts import Counts, Floats
@@ -23,7 +23,7 @@ from deepobfuscator.certificates.counts import Counts, Floats
 LEAST_PEOPLE = 10
 """What a class must be worth in people, in each stratum, to be certified there."""
 
-LEAST_NORMAL = 50
+LEAST_NORMAL = 100
 """What the rarest class must be worth in people for the asymptotic bound."""
 
 MOST_CELLS = 1024
@@ -32,6 +32,9 @@ it has nothing to say that the other bound has not."""
 
 FOLDS = 5
 """Parts of the people; rates that weigh two people come from the parts of neither."""
+
+BLOCK = 2_000_000
+"""Numbers held at once while people are gone through."""
 
 ERROR = 0.05
 """delta: a certificate is wrong with at most this probability."""
@@ -203,37 +206,35 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
         return None
     if (k - 1) * int(used.sum()) * m > MOST_CELLS:
         return None
-    columns = np.repeat(used, m)
-    design, added = zip(*(counts.shares(z) for z in range(k)), strict=True)
-    u = [x.toarray()[:, used] for x in design]
-    f = [x[:, np.flatnonzero(columns)] for x in added]
     fold = np.random.default_rng(0).permutation(counts.people) % FOLDS
-    sums = np.stack([[x[fold == j].sum(0) for x in f] for j in range(FOLDS)])
     w = weights[used] / (k * (k - 1))
+    sums = np.zeros((FOLDS, len(w), k, m))
+    own = np.zeros((FOLDS, len(w), k, k, m))
+    alone = np.zeros((len(w), k, k))
+    for rows, added in counts.blocks(used, BLOCK):
+        which = np.eye(FOLDS)[fold[rows]]
+        sums += np.einsum("nf,nsam->fsam", which, added)
+        own += np.einsum("nf,nsam,nsbm->fsabm", which, added, added)
+        u = added.sum(3)
+        alone += np.einsum("nsa,nsb->sab", u, u)
     prior = (1 / counts.sizes[used]).mean(1) / 2  # half a person for each code
+
+    folds = sums.sum(2) / k
+    everyone = folds.sum(0) + prior[:, None]
 
     def inverse(*left_out: int) -> Floats:
         """Weights over q (used strata, M), with q from all but some folds."""
-        rest = np.delete(sums, np.unique(left_out).astype(int), axis=0).sum((0, 1)) / k
-        q = rest.reshape(-1, m) + prior[:, None]
+        q = everyone - folds[list(set(left_out))].sum(0)
         return np.asarray(w[:, None] * q.sum(1, keepdims=True) / q)
 
-    centre = np.eye(k) - 1 / k
-    total = np.zeros((len(w), k, k))
-    blocks = sums.reshape(FOLDS, k, len(w), m)
+    total = np.zeros_like(alone)
     for i in range(FOLDS):
+        total -= np.einsum("sabm,sm->sab", own[i], inverse(i))
         for j in range(FOLDS):
-            total += np.einsum("asc,bsc,sc->sab", blocks[i], blocks[j], inverse(i, j))
-    alone = np.zeros_like(total)
-    for a in range(k):
-        for b in range(k):
-            own = f[a].multiply(f[b])
-            for j in range(FOLDS):
-                mine = np.asarray(own[fold == j].sum(0)).reshape(-1, m)
-                total[:, a, b] -= (mine * inverse(j)).sum(1)
-            alone[:, a, b] = (u[a] * u[b]).sum(0)
+            total += np.einsum("sam,sbm,sm->sab", sums[i], sums[j], inverse(i, j))
+    centre = np.eye(k) - 1 / k
     estimate = float((centre * total / (1 - alone)).sum())
-    noise, pairs, along = _spread(u, f, np.sqrt(inverse()), counts.rates[used])
+    noise, pairs, along = _spread(counts, used, np.sqrt(inverse()))
     if noise <= 1e-12 * float(weights.sum()):
         return None  # nobody differs from the others: no error can be told from these people
     unit = max(along, pairs / noise)
@@ -242,33 +243,25 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
     return sqrt(upper * float(weights.sum()))
 
 
-def _spread(
-    u: list[Floats], f: list[Any], scale: Floats, rates: Floats
-) -> tuple[float, float, float]:
+def _spread(counts: Counts, used: NDArray[np.bool_], scale: Floats) -> tuple[float, float, float]:
     """sum_i |r_i|^2, sum_{i != j} <r_i, r_j>^2 and sum_i <r_i, delta>^2 / |delta|^2, where r_i is
     what person i's rates differ by from those of all, in orthonormal contrasts of the classes.
     """
-    k, (strata, m) = len(u), scale.shape
-    # Helmert's contrasts: (K - 1, K), rows orthonormal and orthogonal to 1.
+    k = counts.classes
+    # Rows orthonormal and orthogonal to 1, (K - 1, K).
     contrasts = np.linalg.svd(np.eye(k) - 1 / k)[2][: k - 1]
-    mean = [scale[None] * rates[:, z][None] for z in range(k)]
-    people, cells = u[0].shape[0], (k - 1) * strata * m
-    moments = np.zeros((cells, cells))
-    delta = np.zeros(cells)
-    residuals = []
-    block = max(1, 4_000_000 // cells)
-    for start in range(0, people, block):
-        rows = slice(start, start + block)
-        own = [x[rows].toarray().reshape(-1, strata, m) * scale for x in f]
-        centred = np.stack(
-            [x - y[rows][:, :, None] * p for x, y, p in zip(own, u, mean, strict=True)], 1
-        )
-        r = np.einsum("kz,nzsc->nksc", contrasts, centred).reshape(-1, cells)
+    scaled = contrasts[None, :, :, None] * scale[:, None, None, :]
+    rates = counts.rates[used]
+    delta = (scaled * rates[:, None]).sum(2).ravel()
+    moments = np.zeros((len(delta), len(delta)))
+    norms, along = list[Floats](), list[Floats]()
+    for _, added in counts.blocks(used, BLOCK):
+        gap = added - added.sum(3, keepdims=True) * rates
+        r = np.einsum("nsam,skam->nskm", gap, scaled).reshape(-1, len(delta))
         moments += r.T @ r
-        delta += np.einsum("kz,nzsc->ksc", contrasts, np.stack(own, 1)).ravel()
-        residuals.append(r)
-    norms = np.concatenate([(r**2).sum(1) for r in residuals])
-    along = np.concatenate([r @ delta for r in residuals])
-    pairs = max(0.0, float((moments**2).sum() - (norms**2).sum()))
+        norms.append((r**2).sum(1))
+        along.append(r @ delta)
+    norm = np.concatenate(norms)
+    pairs = max(0.0, float((moments**2).sum() - (norm**2).sum()))
     direction = max(float((delta**2).sum()), 1e-300)
-    return float(norms.sum()), pairs, float((along**2).sum()) / direction
+    return float(norm.sum()), pairs, float((np.concatenate(along) ** 2).sum()) / direction

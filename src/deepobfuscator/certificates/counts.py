@@ -12,15 +12,15 @@ distribution of the population; where they vary within people, it is that of a p
 mixes them as these people do.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from math import comb
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -110,17 +110,24 @@ class Counts:
         shape = (self.strata, self.classes, self.codes)
         return found.reshape(shape) / np.maximum(self.sizes, 1e-300)[:, :, None]
 
-    def shares(self, group: int) -> tuple[Any, Any]:
-        """Of one class z, by person: u_i(y) = a_i(y, z) / A(y, z), (people, S), and what the person
-        adds to p_yz(c), (people, S M); both sparse.
+    def blocks(self, used: NDArray[np.bool_], cells: int) -> Iterator[tuple[slice, Floats]]:
+        """What each person adds to the rates of the ``used`` strata, (b, s, K, M), of b people at a
+        time, so many that an array has about ``cells`` cells.
         """
-        mine = self.group == group
-        person, label = self.person[mine], self.label[mine]
-        value = self.weight[mine] / self.sizes[label, group]
-        cell = label * self.codes + self.code[mine]
-        design = csr_array((value, (person, label)), shape=(self.people, self.strata))
-        added = csr_array((value, (person, cell)), shape=(self.people, self.strata * self.codes))
-        return design, added
+        place = np.cumsum(used) - 1
+        mine = used[self.label]
+        order = np.flatnonzero(mine)[np.argsort(self.person[mine], kind="stable")]
+        person, label, group = self.person[order], self.label[order], self.group[order]
+        value = self.weight[order] / self.sizes[label, group]
+        shape = (int(used.sum()), self.classes, self.codes)
+        cell = (place[label] * self.classes + group) * self.codes + self.code[order]
+        many = max(1, cells // int(np.prod(shape)))
+        for start in range(0, self.people, many):
+            end = min(start + many, self.people)
+            rows = slice(*np.searchsorted(person, (start, end)))
+            at = (person[rows] - start) * int(np.prod(shape)) + cell[rows]
+            found = np.bincount(at, value[rows], minlength=(end - start) * int(np.prod(shape)))
+            yield slice(start, end), np.asarray(found.reshape(-1, *shape), dtype=np.float64)
 
 
 def multisets(

@@ -1,4 +1,4 @@
-"""What an audit's page says of certificates: rows of a table, a bar for each attribute, sentences."""
+"""What an audit's page says of certificates: rows of a table, a bar for each attribute."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from deepobfuscator.certificates.attributes import Form
+from deepobfuscator.auditing.certify import PICTURES
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import (
     ANY,
@@ -21,7 +21,6 @@ from deepobfuscator.core.records import (
     PLUG_IN,
     Record,
     ThreatKind,
-    group,
     select,
 )
 from deepobfuscator.report.audit_plots import LONGEST_NAME, NAMES
@@ -78,24 +77,26 @@ class Proofs:
         return self.one(IDENTITY, CERTIFIED)
 
     def table(self, names: Sequence[str] | None = None) -> Table:
-        """A row for each of the attributes ``names``, or of all others, the highest first."""
+        """A row for each of the attributes ``names``, or of all, the highest first."""
         rows = []
-        for subject, found in group(self.records, lambda r: r.subject).items():
+        for subject in dict.fromkeys(r.subject for r in self.records):
+            plain = self.one(subject, CERTIFIED)
             if subject in (IMAGE, IDENTITY) or (names is not None and subject not in names):
                 continue
-            plain = self.one(subject, CERTIFIED)
-            rows.append((value_of(plain) or 0.0, self._row(subject, found)))
+            rows.append((value_of(plain) or 0.0, self._row(subject, plain)))
         rows.sort(key=lambda row: -row[0])
-        headers = ("Attribute", "Any attacker of one picture", "These pictures themselves")
-        headers += ("Given the public labels", "Above the labels", "5 pictures of a person", "By")
+        headers = (
+            *("Attribute", "Any attacker of one picture", "These pictures themselves"),
+            *("Given the public labels", "Above the labels", f"{PICTURES} pictures of a person"),
+            "By",
+        )
         return Table(headers, tuple(row for _, row in rows))
 
-    def _row(self, subject: str, found: Sequence[Record]) -> tuple[str, ...]:
+    def _row(self, subject: str, plain: Record | None) -> tuple[str, ...]:
         def at_most(metric: str, given: str = "") -> str:
             value = value_of(self.one(subject, metric, given))
             return DASH if value is None else f"≤ {number(ACCURACY, value)}"
 
-        forms = {form for form in Form for r in found if r.detail.find(form) >= 0 and not r.given}
         return (
             subject,
             at_most(CERTIFIED),
@@ -103,7 +104,7 @@ class Proofs:
             at_most(CERTIFIED, ThreatKind.LABELS),
             at_most(CERTIFIED_EXCESS, ThreatKind.LABELS),
             at_most(CERTIFIED, ThreatKind.PERSON),
-            ", ".join(sorted(forms)) or DASH,
+            plain.detail if plain else DASH,
         )
 
     def drawing(self, subjects: Sequence[SubjectReport]) -> Markup:
