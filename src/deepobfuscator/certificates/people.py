@@ -5,14 +5,14 @@ from scipy.stats import beta
 from deepobfuscator.certificates.attributes import ERROR
 
 
-def named_rightly(values: int, people: int, others: float = 0.0) -> float:
+def named_rightly(values: float, people: int, others: float = 0.0) -> float:
     """The share of ``people``, all equally likely, that an attacker of one code names rightly.
 
     Whatever is known of each person, sum_c max_i p(c | i) / N <= M / N: maximal leakage (Issa,
     Wagner and Kamath 2020), at most log2 M bits. No data is needed for it.
 
     Args:
-        values: M, codes that there are.
+        values: M, codes that there are, or what noise leaves of them.
         people: N.
         others: bound on the probability of a code that is none of the M; it is added.
     """

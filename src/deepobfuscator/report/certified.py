@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from deepobfuscator.auditing.certify import PICTURES
+from deepobfuscator.auditing.certifier import PICTURES
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import (
     ANY,
