@@ -76,7 +76,7 @@ class Planted(Encoder):
             "hidden": torch.stack((a + 1e-6 * p, other), 1),
             "behind": torch.stack(((a - p).abs(), other), 1),
             "values": pictures[:, 0, 8, 8:10],
-            "nearly": torch.stack((a + 1e-6 * pictures[:, 0, 8, 8], other), 1),
+            "nearly": torch.stack((a, other), 1) + 1e-6 * pictures[:, 0, 8, 8:10],
             "noisy": torch.stack((a, other), 1) + torch.randn(len(a), 2),
         }[self.what]
 
@@ -176,7 +176,7 @@ def test_the_codebook_is_the_mean_of_each_value_and_bounds_every_decoder(tmp_pat
     assert sheet["codebook"] == pytest.approx(255 * means[order], abs=0.51)
     image = one(found.records, IMAGE, CERTIFIED)
     in_sample = ((pictures - means[cell]) ** 2).mean()
-    assert -10 * log10(in_sample) < image.value < -10 * log10(in_sample) + 1
+    assert -10 * log10(in_sample) < image.value < -10 * log10(in_sample) + 1.2
 
 
 def test_people_are_named_no_better_than_by_the_number_of_values(tmp_path: Path) -> None:
