@@ -2,6 +2,7 @@
 
 from .api import Run as Run
 from .api import audit as audit
+from .api import certify as certify
 from .api import compare as compare
 from .api import load as load
 from .api import train as train
@@ -20,6 +21,7 @@ from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
 from .attacks.trees import pooled as pooled
 from .attacks.trees import table as table
+from .auditing.certify import Certified as Certified
 from .auditing.config import AuditConfig as AuditConfig
 from .auditing.gates import Gate as Gate
 from .core.errors import InputError as InputError

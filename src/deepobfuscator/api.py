@@ -1,10 +1,9 @@
 """The front door: train, audit and compare from Python. The command line calls these functions."""
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TypeAlias
 from torch import nn
 
 from deepobfuscator.attacks.base import QUICK, Attack
+from deepobfuscator.auditing.certify import Certified
 from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.gates import Gate
 from deepobfuscator.core.errors import InputError
@@ -31,7 +31,7 @@ from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.defences.external import External
+from deepobfuscator.experiments import opening
 from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.contrasts import contrasts
 from deepobfuscator.experiments.contrasts import write as write_contrasts
@@ -200,38 +200,10 @@ def audit(
     which = AuditConfig(suite, other, also=tuple(attack.name for attack in also))
     prepare()
     runner = Runner(resolve_device(device), command or typed())
-    if isinstance(target, Run):
-        target = target.folder
-    if isinstance(target, str | Path):
-        target = os.path.expanduser(target)
-    if isinstance(target, str) and Path(target).is_dir():
-        folder, trial = Path(target), Trial.of(Path(target))
-        if config or defender_data or output or out:
-            raise InputError(f"{target} is a run and brings its own settings: give none")
-        if data is not None:
-            if (name := trial.source.name) != data.source.name:
-                raise InputError(
-                    f"{target} is about {name} pictures: --data names the same ones in another "
-                    f"place, as in {name}:PATH"
-                )
-            trial = replace(trial, source=data.source)
-            if replace(data.resolved(), size=data.size or trial.data.size) != trial.data:
-                raise InputError(f"{target} brings its own task and cut: change none of them")
-            bundles.check(folder / "bundle")
-            runner.train(trial, folder)
-    else:
-        if data is None:
-            raise InputError("an encoder made elsewhere brings no pictures and no task: give data")
-        encoder = External.of(target, data.size, output)
-        size = encoder.open(data.size).size
-        trial = Trial.make(
-            encoder,
-            replace(data.resolved(), size=size),
-            config,
-            precision=precision,
-            defender_data=defender_data,
-        )
-        folder = expanded(out or Path("runs") / f"audit-{trial.key}")
+    found = target.folder if isinstance(target, Run) else target
+    trial, folder = opening.opened(
+        runner, found, data, config, precision, defender_data=defender_data, output=output, out=out
+    )
     if fail_if:
         named, undeclared = trial.task.private, trial.source.read().attributes
         subjects = dict.fromkeys((*named, *undeclared, IMAGE, IDENTITY))
@@ -241,6 +213,34 @@ def audit(
         runner.train(trial, folder)
     runner.audit(folder, ceiling.folder if ceiling else None, which)
     return finish(folder, fail_if, expanded(page) if page else None, faces)
+
+
+def certify(
+    target: Target,
+    data: Data | None = None,
+    *,
+    config: TrainConfig | None = None,
+    precision: str = "auto",
+    output: str | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    command: str | None = None,
+) -> Certified:
+    """What no attacker can exceed, for an encoder whose features take few values.
+
+    Counted on all people that trained or tuned nothing of a run's encoder; no attacker is fitted,
+    and an audit makes the same records. ``certify(run)["Male"]`` is the certificate of an
+    attribute. The arguments are those of `audit`.
+
+    Raises:
+        InputError: something about encoder, data or folder that the user can mend.
+    """
+    alone()
+    prepare()
+    runner = Runner(resolve_device(device), command or typed())
+    found = target.folder if isinstance(target, Run) else target
+    trial, folder = opening.opened(runner, found, data, config, precision, output=output, out=out)
+    return opening.certify(runner, trial, folder)
 
 
 def compare(

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from deepobfuscator.auditing.leakage import Status, best, evidence, one
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import (
+    ANY,
+    CERTIFIED,
     EXCESS,
+    HELD_OUT,
     IDENTITY,
     IMAGE,
     MAXIMUM,
@@ -16,18 +19,20 @@ from deepobfuscator.core.records import (
     Record,
     ThreatKind,
     fresh,
+    select,
 )
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.metrics.attributes import METRICS
 
-ATTRIBUTE_FIGURES = (EXCESS, WITHIN, *METRICS)
+ATTRIBUTE_FIGURES = (EXCESS, WITHIN, CERTIFIED, *METRICS)
 OTHER_FIGURES = {
-    IMAGE: ("ms_ssim", "ssim", "psnr", EXCESS),
-    IDENTITY: ("auc", "rank1", EXCESS),
+    IMAGE: ("ms_ssim", "ssim", "psnr", EXCESS, CERTIFIED),
+    IDENTITY: ("auc", "rank1", EXCESS, CERTIFIED),
 }
 """What may be gated where the subject is no attribute."""
 
 PASSED, EXCEEDED, WEAK = "passed", "exceeded", "attack too weak"
+UNCERTIFIED = "nothing certified"
 
 FORM = re.compile(r"\s*(?P<subject>.+)\.(?P<metric>\w+)\s*>\s*(?P<limit>\S+)\s*")
 
@@ -41,7 +46,7 @@ class Outcome:
     upper: float | None
     """Upper bound that was held against the limit; None where nobody attacked."""
     outcome: str
-    """``passed``, ``exceeded`` or ``attack too weak``."""
+    """``passed``, ``exceeded``, ``attack too weak`` or ``nothing certified``."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,18 @@ class Gate:
 
         The bound is that of the maximum over all attackers, simultaneous where the audit kept it.
         Below the limit, only attackers that could have found a leak let the gate pass; so nobody
-        does where none could be run (on identities that nobody knows, say).
+        does where none could be run (on identities that nobody knows, say). A certificate
+        needs no attacker.
         """
         subject, metric = self.subject, self.metric
+        if metric == CERTIFIED:
+            proved = select(
+                records, attack=ANY, subject=subject, metric=metric, split=HELD_OUT, given=""
+            )
+            if not proved:
+                return Outcome(str(self), None, UNCERTIFIED)
+            bound = proved[0].value
+            return Outcome(str(self), bound, EXCEEDED if bound > self.limit else PASSED)
         maximum = one(records, attack=MAXIMUM, subject=subject, metric=metric)
         reached = [maximum] if maximum else fresh(records, subject, metric)
         reached += fresh(records, subject, metric, ThreatKind.AVERAGED)
@@ -110,7 +124,8 @@ def parse_gate(text: str) -> Gate:
         limit = math.nan
     if not math.isfinite(limit):
         raise InputError(f"gate {text!r}: {found['limit']!r} is not a number, as in 0.05")
-    if metric != "psnr" and not -1 <= limit <= 1:
+    in_db = metric == "psnr" or (subject, metric) == (IMAGE, CERTIFIED)
+    if not in_db and not -1 <= limit <= 1:
         raise InputError(
             f"gate {text!r}: {metric} never exceeds 1; write 5 % as 0.05, not {limit:g}"
         )

@@ -10,7 +10,8 @@ from time import monotonic
 
 from deepobfuscator.attacks.base import BRIEF, STANDARD, SUITES
 from deepobfuscator.attacks.recognise import NOT_INSTALLED, Recognise
-from deepobfuscator.auditing.artifacts import Arrays
+from deepobfuscator.auditing.artifacts import Arrays, write_arrays
+from deepobfuscator.auditing.certify import certified
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
@@ -67,6 +68,10 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
     records = evaluation.records()
     images = {s.attack.label: g for s, g in evaluation.of("image") if s.threat_model.common}
     strongest = headline(records, IMAGE, "ms_ssim").attack
+    proved, codebook = certified(audit)
+    records += proved.records
+    if codebook:
+        write_arrays(target.folder / "codebook.npz", codebook)
     audit.show_images(strongest, images | audit.reference_images())
     notes = {
         "suite": config.suite,
@@ -78,6 +83,7 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
         "seconds": round(monotonic() - began, 1),
         "target": described(audit),
         "ceiling": target.ceiling[1][0].defence if target.ceiling else None,
+        "certified": {k: v for k, v in vars(proved).items() if k != "records"},
         "parts": described_parts(target.data),
         "curves": [
             {

@@ -20,10 +20,11 @@ IMAGE, IDENTITY = "image", "identity"
 
 SERVICE, IN_GAME, CEILING, MAXIMUM = "service", "in-game", "ceiling", "maximum"
 MAJORITY, LABEL_ONLY, MEAN_FACE = "majority", "label-only", "mean-face"
+ANY = "any"
 FLOORS = (MAJORITY, LABEL_ONLY, MEAN_FACE)
-REFERENCES = (SERVICE, IN_GAME, CEILING, MAXIMUM, *FLOORS)
+REFERENCES = (SERVICE, IN_GAME, CEILING, MAXIMUM, ANY, *FLOORS)
 """Attack names that are no fresh attackers: the service, the game's own, ceiling, the highest of
-all fresh attackers with its simultaneous interval, floors."""
+all fresh attackers with its simultaneous interval, every attacker there can be, floors."""
 
 
 class ThreatKind(StrEnum):
@@ -95,6 +96,14 @@ WITHIN, WITHIN_AUC = "within_labels", "auc_within_labels"
 """Balanced accuracy and AUC among inputs with equal true public labels, averaged over the label
 combinations by their inputs: what is read beyond these labels, 1/2 where nothing is."""
 
+CERTIFIED, CERTIFIED_EXCESS, PLUG_IN = "certified", "certified_excess", "plug_in"
+"""Of `ANY` attacker: an upper bound at 95 % confidence (balanced accuracy of an attribute, given
+the public labels as `WITHIN`; PSNR of images, in dB; the share of people named rightly), one on the
+excess over the label-only floor with the labels given to both; what the counted inputs show."""
+
+HELD_OUT = "held-out"
+"""The split of certificates: all people that trained or tuned nothing of the encoder."""
+
 
 def headline_metric(subject: str) -> str:
     """The metric that comes first for ``subject``; attackers are chosen by it."""
@@ -117,7 +126,8 @@ class Record:
     """accuracy, balanced_accuracy, auc (fractions), mcc (-1 to 1); ms_ssim, ssim (at most 1), psnr
     (dB), ms_ssim_worst (the 5 % best rebuilt pictures), perceptual (0 to 4, small where
     alike); auc, eer, rank1 of an identity; excess,
-    excess_over_service, gain_of_twice (differences); within_labels, auc_within_labels; p_holm."""
+    excess_over_service, gain_of_twice (differences); within_labels, auc_within_labels; p_holm;
+    certified, certified_excess, plug_in."""
     value: float
     """The figure."""
     low: float
@@ -131,7 +141,8 @@ class Record:
     n_people: int | None
     """People among them (the interval's clusters); null where identities are unknown."""
     split: str
-    """``test``, or ``validation`` (the attacker's own: what the headline is chosen on)."""
+    """``test``, ``validation`` (the attacker's own: what the headline is chosen on), or
+    ``held-out`` (all that is not the defender's: what certificates are counted on)."""
     seed: int
     """Seed of the trial."""
     detail: str = ""

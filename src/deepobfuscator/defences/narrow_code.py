@@ -5,13 +5,14 @@ the game's own adversary has lost sight of. Eight bits leave little to find, and
 eight bits is cheap enough to be kept near its best while the encoder moves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepobfuscator.core.config import LATER
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, Defence
@@ -35,7 +36,7 @@ BLOCKS = (256, 256, 256)
 class NarrowEncoder(Encoder):
     """(n, 3, H, W) in [0, 1] to (n, bits) of -1 and 1."""
 
-    def __init__(self, size: tuple[int, int], width: float, bits: int) -> None:
+    def __init__(self, size: tuple[int, int], width: float, bits: int, flip: float = 0.0) -> None:
         super().__init__()
         self.front = Obfuscator(size, width)
         channels, *grid = self.front.features
@@ -54,14 +55,22 @@ class NarrowEncoder(Encoder):
         self.norm = nn.BatchNorm1d(bits)
         self.features = (bits,)
         self.wire_bits = bits
+        self.flip, self.stochastic = flip, flip > 0
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """The code, each bit turned with the chance ``flip``, anew at every query."""
+        code = self.bits_of(pictures)
+        if not self.flip:
+            return code
+        return torch.where(torch.rand_like(code) < self.flip, -code, code)
+
+    def bits_of(self, pictures: Tensor) -> Tensor:
         """The sign of each value; gradients pass as if it were tanh (straight through)."""
         soft = torch.tanh(
             self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
         )
         hard = torch.where(soft >= 0, 1.0, -1.0)
-        return soft + (hard - soft).detach()
+        return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be a bit off
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""
@@ -94,17 +103,22 @@ class NarrowCode(Defence):
     """Steps of the adversary for each step of the defender."""
     hidden: int = 128
     """Width of the two hidden layers of C and AC."""
+    flip: float = field(default=0.0, metadata=LATER)
+    """f, the chance that each bit is turned before it leaves, anew for every message (randomised
+    response): local differential privacy of B ln((1 - f) / f), for every secret there is."""
 
     def __post_init__(self) -> None:
-        for field in ("bits", "attacker_steps", "hidden"):
-            if getattr(self, field) < 1:
-                raise InputError(f"--{field.replace('_', '-')} must be at least 1")
+        for name in ("bits", "attacker_steps", "hidden"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} must be at least 1")
         if self.lambda1 < 0:
             raise InputError("--lambda1 must not be negative")
+        if not 0 <= self.flip < 0.5:
+            raise InputError(f"--flip {self.flip:g}: the chance of a turned bit is in [0, 0.5)")
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """The conv front of the paper's O, three more blocks, B signs."""
-        return NarrowEncoder(config.size, config.width, self.bits)
+        return NarrowEncoder(config.size, config.width, self.bits, self.flip)
 
     def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
         """A small MLP on the code; C and AC alike."""

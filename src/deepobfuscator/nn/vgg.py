@@ -43,6 +43,13 @@ class Encoder(nn.Module):
     """Bits that leave the device per picture, before any compression."""
     stochastic: bool = False
     """Whether it draws noise: the same picture then gives other features at every query."""
+    flip: float = 0.0
+    """Chance that each bit of `bits_of` is turned, the same for all and independent of all else,
+    where that is all the noise there is."""
+
+    def bits_of(self, pictures: Tensor) -> Tensor:
+        """The features before any bit is turned: (n, bits) of -1 and 1."""
+        raise NotImplementedError
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """A decoder that reverses this encoder layer by layer (section 3.4).

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import LABEL_ONLY
 from deepobfuscator.report import formatting, plots, tables, wording
+from deepobfuscator.report.certified import Proofs
 from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison, Configuration
 from deepobfuscator.report.figures import MARKS, Plot, picture
 from deepobfuscator.report.formatting import METRICS, listed, number, value_of
@@ -221,6 +222,7 @@ def audit_page(report: "AuditReport", faces: bool = True) -> str:
     if command and not command.startswith("deepobfuscator audit"):  # a comparison audited it
         suite = notes.get("suite", "")
         command = shlex.join(["deepobfuscator", "audit", str(report.folder), "--suite", suite])
+    proofs = Proofs.of(report.run)
     return render(
         "audit.html",
         report=report,
@@ -235,6 +237,8 @@ def audit_page(report: "AuditReport", faces: bool = True) -> str:
         picture=picture,
         pretty=lambda data: json.dumps(data, indent=2, ensure_ascii=False),
         epochs=_epochs(notes.get("curves", [])),
+        proofs=proofs,
+        sheet=proofs.codebook if proofs and faces else None,
     )
 
 

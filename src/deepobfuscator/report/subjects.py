@@ -135,6 +135,9 @@ class SubjectReport(Subject):
     perceptual: Mapping[str, Record]
     """Perceptual distance of the headline attacker, the floors and the ceiling by name, where it
     was measured."""
+    certified: Record | None
+    """What no attacker of one picture exceeds: balanced accuracy of an attribute, PSNR in dB, share
+    of people named rightly; None where nothing is certified."""
     attackers: tuple[AttackerReport, ...]
     """Fresh attackers by threat model, the best on test first."""
     references: Mapping[str, AttackerReport]
@@ -188,7 +191,7 @@ class SubjectReport(Subject):
 
 def declared(run: RunResult) -> list[Subject]:
     """Public attributes, private attributes, the image and identity where they were measured."""
-    measured = {r.subject for r in run.records}
+    measured = {r.subject for r in run.records if r.attack != records.ANY}
     return [
         *(Subject(name, Role.PUBLIC) for name in run.public),
         *(Subject(name, Role.PRIVATE) for name in run.private),
@@ -245,6 +248,7 @@ def report_of(
             for who in compared
             if (distance := one(about, attack=who, metric=records.PERCEPTUAL, given=""))
         },
+        certified=next(iter(select(about, metric=records.CERTIFIED, given="")), None),
         attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
         references=references,
         budget=_budget(about, run, subject),

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepobfuscator.auditing.gates import EXCEEDED, WEAK, Gate, Outcome
+from deepobfuscator.auditing.gates import EXCEEDED, UNCERTIFIED, WEAK, Gate, Outcome
 from deepobfuscator.auditing.leakage import Status
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
@@ -18,6 +18,7 @@ from deepobfuscator.core.registry import suggest
 from deepobfuscator.experiments import contrasts
 from deepobfuscator.experiments.contrasts import Contrast
 from deepobfuscator.report import pages, plots
+from deepobfuscator.report.certified import Proofs
 from deepobfuscator.report.comparison import Comparison, compare
 from deepobfuscator.report.runs import RunResult, find_runs, read_run
 from deepobfuscator.report.subjects import (
@@ -38,7 +39,7 @@ ATTACKED_FIELDS = (
     *("name", "role", "metric", "status", "headline", "maximum", "floors", "ceiling", "in_game"),
     *("excess", "maximum_excess", "excess_given_labels", "excess_several", "within_labels"),
     *("excess_over_service", "ceiling_excess", "weakness"),
-    *("worst", "attackers", "budget"),
+    *("worst", "certified", "attackers", "budget"),
 )
 FIGURE_FIELDS = ("attack", "value", "low", "high", "n", "n_people", "detail")
 """What the summary holds of a public subject, of an attacked one and of a figure."""
@@ -79,13 +80,15 @@ class AuditReport:
     @property
     def exit_code(self) -> int:
         """For a pipeline: 0; 3 where a limit is exceeded; 4 where the attack is too weak to tell
-        whether it is, where limits stand beside a useless service, or where the audit is broken.
+        whether it is, where a limit of what is certified finds no certificate, where limits stand
+        beside a useless service, or where the audit is broken.
         """
         outcomes = [gate.outcome for gate in self.gates]
         if EXCEEDED in outcomes:
             return 3
         useless = bool(outcomes) and self.verdict.status is Status.USELESS
-        return 4 if WEAK in outcomes or useless or self.verdict.status is Status.BROKEN else 0
+        untold = WEAK in outcomes or UNCERTIFIED in outcomes
+        return 4 if untold or useless or self.verdict.status is Status.BROKEN else 0
 
     def __getitem__(self, name: str) -> SubjectReport:
         """The report on an attribute, on ``image`` or on ``identity``.
@@ -117,6 +120,7 @@ class AuditReport:
             "convergence": {name: notes.get(name, []) for name in ("curves", "doubled")},
             "not_tried": notes.get("not_tried", []),
             "gates": notes.get("gates", []),
+            "certified": proofs.to_json() if (proofs := Proofs.of(run)) else None,
             "command": notes.get("command", ""),
             "seconds": notes.get("seconds"),
             "versions": run.card["versions"],
