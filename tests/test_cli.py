@@ -73,7 +73,7 @@ def train(crowd: Path, out: Path | str, *more: object) -> tuple[object, ...]:
         (("--epochs", "inf"), "'inf' is not a finite number"),
         (("--epochs", "ten"), "'ten' is not a number (see deepobfuscator train --help)"),
         (("--seed", "1.5"), "'1.5' is not a whole number"),
-        (("--epoch", "1"), "train does not take '--epoch': did you mean --epochs"),
+        (("--epoch", "1"), "deepobfuscator train does not take '--epoch': did you mean --epochs"),
         (("--trial", "some.json"), "--trial brings its own settings: drop --data"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
@@ -95,7 +95,9 @@ def test_a_bare_command_shows_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_command_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no command 'trian': did you mean train?" in refused(capsys, "trian")
-    assert "report does not take '--seed'" in refused(capsys, "report", "x", "--seed", "1")
+    assert "deepobfuscator report does not take '--seed'" in refused(
+        capsys, "report", "x", "--seed", "1"
+    )
 
 
 def damage(name: str, content: bytes | Callable[[bytes], bytes]) -> Callable[[Path], None]:
@@ -308,3 +310,21 @@ def test_the_card_says_what_was_assumed(trained: Path) -> None:
     assert card["trial"] == json.loads((trained / "trial.json").read_text())
     assert any("learning rate" in s.lower() or "adam" in s.lower() for s in card["assumptions"])
     assert card["command"].startswith("deepobfuscator train ")
+
+
+def test_an_option_before_the_command_is_refused_too(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "--nonsense", "train")
+    assert "does not take '--nonsense'" in said
+    assert "deepobfuscator --help" in said
+
+
+def test_a_folder_of_runs_names_its_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "trial.json").write_text("{}")
+    said = refused(capsys, "audit", str(tmp_path))
+    assert "holds 2 runs; audit one of them" in said
+    assert str(tmp_path / "one") in said
+    assert str(tmp_path / "two") in said

@@ -16,6 +16,7 @@ from .attacks.base import InferenceAttack as InferenceAttack
 from .attacks.base import ReconstructionAttack as ReconstructionAttack
 from .attacks.base import TrainedAttack as TrainedAttack
 from .attacks.base import outputs as outputs
+from .attacks.recognise import Recognise as Recognise
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
 from .attacks.trees import pooled as pooled
@@ -79,6 +80,7 @@ from .metrics.attributes import best_threshold as best_threshold
 from .metrics.bootstrap import Bootstrap as Bootstrap
 from .metrics.images import ms_ssim as ms_ssim
 from .metrics.images import psnr as psnr
+from .metrics.sample import Share as Share
 from .metrics.sample import wilson as wilson
 from .nn.decoders import mirror as mirror
 from .nn.decoders import resrec as resrec
@@ -87,6 +89,16 @@ from .nn.decoders import urec2 as urec2
 from .nn.vgg import Classifier as Classifier
 from .nn.vgg import Obfuscator as Obfuscator
 from .nn.vgg import initialise as initialise
+from .report import wording as wording
+from .report.figures import LINES as LINES
+from .report.figures import Axis as Axis
+from .report.figures import Canvas as Canvas
+from .report.figures import Plot as Plot
+from .report.figures import apart as apart
+from .report.figures import picture as picture
+from .report.figures import round_ticks as round_ticks
+from .report.figures import save_plots as save_plots
+from .report.figures import tick_label as tick_label
 from .report.formatting import METRICS as METRICS
 from .report.formatting import PERCENT as PERCENT
 from .report.formatting import interval as interval
@@ -95,10 +107,6 @@ from .report.formatting import mean as mean
 from .report.formatting import number as number
 from .report.pages import render as render
 from .report.runs import read_run as read_run
-from .report.svg import Axis as Axis
-from .report.svg import Sheet as Sheet
-from .report.svg import picture as picture
-from .report.svg import tick_label as tick_label
 from .report.tables import Table as Table
 from .report.tables import as_markdown as as_markdown
 from .training.bundle import apply as apply

@@ -19,6 +19,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded
 from deepobfuscator.core.records import IDENTITY, IMAGE, write_jsonl
 from deepobfuscator.core.runtime import (
+    Context,
     alone,
     join_ranks,
     leave_ranks,
@@ -113,7 +114,7 @@ def train(
     device: str = "auto",
     command: str | None = None,
 ) -> Run:
-    """Train ``defence`` on ``data``, go on where that was stopped, or find it done.
+    """Train ``defence`` on ``data``, resume it, or find it done.
 
     Args:
         defence: the method and its hyperparameters.
@@ -171,7 +172,7 @@ def audit(
     device: str = "auto",
     command: str | None = None,
 ) -> AuditReport:
-    """Let fresh attackers loose on a frozen encoder; folder, figures and page are written.
+    """Attack a frozen encoder with newly trained attackers; folder, figures and page are written.
 
     Args:
         target: a run, or an encoder made elsewhere; see `Target`.
@@ -285,7 +286,11 @@ def compare(
     specs = comparison(shared, defences, folder, seeds, which)
     if cluster is not None:
         cluster.run(runner, specs, folder)
-    records = [record for spec in specs for record in runner.do(spec)]
+    records = []
+    with Context(folder).progress("whole comparison", len(specs), whole=True) as bar:
+        for spec in specs:
+            records += runner.do(spec)
+            bar.advance()
     with locked(folder):
         write_jsonl(folder / "records.jsonl", records)
         write_contrasts(folder, contrasts(runner, specs))

@@ -157,7 +157,7 @@ def test_without_slurm_or_submitit_one_line_says_so(
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "submitit", None)
         assert main(jobs) == 2
-    assert "pip install 'deepobfuscator[cluster]'" in errors(capsys)[-1]
+    assert "pip install -e '.[cluster]'" in errors(capsys)[-1]
     pytest.importorskip("submitit")
     assert main([*jobs, "--cluster", "slurm"]) == 2
     assert "no srun here" in errors(capsys)[-1]

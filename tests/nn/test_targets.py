@@ -80,7 +80,7 @@ def test_a_missing_onnxruntime_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError) as error:
         open_encoder(str(path))
-    assert "needs onnxruntime: pip install 'deepobfuscator[onnx]'" in one_line(error)
+    assert "needs onnxruntime: pip install -e '.[onnx]'" in one_line(error)
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,8 @@ def test_the_published_figure_in_the_game_is_no_protection() -> None:
     claim = judged(ClaimKey.RANDOM_GUESSING, exhibit(Name.FIGURE_7, line))
     assert claim is not None
     assert claim.verdict == FAILS
-    assert "95.0 (93.0–97.0) % by fresh attackers" in claim.measured
-    assert "58.9 % in the game" in claim.measured or "58.8 % in the game" in claim.measured
+    assert "95.0 (93.0–97.0) % by new attackers" in claim.measured
+    assert "58.9 % in training" in claim.measured or "58.8 % in training" in claim.measured
 
 
 @pytest.mark.parametrize(

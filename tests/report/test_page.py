@@ -21,11 +21,11 @@ def test_the_page_loads_nothing_and_its_tags_close(checked: Any, study: Path) ->
     text = page([study])
     parsed = checked(text)
     assert not parsed.open
-    assert not re.search(r"https?:|@import|url\(", text)
+    assert not re.search(r"https?:|@import|url\((?!#)", text)
     assert not {tag for tag, _ in parsed.tags} & {"script", "link", "iframe", "object", "base"}
     for _, attributes in parsed.tags:
         for name in ("src", "href", "srcset", "data"):
-            assert (attributes.get(name) or "data:").startswith("data:")
+            assert (attributes.get(name) or "data:").startswith(("data:", "#"))
         assert not any(name.startswith("on") for name in attributes)
 
 
@@ -50,9 +50,9 @@ def test_a_page_without_faces_holds_no_picture(study: Path) -> None:
         return text.count("<img") + text.count("data:image")
 
     assert pictures(page([study], faces=True)) == 2 * 6 * 6  # people x (raw, defences, floor)
-    assert "holds pictures of people" in page([study], faces=True)
+    assert "share it with care" in page([study], faces=True)
     assert pictures(page([study], faces=False)) == 0
-    assert "holds pictures of people" not in page([study], faces=False)
+    assert "share it with care" not in page([study], faces=False)
 
 
 def test_pictures_of_other_people_stay_out_of_the_grid(plant: Any, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_pictures_of_other_people_stay_out_of_the_grid(plant: Any, tmp_path: Pat
     with np.load(other / "faces.npz") as held:
         np.savez(other / "faces.npz", **{**held, "raw": held["raw"][::-1]})
     text = page([tmp_path])
-    assert "no pictures of the same people were kept: pixel-noise" in text
+    assert "because no pictures of the same people were kept: pixel-noise" in text
     assert text.count("<img") == 3 * 6
 
 
@@ -75,7 +75,7 @@ def test_every_seed_is_a_mark_of_its_own(study: Path) -> None:
     text = page([study])
     for seed, figure in ((0, "79.3 (78.2–80.4)"), (1, "80.0"), (2, "78.2")):
         assert f"seed {seed}: {figure}" in text
-    assert "○ 51.1 → ● 79.2" in text
+    assert "51.1 → 79.2" in text
 
 
 def test_commands_versions_and_assumptions_are_told(checked: Any, study: Path) -> None:

@@ -52,16 +52,20 @@ def test_floors_ceiling_and_the_games_figure_stand_beside(plant: Any, tmp_path: 
     plant(defence="deepobfuscator", in_game=0.512, in_game_rebuilt=0.121)
     found = {(r["Subject"].split()[0], r["Defence"]): r for r in rows(tmp_path)}
     male = found["Male", "deepobfuscator"]
-    assert [male[k] for k in ("In the game", "Majority", "Label-only", "Ceiling")] == [
+    assert [male[k] for k in ("Training adversary", "Majority", "Label-only", "Ceiling")] == [
         "51.2",
         "50.0",
         "55.1",
         "96.1",
     ]
     image = found["image", "deepobfuscator"]
-    assert [image[k] for k in ("In the game", "Majority", "Label-only")] == [".121", ".233", ".281"]
+    assert [image[k] for k in ("Training adversary", "Majority", "Label-only")] == [
+        ".121",
+        ".233",
+        ".281",
+    ]
     assert found["Smiling", "deepobfuscator"]["Ceiling"] == "90.3"
-    assert found["Male", "undefended"]["In the game"] == "–"
+    assert found["Male", "undefended"]["Training adversary"] == "–"
 
 
 def test_seeds_make_a_mean_and_a_row_each(study: Path) -> None:

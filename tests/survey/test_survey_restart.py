@@ -2,6 +2,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +28,8 @@ def start(sheet: Path, folder: Path, port: int) -> tuple[subprocess.Popen[str], 
         "from deepobfuscator.survey.questions import Sheet;"
         "from deepobfuscator.survey.app import DATABASE, create_app, serve;"
         "assert 'torch' not in sys.modules;"
-        "app = create_app(Sheet.load(Path(sys.argv[1])), Path(sys.argv[2]) / DATABASE);"
-        "serve(app, port=int(sys.argv[3]))"
+        "make = lambda: create_app(Sheet.load(Path(sys.argv[1])), Path(sys.argv[2]) / DATABASE);"
+        "serve(make, port=int(sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, str(sheet), str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -58,7 +61,7 @@ def test_a_killed_server_starts_where_it_was(
         me.post("/question", **hidden, choice=choices[3])
         assert "<b>3</b> of 6" in me.get("/question").text
         with pytest.raises(InputError, match=f"cannot listen at 127.0.0.1 port {port}"):
-            serve(create_app(sheet, tmp_path / "study" / DATABASE), port=port)
+            serve(lambda: create_app(sheet, tmp_path / "study" / DATABASE), port=port)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
@@ -71,3 +74,27 @@ def test_the_wrong_database_is_refused(
     serving(make_sheet())
     with pytest.raises(InputError, match="another sheet"):
         create_app(make_sheet(seed=5), tmp_path / "survey.sqlite")
+
+
+def test_the_address_answers_while_the_study_is_prepared(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    answers: list[tuple[int, str]] = []
+
+    def make() -> Any:
+        address = capfd.readouterr().out.split()[-1]
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(address)
+            except urllib.error.HTTPError as error:
+                answers.append((error.code, error.read().decode()))
+                break
+            except urllib.error.URLError:
+                time.sleep(0.1)
+        raise InputError("too few people")
+
+    with pytest.raises(InputError, match="too few people"):
+        serve(make, port=0)
+    ((status, words),) = answers
+    assert status == 503
+    assert "being prepared" in words

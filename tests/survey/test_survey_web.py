@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepobfuscator.survey.pages import LEAST
 from deepobfuscator.survey.questions import Sheet
 
 pytest.importorskip("starlette", reason="needs the extra [survey]")
@@ -195,23 +196,24 @@ def test_cookie_and_headers_are_strict(serving: Serve, sheet: Sheet) -> None:
 
 def test_the_owners_page_needs_its_token(serving: Serve, sheet: Sheet) -> None:
     served = serving(sheet, token="geheim-é", machines={"embedding": list(sheet.answer)})
-    take_part(served.browser(), 1)
+    for number in range(1, LEAST + 1):
+        take_part(served.browser(), number % 4)
     owner = served.browser()
     for path in ("/owner", "/owner?token=", "/owner?token=wrong", "/owner.csv", "/owner/0/4"):
         assert owner.get(path).status == 403, path
     assert owner.get("/owner?token=geheim-%C3%A9").headers["location"] == "/owner"
     page = owner.get("/owner").text
-    assert "1</b><span>person has finished, of 1 who began" in page
+    assert f"{LEAST}</b><span>people have finished, of {LEAST} who started" in page
     assert "machine: embedding" in page
     assert "machine: pixels" in page
     assert "machine: background" in page
     right = sum(a.choice == sheet.answer[a.question] for a in served.store.answers())
-    assert f"People pick the right face {100 * right / 6:.0f} % of the time" in page
+    assert f"People pick the right face {100 * right / (6 * LEAST):.0f} % of the time" in page
     assert which(sheet, owner.get("/owner/2/4").body) == (2, 4)
     assert owner.get("/owner/6/0").status == owner.get("/owner/0/5").status == 404
     table = owner.get("/owner.csv")
     assert table.headers["content-type"].startswith("text/csv")
-    assert len(table.text.splitlines()) == 7
+    assert len(table.text.splitlines()) == 1 + 6 * LEAST
     for cookie in owner.cookies.values():
         assert "geheim" not in cookie
 
@@ -221,7 +223,19 @@ def test_an_empty_study_says_so(serving: Serve, sheet: Sheet) -> None:
     owner = served.browser()
     assert len(served.token) == 32
     owner.get(f"/owner?token={served.token}")
-    assert "Nobody has finished yet" in owner.get("/owner").text
+    assert f"Nobody of at least {LEAST} participants has finished" in owner.get("/owner").text
+
+
+def test_nothing_is_claimed_from_few_people(serving: Serve, sheet: Sheet) -> None:
+    served = serving(sheet)
+    take_part(served.browser(), 1)
+    owner = served.browser()
+    owner.get(f"/owner?token={served.token}")
+    page = owner.get("/owner").text
+    assert f"1 of at least {LEAST} participants has finished" in page
+    assert "People pick the right face" not in page
+    assert "95 % interval for other people" not in page
+    assert '<th scope="row">people</th>' not in page
 
 
 def test_answers_can_be_withdrawn(serving: Serve, sheet: Sheet) -> None:

@@ -105,7 +105,7 @@ def test_a_killed_rank_ends_the_run_which_goes_on_from_its_checkpoint(tmp_path: 
     assert done.returncode == 0, done.stderr
     done = torchrun(*TRAIN, "--out", str(broken), kill_at=7)
     assert done.returncode != 0
-    assert "the same command goes on from the last checkpoint" in done.stderr
+    assert "the same command resumes from the last checkpoint" in done.stderr
     assert "deepobfuscator/" not in done.stderr  # no traceback of ours
     assert (broken / "train.ckpt").exists()
     done = torchrun(*TRAIN, "--out", str(broken))

@@ -1,1 +1,1 @@
-"""Attacks, one file or class each: fresh attackers trained from scratch on a frozen encoder."""
+"""Attacks, one file or class each: trained from scratch on a frozen encoder."""

@@ -1,4 +1,4 @@
-"""What an attack is, and how any network becomes a fresh attacker."""
+"""What an attack is, and how any network becomes an attacker."""
 
 import dataclasses
 from abc import abstractmethod
@@ -69,7 +69,7 @@ class Attack(Family):
     suite: ClassVar[str] = STANDARD
     """The smallest suite it belongs to."""
     most: ClassVar[int | None] = None
-    """Inputs it is scored on, where more would take too long."""
+    """Inputs it is scored on, where more take too long; those of whole people for identity."""
 
     seed: int = 0
     """Draws its initial weights and batches, beside the trial's seed."""
@@ -80,7 +80,7 @@ class Attack(Family):
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """A fresh attacker, chosen on the attacker's own validation inputs.
+        """An attacker, chosen on the attacker's own validation inputs.
 
         Args:
             threat: all that it may use.

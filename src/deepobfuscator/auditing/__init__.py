@@ -1,1 +1,1 @@
-"""Fresh attackers on a frozen encoder: threat models, baselines, scores, verdicts."""
+"""Newly trained attackers on a frozen encoder: threat models, baselines, scores, verdicts."""

@@ -23,7 +23,7 @@ OTHERS = 4000
 
 @dataclass(frozen=True)
 class AuditConfig:
-    """Which attackers are let loose."""
+    """Which attackers are run."""
 
     suite: str = QUICK
     """One of `SUITES`."""

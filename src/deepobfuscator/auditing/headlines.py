@@ -6,6 +6,7 @@ from deepobfuscator.attacks.base import outputs
 from deepobfuscator.auditing.artifacts import under
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.identity import verified
 from deepobfuscator.auditing.scoring import Attempt
 from deepobfuscator.core.records import IDENTITY, IMAGE, WITHIN, Record, headline, headline_metric
 from deepobfuscator.metrics.sample import Sample
@@ -48,8 +49,9 @@ def headlines(audit: Audit, records: list[Record]) -> dict[tuple[str, str], Samp
                 attempt = Attempt(attack, IMAGE, rows=guesses["test_rows"])
                 samples_of = scorer.images(attempt, under(guesses, "test_"))[1]
             else:
+                attempt = Attempt(attack, IDENTITY, rows=guesses.get("test_rows"))
                 gallery = guesses.get("test_gallery")
-                samples_of = scorer.identity(Attempt(attack, IDENTITY), guesses["test"], gallery)[2]
+                samples_of = verified(scorer, attempt, guesses["test"], gallery)[2]
             found[subject, metric] = samples_of[metric]
     return found
 

@@ -53,11 +53,11 @@ EXAMPLES = """examples:
   deepobfuscator audit encoder.onnx --data folder:PATH --public A --private B,C --out audits/mine
   deepobfuscator report runs/ -o report.html
   deepobfuscator reproduce table4 figure7 --data celeba:PATH    the paper's exhibits
-  deepobfuscator survey runs/smile                              ask people who is on the pictures
+  deepobfuscator survey runs/smile                              ask people to recognise faces
 
-Every command goes on where it was stopped, and does nothing twice."""
+Every command resumes where it was stopped and skips finished work."""
 
-AUDIT = """Attack a trained run, or an encoder made elsewhere, with fresh attackers.
+AUDIT = """Attack a trained run, or an encoder made elsewhere, with newly trained attackers.
 
 A run folder brings its pictures and its task. An .onnx file (pictures in, features out) or a torch
 module (MODULE:ATTRIBUTE) needs --data, --public and --private.
@@ -92,7 +92,7 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "deepobfuscator: interrupted; the same command goes on where this one stopped",
+            "deepobfuscator: interrupted; the same command resumes where this one stopped",
             file=sys.stderr,
         )
         return 130
@@ -106,9 +106,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         raise InputError(f"no command {first!r}: {suggest(first, list(commands))}")
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        own, word = commands[first], unknown[0].partition("=")[0]
+        own, word = commands.get(first, parser), unknown[0].partition("=")[0]
         near = f": {suggest(word, own.options)}" if word.startswith("--") else ""
-        raise InputError(f"{first} does not take {word!r}{near} (see {own.prog} --help)")
+        raise InputError(f"{own.prog} does not take {word!r}{near} (see {own.prog} --help)")
     return options
 
 
@@ -190,7 +190,9 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
 
     again = _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
     reproduce_options(again)
-    survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
+    survey_options(
+        _command(commands, "survey", "Ask people to recognise reconstructed faces.", survey)
+    )
 
     report = _command(commands, "report", "One page from all runs in some folders.", _report)
     report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")
@@ -236,6 +238,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
 def _audit(options: argparse.Namespace, command: str) -> int:
     target, made = options.target, dict[str, Any]()
     if Path(target).is_dir():
+        _is_run(Path(target))
         given = trial_given(options, but="data") or ("--out" if options.out else None)
         if given := given or ("--output (the page is --page)" if options.output else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
@@ -273,6 +276,14 @@ def _audit(options: argparse.Namespace, command: str) -> int:
     page = options.page or report.folder / "report.html"
     print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
     return report.exit_code
+
+
+def _is_run(folder: Path) -> None:
+    """InputError where ``folder`` is no run but holds some, with their names."""
+    inside = [path.parent for path in sorted(folder.glob("*/trial.json"))]
+    if inside and not (folder / "trial.json").exists():
+        runs = ", ".join(shlex.quote(str(path)) for path in inside)
+        raise InputError(f"{folder} holds {len(inside)} runs; audit one of them: {runs}")
 
 
 def _compare(options: argparse.Namespace, command: str) -> None:

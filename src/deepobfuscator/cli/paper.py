@@ -5,6 +5,7 @@ import json
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,18 +27,21 @@ from deepobfuscator.paper.trials import Trials
 from deepobfuscator.report.tables import Table
 from deepobfuscator.survey.questions import Sheet
 
-REPRODUCE = """Run what the paper's tables and figures need; set them beside what was published.
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
-Trials are named by their content and shared: a finished one is never done twice, and the same
-command goes on where it was stopped. --public and --private name who plays the paper's roles of
-smiling and high cheekbones, of gender and heavy make-up; without them they are found by name.
-OUT gets report.html, summary.md, and NAME.csv, NAME.tex, NAME.svg for each exhibit.
+REPRODUCE = """Run what the paper's tables and figures need; show them beside the published ones.
+
+Trials are shared between exhibits; finished ones are skipped, and the same command resumes where it
+was stopped. --public and --private name the attributes for the paper's roles of smiling and high
+cheekbones, of gender and heavy make-up; without them they are found by name.
+OUT gets report.html, summary.md, and NAME.csv, .tex, .svg and .pdf for each exhibit.
 """
 
-SURVEY = """Ask people who is on the pictures that are rebuilt from a run's features.
+SURVEY = """Ask people to recognise faces reconstructed from a run's features.
 
-Each question shows a rebuilt picture and four raw ones of different people. Several runs on the
-same data take turns. Answers are kept in OUT/survey.sqlite and survive restarts; the address of
+Each question shows a reconstructed picture and four raw ones of different people. Several runs on
+the same data take turns. Answers are kept in OUT/survey.sqlite and survive restarts; the address of
 the owner's page, with its token, is printed. Machine participants answer the same sheet.
 """
 
@@ -88,7 +92,7 @@ def survey_options(parser: Parser) -> None:
 
 def cluster_options(parser: Parser) -> None:
     """Options of trials side by side."""
-    side = parser.add_argument_group("trials side by side (pip install 'deepobfuscator[cluster]')")
+    side = parser.add_argument_group("trials side by side (pip install -e '.[cluster]')")
     side.add_argument("--jobs", type=int, help="trials at a time, each with its share of the cores")
     side.add_argument("--cluster", choices=KINDS, help="where jobs run (default: local)")
     side.add_argument(
@@ -159,14 +163,15 @@ def say(table: Table) -> None:
 
 
 def survey(options: argparse.Namespace, command: str) -> None:
-    """Build the sheet where there is none yet, and serve it."""
+    """Serve the study at once; build its sheet meanwhile, where there is none yet."""
     from deepobfuscator.survey.app import DATABASE, create_app, serve
 
     folder: Path = options.out or options.runs[0] / "survey"
     path, kept = folder / "sheet.npz", folder / "machines.json"
     for run in options.runs:
         Trial.of(run)
-    with locked(folder):
+
+    def make() -> "Starlette":
         if path.exists() and kept.exists():
             sheet, machines = Sheet.load(path), json.loads(kept.read_text())
             asked = (options.questions, options.mode, options.seed, len(options.runs))
@@ -181,11 +186,13 @@ def survey(options: argparse.Namespace, command: str) -> None:
             )
             write_atomic(kept, json.dumps(machines).encode())
             sheet.save(path)
-        app = create_app(
+        return create_app(
             sheet,
             folder / DATABASE,
             token=options.token,
             contact=options.contact,
             machines=machines,
         )
-        serve(app, options.host, options.port)
+
+    with locked(folder):
+        serve(make, options.host, options.port)

@@ -17,6 +17,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from deepobfuscator.core.errors import InputError
+
+WHOLE = 365.0 * 24 * 3600
+"""Seconds back to which the speed of long steps is looked at: all of them."""
+
 
 @dataclass
 class TerminalBar:
@@ -72,9 +77,13 @@ class NotebookBar:
 
 @contextlib.contextmanager
 def progress(
-    console: Console, title: str, total: int, done: int = 0
+    console: Console, title: str, total: int, done: int = 0, whole: bool = False
 ) -> Iterator[TerminalBar | NotebookBar]:
-    """A progress bar with the time left; in a notebook, a line that is written anew."""
+    """A progress bar with the time left; in a notebook, a line that is written anew.
+
+    An error of the user's removes the bar. ``whole``: this bar counts long steps, each with bars of
+    its own, and estimates the time left from all steps so far.
+    """
     if notebook() and not console.quiet:
         yield NotebookBar(title, total, done)
         return
@@ -87,5 +96,11 @@ def progress(
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
+        speed_estimate_period=WHOLE if whole else 30,
     ) as bars:
-        yield TerminalBar(bars, bars.add_task(title, total=total, completed=done, note=""))
+        task = bars.add_task(title, total=total, completed=done, note="")
+        try:
+            yield TerminalBar(bars, task)
+        except InputError:
+            bars.remove_task(task)
+            raise

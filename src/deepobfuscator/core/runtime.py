@@ -86,7 +86,7 @@ def lost_ranks() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's own, while this one says why
         raise RankLostError(
             "another process of this training is gone (its own message, if it had time for one, is "
-            "above): the same command goes on from the last checkpoint"
+            "above): the same command resumes from the last checkpoint"
         ) from error
 
 
@@ -131,7 +131,7 @@ def alone() -> None:
 def _told_to_stop(*_: object) -> NoReturn:
     # torchrun sends this to the ranks that are left when one has died, perhaps twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise RankLostError("told to stop: the same command goes on from the last checkpoint")
+    raise RankLostError("told to stop: the same command resumes from the last checkpoint")
 
 
 def leave_ranks() -> None:
@@ -223,10 +223,10 @@ class Context:
         return network
 
     def progress(
-        self, title: str, total: int, done: int = 0
+        self, title: str, total: int, done: int = 0, whole: bool = False
     ) -> AbstractContextManager[TerminalBar | NotebookBar]:
-        """A progress bar with the time left."""
-        return progress(self.console, title, total, done)
+        """A progress bar with the time left; see `progress.progress`."""
+        return progress(self.console, title, total, done, whole)
 
     def say(self, text: str) -> None:
         """A line for the person who waits."""

@@ -19,9 +19,7 @@ def opened(file: Path) -> "ParquetFile":
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise InputError(
-            f"{file}: Parquet needs pyarrow: pip install 'deepobfuscator[parquet]'"
-        ) from None
+        raise InputError(f"{file}: Parquet needs pyarrow: pip install -e '.[parquet]'") from None
     try:
         return ParquetFile(file)
     except (OSError, ValueError) as error:

@@ -96,7 +96,7 @@ class NarrowCode(Defence):
     default_seeds: ClassVar[int] = 3
 
     bits: int = 8
-    """B, bits per picture on the wire."""
+    """B, transmission size in bits per picture."""
     lambda1: float = 1.5
     """Weight of the adversary's cross-entropy against one half."""
     attacker_steps: int = 4

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 KINDS = ("local", "slurm")
 MINUTES = {"local": 365 * 24 * 60, "slurm": 24 * 60}
-"""A job's time limit; a SLURM job that reaches it is queued again and goes on."""
+"""A job's time limit; a SLURM job that reaches it is queued again and resumes."""
 REQUEUES = 100
 """How often a SLURM job may reach its limit."""
 LISTS = ("setup", "teardown", "srun_args")
@@ -138,8 +138,8 @@ class Cluster:
                         run.say(escape(f"{job.work.folder.name} failed: {wrong}"))
         if failed:
             raise InputError(
-                f"{len(failed)} of {len(jobs)} jobs failed, as the lines above say: mend that, and "
-                "the same command goes on"
+                f"{len(failed)} of {len(jobs)} jobs failed, as the lines above say: fix that, and "
+                "the same command resumes"
             )
 
     def ends(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
@@ -191,7 +191,7 @@ class Cluster:
             import submitit
         except ImportError:
             raise InputError(
-                "--jobs needs submitit: pip install 'deepobfuscator[cluster]', or go without --jobs"
+                "--jobs needs submitit: pip install -e '.[cluster]', or go without --jobs"
             ) from None
         try:
             executor = submitit.AutoExecutor(

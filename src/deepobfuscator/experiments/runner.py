@@ -99,7 +99,7 @@ class Runner:
         return self._data[1]
 
     def train(self, trial: Trial, folder: Path) -> None:
-        """Train ``trial`` in ``folder``, or go on where it was stopped, or find it done.
+        """Train ``trial`` in ``folder``, or resume it, or find it done.
 
         Raises:
             InputError: the folder holds another trial, or the data changed since it began.
@@ -153,7 +153,8 @@ class Runner:
     ) -> dict[str, Any]:
         """Everything that determined the run and every assumption."""
         height, width = trial.setting.size
-        per_pass = len(data.defender) // min(trial.setting.batch_size, len(data.defender))
+        phases = trial.defence.phases(trial.setting)
+        per_pass = len(data.defender) // max(1, min(trial.setting.batch_size, len(data.defender)))
         return {
             "key": trial.key,
             "command": self.command,
@@ -169,7 +170,7 @@ class Runner:
             "processes": context.ranks,
             "precision": context.precision,
             "data": data.summary,
-            "rounds": {p.name: p.rounds(per_pass) for p in trial.defence.phases(trial.setting)},
+            "rounds": {p.name: p.rounds(per_pass) for p in phases},
             "ms_ssim": f"{describe_ms_ssim(min(trial.setting.size))}; below a scale's mean of "
             f"{KNEE:g} it stays positive, where the published index has no value",
             "features": list(bundle.encoder.features),

@@ -38,7 +38,7 @@ COMMON_ASSUMPTIONS = (
     "The training pool is halved between the defender and the attacker, whole people each; the "
     "paper does not say which pictures its attackers trained on.",
     "Where the data has no validation part, an eighth of the attacker's pictures becomes one.",
-    "A fresh attacker is kept at the epoch that was best on its own validation pictures.",
+    "A newly trained attacker is kept at the epoch that was best on its own validation pictures.",
     "Service and in-game adversary decide at one half; every fresh attacker and floor at a "
     "threshold chosen on the attacker's validation pictures, one for each metric.",
 )

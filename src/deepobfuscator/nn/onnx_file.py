@@ -60,9 +60,7 @@ def open_onnx(
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(
-            f"{target} needs onnxruntime: pip install 'deepobfuscator[onnx]'"
-        ) from None
+        raise InputError(f"{target} needs onnxruntime: pip install -e '.[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what goes wrong is raised, and said once

@@ -69,7 +69,7 @@ def rows(runner: do.Runner, folder: Path, attribute: str) -> list[Row]:
 def _row(figure: Figure, attribute: str) -> Row:
     key = RowKey(Measured[figure.state])
     subject, metric = (attribute, ACCURACY) if figure.player == "AC" else (IMAGE, MS_SSIM)
-    by = f"the game's {figure.player}"
+    by = f"training adversary {figure.player}"
     row = Row(Panel(), key, subject, metric, low=figure.low, high=figure.high, attacker=by)
     at = {"in_game" if key.of is Measured.AS_ENDED else "fresh": figure.value}
     return Row(**(vars(row) | at))
@@ -115,7 +115,7 @@ class _Frozen:
         passes = (steps - 0.5) / (len(self.own) // batch)  # rounded up to the step
         learn = do.stage("attack", do.update(player, loss=LOSSES[player]))
         phase = do.Phase(f"{steps} steps", passes, (learn,), anneal=False)
-        title = f"the game's {player}, "
+        title = f"training adversary {player}, "
         do.play({player: network}, [phase], self.own, self.setting, self.context, title=title)
         return network
 

@@ -186,7 +186,8 @@ class _People:
         probes, answers, rebuilt, truth, quality = (
             torch.cat(parts).float().cpu().numpy() for parts in zip(*seen, strict=True)
         )
-        rate = do.Bootstrap(own.person).mean(forced_choice(probes, answers, own.person)).interval()
+        right = forced_choice(probes, answers, own.person)
+        rate = do.Bootstrap(own.person).mean(right, kind=do.Share).interval()
         rebuilt, truth = (v - v.mean(1, keepdims=True) for v in (rebuilt, truth))
         return Point(
             sigma=sigma,

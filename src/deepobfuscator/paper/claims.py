@@ -87,7 +87,7 @@ def both_attacks(held: Evidence) -> Finding:
     )
     words = {
         "open": " and ".join(name for name, verdict in sides.items() if verdict == FAILS),
-        "beaten": " The game's own adversaries do worse than they." if beaten else "",
+        "beaten": " The training adversaries do worse." if beaten else "",
     }
     return Finding(f"{told(gender)}; {told(face)}", worst(sides.values()), words)
 
@@ -99,13 +99,13 @@ def not_inclusive(held: Evidence) -> Finding:
     genders = [held.attacked(Name.FIGURE_2, row, ACCURACY) for row in rows]
     face, gender = present(faces[0], genders[1])
     read = held.attacked(Name.FIGURE_2, Measured.READ_FROM_AR, ACCURACY)
-    seen = "" if read is None else f"; from AR's pictures {with_unit(read)}"
+    seen = "" if read is None else f"; from AR's reconstructions {with_unit(read)}"
     own = (genders[0], faces[1], genders[2], faces[2])
     also = ""
     if all(x is not None and protected(x) == FAILS for x in own):
         also = (
-            " But each leaves its own attack open as well, and so does the game against both: to "
-            "fresh attackers this is no argument for the game against both."
+            " But each leaves its own attack open too, and so does the defence against both: "
+            "this is no argument for the latter."
         )
     return Finding(
         f"attributes alone: {told(face)}; reconstruction alone: {told(gender)}{seen}",
@@ -198,7 +198,8 @@ def noise_is_worse(held: Evidence) -> Finding:
     worse = [leak >= 0 >= gain and leak > gain for leak, gain in signs.values()]
     better = [f"{s:g}" for s, (leak, gain) in signs.items() if leak <= 0 <= gain and leak < gain]
     return Finding(
-        f"{game.subject} by fresh attackers; game: {with_unit(game)}, service {with_unit(mine)}; "
+        f"{game.subject} by new attackers; DeepObfuscator: {with_unit(game)}, service "
+        f"{with_unit(mine)}; "
         f"noise: {'; '.join(parts)}",
         FAILS if better else HOLDS if all(worse) else UNKNOWN,
         {"at": listed(better)},
@@ -239,7 +240,7 @@ def losses_rise(held: Evidence) -> Finding:
         low, high = (sum(e[i] for e in ends) / len(ends) for i in (0, 1))
         parts.append(f"{words} {low:.2f} → {high:.2f}".replace(" 0.", " ."))
     return Finding(
-        f"{'; '.join(parts)}, from the game's start to its last quarter, mean over "
+        f"{'; '.join(parts)}, from the start of Algorithm 1 to its last quarter, mean over "
         f"{len(rose) // 2} sets",
         unanimous(rose, holds=True, fails=False),
         {"clear": sum(rose), "all": len(rose)},
@@ -252,7 +253,7 @@ def more_tasks(held: Evidence) -> Finding:
         [(Set.A, Set.C), (Set.B, Set.C), (Set.D, Set.F), (Set.E, Set.F)],
         lambda of: held.attacked(Name.FIGURE_7, Measured.DEEPOBFUSCATOR, ACCURACY, of),
         rises=True,
-        what="what fresh attackers read",
+        what="attackers' accuracy",
     )
 
 

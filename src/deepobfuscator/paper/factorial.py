@@ -47,7 +47,7 @@ class Factor:
 
 FACTORS = (
     Factor("batch norm of frozen players", "running", "batch", (("frozen_norm", "batch"),)),
-    Factor("learning rate of the game", "1e-3", "1e-4", (("game_rate", 0.1),)),
+    Factor("learning rate of adversarial training", "1e-3", "1e-4", (("game_rate", 0.1),)),
     Factor("Adam's moments of O", "shared", "own for each stage", (("adam", "own"),)),
     Factor("adversaries' pre-training", "short", "long", (), (("adversary_epochs", LONG),)),
 )
@@ -61,7 +61,7 @@ CELLS: tuple[Cell, ...] = tuple(
 )
 """The half fraction in which the fourth factor is the product of the others."""
 
-FIGURES = ("gender in the game, %", "gender, %", "faces in the game", "faces", "service, %")
+FIGURES = ("gender in training, %", "gender, %", "faces in training", "faces", "service, %")
 
 
 def specs(trials: Trials, of: Set, high: Sequence[Factor]) -> list[do.RunSpec]:

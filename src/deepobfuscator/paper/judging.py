@@ -147,7 +147,7 @@ class Fate(StrEnum):
     LOST = "lost"
     KEPT = "kept"
     UNDECIDED = "undecided"
-    NO_DEFENCE = "there was none to forget, for its game alone does not keep fresh attackers out"
+    NO_DEFENCE = "there was none to lose: alone it does not resist newly trained attackers"
 
 
 def fate(first: Row, second: Row) -> Fate:
@@ -218,9 +218,9 @@ def with_unit(row: Row) -> str:
 def told(row: Row, name: str = "") -> str:
     """A row in words: fresh, in the game, floor."""
     what = name or ("faces" if row.subject == IMAGE else row.subject)
-    text = f"{what} {with_unit(row)} by fresh attackers"
+    text = f"{what} {with_unit(row)} by new attackers"
     if row.in_game is not None:
-        text += f", {said(row.metric, row.in_game)} in the game"
+        text += f", {said(row.metric, row.in_game)} in training"
     if row.label_only is not None:
         text += f", floor {said(row.metric, row.label_only)}"
     return text

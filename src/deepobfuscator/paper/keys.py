@@ -64,13 +64,13 @@ class Part(Enum):
     """A part of an exhibit that is no set of attributes, and what it is called."""
 
     WHOLE = ""
-    NOISY = "recogniser on the noisy picture"
-    REBUILT = "pixels of the rebuilt picture"
+    NOISY = "face recogniser on the noisy picture"
+    REBUILT = "pixels of the reconstructed picture"
     TRADE_OFF = "trade-off, by deviation"
     RANDOM = "random options"
     MATCHED = "matched options"
-    GAMES = "other games"
-    ATTACKERS = "other attackers of one game"
+    GAMES = "other architectures in training"
+    ATTACKERS = "other attackers of one encoder"
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,15 @@ class Measured(Enum):
 
     DEEPOBFUSCATOR = "DeepObfuscator"
     UNDEFENDED = "No adversarial training"
-    UNDEFENDED_LONGER = "No adversarial training, O moved as often as in the game"
+    UNDEFENDED_LONGER = "No adversarial training, O updated as often"
     NOISE = "Noise"
     NEITHER = "Neither"
     ATTRIBUTES_ALONE = "Attributes alone"
     RECONSTRUCTION_ALONE = "Reconstruction alone"
     BOTH = "Both at once"
-    READ_FROM_AR = "… read from AR's pictures"
-    READ_FROM_MIRROR = "… read from a fresh mirror's pictures"
-    AR_IN_GAME = "AR in the game"
+    READ_FROM_AR = "… predicted from AR's reconstructions"
+    READ_FROM_MIRROR = "… predicted from a new mirror's reconstructions"
+    AR_IN_GAME = "AR in training"
     MIRROR = "Mirror"
     UREC_1 = "URec#1"
     UREC_2 = "URec#2"
@@ -119,7 +119,7 @@ class Measured(Enum):
     ATTACKED_BY_AC = "AC's architecture"
     ATTACKED_BY_RESNET = "Residual network"
     ATTACKED_BY_MLP = "Multilayer perceptron"
-    AS_ENDED = "As the game left it"
+    AS_ENDED = "At the end of training"
     RE_ESTIMATED = "… batch norm re-estimated on the frozen O"
     TUNED = "… and its threshold tuned"
     AFTER_10 = "… and 10 steps more"
@@ -183,5 +183,5 @@ class Verdict(StrEnum):
     """What became of a claim, in the order in which claims are told."""
 
     FAILS = "does not hold"
-    UNKNOWN = "cannot be told at this scale"
+    UNKNOWN = "inconclusive at this scale"
     HOLDS = "holds"

@@ -29,9 +29,9 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
     lengths = {
         "epochs": "joint pre-training",
         "adversary_epochs": "the adversaries' pre-training",
-        "game_epochs": "the game",
-        "infer_epochs": "a fresh classifier",
-        "reconstruct_epochs": "a fresh reconstructor",
+        "game_epochs": "adversarial training",
+        "infer_epochs": "a new classifier",
+        "reconstruct_epochs": "a new reconstructor",
     }
     passes = (
         f"{getattr(mine, name):g} for {words} (preset paper: {getattr(theirs, name):g})"
@@ -43,11 +43,11 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
         per_pass = max(1, pictures["defender"] // mine.batch_size)
         epoch = PAPER_PASS // len(game.stages)
         rounds.append(
-            f"The game has {game.rounds(per_pass):,} rounds of Algorithm 1, a batch for each of "
-            f"its {len(game.stages)} stages; a pass over the paper's 160,000 training pictures is "
-            f"{epoch}."
+            f"Adversarial training has {game.rounds(per_pass):,} rounds of Algorithm 1, a batch "
+            f"for each of its {len(game.stages)} stages; a pass over the paper's 160,000 training "
+            f"pictures is {epoch}."
         )
-    one = "One seed: intervals are over test people and leave out training again."
+    one = "One seed: intervals are over test people and do not include the variation of training."
     several = (
         f"{seeds} seeds: a figure is their mean, its interval reaches from the lowest to the "
         "highest end of theirs."
@@ -56,9 +56,9 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
         *found,
         f"Passes over the pictures: {', '.join(passes)}; the paper does not say.",
         *rounds,
-        "Fresh attackers of the brief suite: the paper's AC, a residual network and a perceptron "
-        "for attributes, the mirror for faces, the same for every row; Table 3 and Figures 2 and 5 "
-        "name those they add. A larger suite finds more.",
+        "Newly trained attackers of the brief suite: the paper's AC, a residual network and a "
+        "perceptron for attributes, the mirror for faces, the same for every row; Table 3 and "
+        "Figures 2 and 5 name those they add. A larger suite finds more.",
         "Trials are shared between exhibits, and a baseline serves every set with its public "
         "attributes.",
         several if seeds > 1 else one,

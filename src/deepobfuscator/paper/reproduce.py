@@ -21,9 +21,20 @@ from deepobfuscator.paper.length import play
 from deepobfuscator.paper.reductions import reductions
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
 from deepobfuscator.paper.render.page import Meta, page, summary_markdown
-from deepobfuscator.paper.render.writing import write_exhibit
+from deepobfuscator.paper.render.writing import FIGURES, write_exhibit
 from deepobfuscator.paper.show import Show
 from deepobfuscator.paper.trials import Trials
+
+SMOKE = (
+    "This run was a smoke test: it shows that everything runs. Its figures mean nothing, and no "
+    "claim of the paper is judged by them."
+)
+
+
+def shortest(setting: do.TrainConfig) -> bool:
+    """Whether training is no longer than that of the smoke preset."""
+    smoke = do.PRESETS["smoke"].config
+    return setting.epochs <= smoke.epochs and setting.game_epochs <= smoke.game_epochs
 
 
 @dataclass(frozen=True)
@@ -69,8 +80,9 @@ def reproduce(
         session.play_long()
         session.run(ahead)
         made = session.exhibits()
-        judged = claims(made)
-        session.write(made, judged, session.meta(command, rest))
+        about = session.meta(command, rest)
+        judged = [] if about.warning else claims(made)
+        session.write(made, judged, about)
     return Reproduction(tuple(made), tuple(judged), session.failed)
 
 
@@ -119,17 +131,28 @@ class _Session:
                 ahead(specs)
             except do.InputError as error:
                 self.say(escape(str(error)))
-        for number, spec in enumerate(specs, 1):
-            name = spec.folder.name
-            with self.surviving(name):
-                if spec.ceiling is not None and spec.ceiling.name in self.failed:
-                    raise do.InputError(f"its ceiling {spec.ceiling.name} failed")
-                if self.runner.done(spec):
-                    continue
-                if ahead is not None:
-                    raise do.InputError(f"its job failed; its logs are in {self.trials.out}/jobs")
-                self.say(f"[dim]trial {number} of {len(specs)}:[/dim] {name}")
-                self.runner.do(spec)
+        left = [spec for spec in specs if not self.done(spec)]
+        context, ready = do.Context(self.trials.out), len(specs) - len(left)
+        with context.progress("whole reproduction", len(specs), ready, whole=True) as bar:
+            for number, spec in enumerate(left, ready + 1):
+                name = spec.folder.name
+                with self.surviving(name):
+                    if spec.ceiling is not None and spec.ceiling.name in self.failed:
+                        raise do.InputError(f"its ceiling {spec.ceiling.name} failed")
+                    if ahead is not None:
+                        logs = self.trials.out / "jobs"
+                        raise do.InputError(f"its job failed; its logs are in {logs}")
+                    self.say(f"[dim]trial {number} of {len(specs)}:[/dim] {name}")
+                    self.runner.do(spec)
+                bar.advance()
+
+    def done(self, spec: do.RunSpec) -> bool:
+        """Whether nothing is left to do for a trial; one that cannot be read is noted as failed."""
+        try:
+            return self.runner.done(spec)
+        except do.InputError as error:
+            self.fail(spec.folder.name, str(error))
+            return True
 
     @contextmanager
     def surviving(self, name: str) -> Iterator[None]:
@@ -172,8 +195,9 @@ class _Session:
         for exhibit in made:
             write_exhibit(exhibit, out, self.faces)
         for name in ENTRIES if not self.faces else ():
-            if name not in self.names:  # it may show faces
-                (out / f"{name}.svg").unlink(missing_ok=True)
+            if name not in self.names:
+                for ending in FIGURES:
+                    (out / f"{name}{ending}").unlink(missing_ok=True)
         do.write_atomic(out / "report.html", page(made, judged, about))
         do.write_atomic(out / "summary.md", summary_markdown(made, judged, about))
 
@@ -196,6 +220,7 @@ class _Session:
                 f"Python {platform.python_version()}",
             ),
             with_faces=self.faces,
+            warning=SMOKE if shortest(base.setting) else "",
         )
 
     def count(self) -> dict[str, int]:

@@ -160,9 +160,9 @@ class Show:
             return []
         columns = []
         if (own := runs[0].faces_in_game) is not None:
-            note = f"by AR in the game{quality(runs, Reference.IN_GAME)}"
+            note = f"by AR in training{quality(runs, Reference.IN_GAME)}"
             columns.append(Column(heading, note, own))
-        by = f"by a fresh {held['attack'].item()}{quality(runs, None)}"
+        by = f"by a new {held['attack'].item()}{quality(runs, None)}"
         return [*columns, Column(heading, by, held["reconstructed"])]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from deepobfuscator.auditing.certifier import PICTURES
@@ -23,19 +22,15 @@ from deepobfuscator.core.records import (
     ThreatKind,
     select,
 )
-from deepobfuscator.report.audit_plots import LONGEST_NAME, NAMES
+from deepobfuscator.report.figures import Axis, Canvas, Plot
 from deepobfuscator.report.formatting import DASH, number, value_of, with_unit
-from deepobfuscator.report.plots import FOOT, HEAD, RIGHT, WIDTH
+from deepobfuscator.report.plots import FOOT, HEAD, LANE, LONGEST_NAME, NAMES, RIGHT, WIDTH
 from deepobfuscator.report.runs import RunResult
 from deepobfuscator.report.subjects import Role, SubjectReport
-from deepobfuscator.report.svg import Axis, Sheet
 from deepobfuscator.report.tables import Table
 
 ACCURACY = "balanced_accuracy"
 """The metric that an attribute's certificates are in."""
-
-LANE = 22.0
-"""Height of an attribute's bar."""
 
 
 @dataclass(frozen=True)
@@ -107,30 +102,34 @@ class Proofs:
             plain.detail if plain else DASH,
         )
 
-    def drawing(self, subjects: Sequence[SubjectReport]) -> Markup:
-        """A bar for each private attribute: floor, strongest attack, certificate, ceiling."""
+    def drawing(self, subjects: Sequence[SubjectReport]) -> Plot:
+        """A row for each private attribute: floor, strongest attack, certificate, ceiling."""
         shown = [s for s in subjects if s.role is Role.PRIVATE and s.certified]
         bottom = HEAD + LANE * len(shown)
         every = [s.baseline for s in shown] + [value_of(s.certified) for s in shown]
         at = Axis.of(ACCURACY, every, NAMES, RIGHT)
-        sheet = Sheet(WIDTH, bottom + FOOT, "Floor, strongest attack, certificate, ceiling")
-        at.rule(sheet, ACCURACY, HEAD, bottom)
-        for i, subject in enumerate(shown):
-            y, proof = HEAD + LANE * (i + 0.5), subject.certified
-            assert proof is not None
-            strongest = subject.maximum or subject.headline
-            sheet.row_name(0, y + 4, subject.called, LONGEST_NAME)
-            if subject.baseline is not None:
-                sheet.rect(NAMES, y - 6, at(subject.baseline), y + 6, "floor")
-            if strongest is not None:
-                sheet.line(at(strongest.value), y, at(proof.value), y, "bound hue0")
-                tip = f"{strongest.attack}: {with_unit(ACCURACY, strongest.value)}"
-                sheet.dot(at(strongest.value), y, 4.5, "dot hue0", tip)
-            sheet.line(at(proof.value), y - 8, at(proof.value), y + 8, "maximum hue0")
-            if subject.ceiling is not None:
-                x = at(subject.ceiling.value)
-                sheet.line(x, y - 8, x, y + 8, "ceiling")
-        return sheet.markup()
+        said = "; ".join(
+            f"{s.called} at most {number(ACCURACY, value_of(s.certified))}" for s in shown
+        )
+
+        def draw(on: Canvas) -> None:
+            at.rule(on, ACCURACY, HEAD, bottom)
+            for i, subject in enumerate(shown):
+                top, proof = HEAD + LANE * i + 3, subject.certified
+                y, end = top + LANE / 2 - 3, top + LANE - 6
+                assert proof is not None
+                on.text(0, y + 4, subject.called, longest=LONGEST_NAME)
+                if subject.baseline is not None:
+                    at.reference(on, subject.baseline, top, end)
+                if subject.ceiling is not None:
+                    at.reference(on, subject.ceiling.value, top, end, dashed=True)
+                if (strongest := subject.maximum or subject.headline) is not None:
+                    on.line([at(strongest.value), at(proof.value)], [y, y], "hue0", 2, alpha=0.45)
+                    tip = f"strongest attack: {with_unit(ACCURACY, strongest.value)}"
+                    on.mark(at(strongest.value), y, "hue0", 8, tip)
+                on.line([at(proof.value)] * 2, [top, end], "hue0", 3)
+
+        return Plot(WIDTH, bottom + FOOT, f"Certified balanced accuracy: {said}", draw)
 
     def to_json(self) -> dict[str, Any]:
         """The notes, and each certificate as the summary's figures."""

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,18 +12,18 @@ from urllib.parse import quote
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import LABEL_ONLY
-from deepobfuscator.report import audit_plots, formatting, plots, tables, wording
+from deepobfuscator.report import formatting, plots, tables, wording
 from deepobfuscator.report.certified import Proofs
 from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison, Configuration
+from deepobfuscator.report.figures import MARKS, Plot, picture
 from deepobfuscator.report.formatting import METRICS, listed, number, value_of
 from deepobfuscator.report.matrix import matrix_of
 from deepobfuscator.report.subjects import Role, Subject
-from deepobfuscator.report.svg import picture
 
 if TYPE_CHECKING:
     from deepobfuscator.report.view import AuditReport, ComparisonReport
@@ -39,11 +41,16 @@ ENVIRONMENT = jinja2.Environment(
 AUDIT_PAGE = "report.html"
 """Name of an audit's page in its run folder."""
 
-HUES = 7
-"""Colours of the style sheet for defences, after which they repeat."""
 
-Panel = tuple[str, str, Markup]
-"""What a drawing is about, how to read it, the SVG."""
+def options(words: str) -> Markup:
+    """``words`` with every option of the command line as code, which does not break."""
+    return Markup(re.sub(r"(--[\w-]+( [a-z]+\b)?)", r"<code>\1</code>", str(escape(words))))
+
+
+ENVIRONMENT.filters["options"] = options
+
+Panel = tuple[str, str, Plot]
+"""What a plot is about, how to read it, the plot."""
 
 
 class Faces(NamedTuple):
@@ -82,7 +89,6 @@ def comparison_page(report: "ComparisonReport", faces: bool = True, folder: Path
         command=report.command,
         contrasts=report.differences,
         versions=_versions(comparisons),
-        plots=plots,
         tables=tables,
         words=wording,
         write=formatting,
@@ -94,16 +100,15 @@ def comparison_page(report: "ComparisonReport", faces: bool = True, folder: Path
         assumptions_of=_assumptions,
         sizes_of=_sizes,
         picture=picture,
-        pretty=lambda data: json.dumps(data, indent=2, ensure_ascii=False),
     )
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """A CSS class for each configuration, the same in every drawing of the page."""
+    """A colour for each configuration, the same in every drawing of the page."""
     every = [c for x in comparisons for c in x.configurations]
     hued = enumerate(sorted({c.label for c in every if c.defended}))
     plain = {c.label: "plain" for c in every if not c.defended}
-    return {label: f"hue{i % HUES}" for i, label in hued} | plain
+    return {label: f"hue{i % len(MARKS)}" for i, label in hued} | plain
 
 
 def _audits(configuration: Configuration, folder: Path) -> list[tuple[str, str]]:
@@ -119,7 +124,7 @@ def _audits(configuration: Configuration, folder: Path) -> list[tuple[str, str]]
 
 def _panel(
     comparison: Comparison, subject: Subject, colours: dict[str, str]
-) -> tuple[str, str, Markup, str]:
+) -> tuple[str, str, Plot | str, str]:
     """A `Panel`, and what its figures depend on."""
     rows = [
         plots.Row(c.label, colours[c.label], readings)
@@ -129,15 +134,12 @@ def _panel(
     metric, name = METRICS[subject.metric], subject.name
     heading, note = {
         Role.PUBLIC: (f"Utility: {name}", f"{metric} of the service, % · higher = better"),
-        Role.PRIVATE: (
-            f"Attribute inference: {name}",
-            f"{metric} of attackers, % · higher = more leakage",
-        ),
-        Role.IMAGE: ("Reconstruction", f"{metric} to the raw picture · higher = more leakage"),
-        Role.IDENTITY: ("Re-identification", f"{metric} of attackers · higher = more leakage"),
+        Role.PRIVATE: (f"{name}", f"{metric} of attackers, % · higher = more leakage"),
+        Role.IMAGE: ("Faces", f"{metric} to the raw picture · higher = more leakage"),
+        Role.IDENTITY: ("Identity", f"{metric} of attackers · higher = more leakage"),
     }[subject.role]
-    drawing = plots.panel(subject, rows) if rows else Markup("<p>No figure yet.</p>")
     details = {r.result.detail for row in rows for r in row.readings if r.result}
+    drawing = plots.panel(subject, rows) if rows else "Not measured."
     return heading, note, drawing, listed(sorted(details - {""}))
 
 
@@ -216,29 +218,37 @@ def _versions(comparisons: Sequence[Comparison]) -> list[str]:
 def audit_page(report: "AuditReport", faces: bool = True) -> str:
     """The page of one audit; see `AuditReport.save`."""
     proofs = Proofs.of(report.run)
+    notes = report.run.notes
+    command = notes.get("command", "")
+    if command and not command.startswith("deepobfuscator audit"):  # a comparison audited it
+        suite = notes.get("suite", "")
+        command = shlex.join(["deepobfuscator", "audit", str(report.folder), "--suite", suite])
     return render(
         "audit.html",
         report=report,
         run=report.run,
-        notes=report.run.notes,
+        notes=notes,
+        command=command,
+        words=wording,
         write=formatting,
-        plots=audit_plots,
+        plots=plots,
         tables=tables,
         worst=report.run.worst_faces if faces else None,
         picture=picture,
-        epochs=_epochs(report.run.notes.get("curves", [])),
+        pretty=lambda data: json.dumps(data, indent=2, ensure_ascii=False),
+        epochs=_epochs(notes.get("curves", [])),
         proofs=proofs,
         sheet=proofs.codebook if proofs and faces else None,
     )
 
 
 def _epochs(curves: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    """Small drawings; those of one target and metric share their axis."""
+    """Small plots; those of one target and metric share their axis."""
     panels = []
     for curve in (c for c in curves if c["scores"]):
         axis = curve["target"], curve["metric"]
         every = [v for c in curves if (c["target"], c["metric"]) == axis for v in c["scores"]]
         title = ", ".join(filter(None, (curve["attack"], curve["given"])))
-        drawing = audit_plots.epochs(curve["scores"], min(every), max(every), title)
+        drawing = plots.epochs(curve["scores"], min(every), max(every), title)
         panels.append((title, ", ".join(axis), drawing))
     return panels

@@ -1,4 +1,4 @@
-"""The drawings of the comparison, as inline SVG: colours and fonts are the style sheet's."""
+"""What the figures of comparison and audit show."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,25 +7,48 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from deepobfuscator.report.formatting import METRICS, cell, mean, number, value_of
-from deepobfuscator.report.subjects import Subject, SubjectReport
-from deepobfuscator.report.svg import Axis, Sheet
+from deepobfuscator.auditing.leakage import Status
+from deepobfuscator.report.figures import (
+    LINES,
+    Axis,
+    Canvas,
+    Plot,
+    apart,
+    round_ticks,
+    tick_label,
+)
+from deepobfuscator.report.formatting import (
+    METRICS,
+    cell,
+    excess_text,
+    figure_text,
+    mean,
+    number,
+    value_of,
+    with_unit,
+)
+from deepobfuscator.report.subjects import Role, Subject, SubjectReport, Undeclared
+from deepobfuscator.report.wording import OUTCOMES
 
-WIDTH = 360.0
-"""Width of a panel: a phone's."""
+WIDTH, LEFT, RIGHT = 480.0, 12.0, 466.0
+"""Of a figure: its width, and the ends of an axis that takes all of it."""
 
-LEFT, RIGHT, HEAD, FOOT = 10.0, 346.0, 32.0, 24.0
-"""Ends of the axis; heights above and below the rows."""
+HEAD, FOOT = 38.0, 24.0
+"""Heights above and below the rows."""
 
-NAME, BAND, SEED_BAND, GAP = 21.0, 18.0, 9.0, 5.0
+NAMES, LANE = 150.0, 21.0
+"""Where an axis begins, right of a column of names; height of a row in it."""
+
+LONGEST_NAME, LONGEST_LABEL = 19, 38
+
+NAME, BAND, SEED_BAND, GAP = 24.0, 20.0, 10.0, 8.0
 """Heights in a row of a comparison: label, figure, figure of one seed, space below."""
-
-LONGEST_LABEL = 34
 
 MOST_POINTS = 240
 """A training curve shows at most about so many batches of a phase, evenly spaced."""
+
+LOSSES = ("ink", "hue2", "hue4", "hue0", "hue3", "hue1")
 
 
 @dataclass(frozen=True)
@@ -34,7 +57,7 @@ class Row:
 
     label: str
     colour: str
-    """A CSS class."""
+    """A name of `figures.COLOURS`."""
     readings: Sequence[SubjectReport]
     """One for each seed, at least one."""
 
@@ -44,119 +67,133 @@ class Row:
         several = len(self.readings) if len(self.readings) > 1 else 0
         return NAME + BAND + GAP + SEED_BAND * several
 
+    def said(self, metric: str) -> str:
+        """Its figures in text."""
+        figures = [cell(r.result) for r in self.readings]
+        if len(figures) == 1:
+            return f"{self.label} {figures[0]}"
+        values = mean([value_of(r.result) for r in self.readings])
+        return f"{self.label} {number(metric, values)} (mean of {len(figures)} seeds)"
 
-def panel(subject: Subject, rows: Sequence[Row]) -> Markup:
-    """One subject, each configuration a row: result, interval, floor, ceiling, in-game figure."""
+
+def panel(subject: Subject, rows: Sequence[Row]) -> Plot:
+    """One subject, a row for each configuration: result, floor, ceiling, training adversary."""
     readings = [r for row in rows for r in row.readings]
     shown = [r.result.low for r in readings if r.result] + [r.floor for r in readings]
     shown += [value_of(f) for r in readings for f in (r.in_game, r.maximum, r.ceiling)]
     at = Axis.of(subject.metric, shown, LEFT, RIGHT)
     bottom = HEAD + sum(row.height for row in rows)
-    title = f"{subject.name}: {METRICS[subject.metric]} under each defence"
-    sheet = Sheet(WIDTH, bottom + FOOT, title)
-    at.rule(sheet, subject.metric, HEAD, bottom)
-    _references(sheet, at, subject, rows)
-    top = HEAD
-    for row in rows:
-        _row(sheet, at, subject.metric, row, top)
-        top += row.height
-    return sheet.markup()
+    figures = "; ".join(row.said(subject.metric) for row in rows)
+    title = f"{subject.called}, {METRICS[subject.metric]} under each defence: {figures}"
+
+    def draw(on: Canvas) -> None:
+        at.rule(on, subject.metric, HEAD, bottom)
+        top = HEAD
+        for row in rows:
+            _row(on, at, subject.metric, row, top)
+            top += row.height
+        floor = mean([r.floor for r in rows[0].readings])
+        ceiling = next((r.ceiling for r in readings if r.ceiling), None)
+        _references(on, at, subject.metric, floor, value_of(ceiling), "undefended")
+
+    return Plot(WIDTH, bottom + FOOT, title, draw)
 
 
-def _references(sheet: Sheet, at: Axis, subject: Subject, rows: Sequence[Row]) -> None:
-    """Floor and ceiling of every row; the first of each is written above."""
-    top = HEAD
-    named: dict[str, float] = {}
-    for row in rows:
-        floor = mean([r.floor for r in row.readings])
-        ceiling = mean([value_of(r.ceiling) for r in row.readings])
-        first, last = top + NAME, top + row.height - GAP
-        if floor is not None:
-            sheet.rect(LEFT, first, at(floor), last, "floor")
-            named.setdefault("floor", floor)
-        if ceiling is not None:
-            sheet.line(at(ceiling), first, at(ceiling), last, "ceiling")
-            named.setdefault("undefended", ceiling)
-        top += row.height
-    for words, y in (("undefended", 12.0), ("floor", 27.0)):
-        if words in named:
-            x, said = at(named[words]), f"{words} {number(subject.metric, named[words])}"
-            right = x > (LEFT + RIGHT) / 2
-            sheet.text(x if right else LEFT, y, said, "reference", "end" if right else "start")
+def _references(
+    on: Canvas, at: Axis, metric: str, floor: float | None, ceiling: float | None, name: str
+) -> None:
+    """What the lines of floor and ceiling are, written above them."""
+    for words, y, value in ((name, 14.0, ceiling), ("floor", 31.0, floor)):
+        if value is not None:
+            right = at(value) > (at.start + at.end) / 2
+            words = f"{words} {number(metric, value)}"
+            on.text(at(value), y, words, anchor="right" if right else "left")
 
 
-def _row(sheet: Sheet, at: Axis, metric: str, row: Row, top: float) -> None:
+def _row(on: Canvas, at: Axis, metric: str, row: Row, top: float) -> None:
     results = [(r, r.result) for r in row.readings if r.result]
     value = mean([result.value for _, result in results])
     in_game = mean([value_of(r.in_game) for r in row.readings])
     assert value is not None
     said, y = number(metric, value), top + NAME + BAND / 2
+    floor = mean([r.floor for r in row.readings])
+    ceiling = mean([value_of(r.ceiling) for r in row.readings])
+    for reference in (floor, ceiling):
+        if reference is not None:
+            ends = top + NAME, top + row.height - GAP
+            at.reference(on, reference, *ends, dashed=reference is ceiling)
     if in_game is not None:
-        said = f"○ {number(metric, in_game)} → ● {said}"
-    sheet.row_name(LEFT, top + 14, row.label, LONGEST_LABEL, "name")
-    sheet.text(RIGHT, top + 14, said, "figure", "end")
+        said = f"{number(metric, in_game)} → {said}"
+    on.text(LEFT, top + 16, row.label, "ink", bold=True, longest=LONGEST_LABEL)
+    on.text(RIGHT, top + 16, said, "ink", anchor="right")
     tip = f"mean of {len(results)} seeds: {said}"
     if len(results) == 1:
         only = results[0][1]
-        sheet.line(at(only.low), y, at(only.high), y, f"interval {row.colour}")
+        on.line([at(only.low), at(only.high)], [y, y], row.colour, 5, alpha=0.4)
         tip = cell(only)
     if in_game is not None:
-        _in_game(sheet, (at(in_game), at(value)), y, 4.75, row.colour)
-    sheet.dot(at(value), y, 5.5, f"dot {row.colour}", tip)
+        _adversary(on, at(in_game), at(value), y, row.colour, 8)
+    on.mark(at(value), y, row.colour, 9, tip)
     maxima = [r.maximum for r in row.readings if r.maximum]
     highest, bound = mean([m.value for m in maxima]), mean([m.high for m in maxima])
     if highest is not None and bound is not None:
-        sheet.line(at(highest), y, at(bound), y, f"bound {row.colour}")
-        sheet.line(at(highest), y - 8, at(highest), y + 8, f"maximum {row.colour}")
+        _bound(on, at(highest), at(bound), y, row.colour)
     for i, (reading, result) in enumerate(results if len(results) > 1 else ()):
         lane = y + BAND / 2 + SEED_BAND * (i + 0.5)
-        sheet.line(at(result.low), lane, at(result.high), lane, f"interval thin {row.colour}")
-        tip = f"seed {reading.seed}: {cell(result)} by {result.attack}"
+        on.line([at(result.low), at(result.high)], [lane] * 2, row.colour, 2.5, alpha=0.4)
         if reading.in_game:
-            ends = at(reading.in_game.value), at(result.value)
-            _in_game(sheet, ends, lane, 1.75, row.colour)
-        sheet.dot(at(result.value), lane, 2.5, f"dot {row.colour}", tip)
+            _adversary(on, at(reading.in_game.value), at(result.value), lane, row.colour, 4)
+        tip = f"seed {reading.seed}: {cell(result)} by {result.attack}"
+        on.mark(at(result.value), lane, row.colour, 4.5, tip)
 
 
-def _in_game(sheet: Sheet, ends: tuple[float, float], y: float, radius: float, colour: str) -> None:
-    """The adversary of the training, and a line from it to the fresh attackers."""
-    sheet.line(ends[0], y, ends[1], y, f"believed {colour}")
-    sheet.dot(ends[0], y, radius, f"hollow {colour}", "the game's own adversary")
+def _adversary(on: Canvas, x: float, end: float, y: float, of: str, size: float) -> None:
+    """The adversary of the training, and a line from it to the newly trained attackers."""
+    on.line([x, end], [y, y], of, 1.2)
+    on.mark(x, y, of, size, "training adversary", hollow=True)
 
 
-def curves(history: Sequence[Mapping[str, Any]], losses: Sequence[str], title: str) -> Markup:
+def _bound(on: Canvas, value: float, high: float, y: float, of: str) -> None:
+    on.line([value, high], [y, y], of, 1.2, linestyle=(0, (1.5, 1.5)))
+    on.line([value, value], [y - 8, y + 8], of, 2)
+
+
+def curves(history: Sequence[Mapping[str, Any]], losses: Sequence[str], title: str) -> Plot:
     """Losses over batches, spikes above the 98th percentile cut, a thin line where a phase begins.
 
-    The place in ``losses`` fixes each one's colour.
+    The place in ``losses`` fixes each one's colour and dashes.
     """
-    height, top, right = 170.0, 16.0, 306.0
-    bottom = height - 22
-    sheet = Sheet(WIDTH, height, title)
+    height, top, left, right = 210.0, 22.0, 44.0, 406.0
+    bottom = height - 26
     everything = [v for h in history for v in h["losses"].values()]
     peak = max(float(np.quantile(everything, 0.98)) * 1.05, 1e-6) if everything else 1.0
     last = max((float(h["batch"]) for h in history), default=1.0) or 1.0
-    x, y = Axis(0.0, last, LEFT + 20, right), Axis(0.0, peak, bottom, top)
-    step = 10 ** math.floor(math.log10(peak))
-    step *= next(m for m in (0.2, 0.5, 1.0, 2.0, 5.0) if peak / (step * m) <= 5)
-    for i in range(int(peak / step) + 1):
-        sheet.line(x(0), y(i * step), right, y(i * step), "grid")
-        sheet.text(x(0) - 4, y(i * step) + 3, f"{i * step:g}", "tick", "end")
-    sheet.text(right, height - 6, f"batch {last:,.0f}", "tick", "end")
-    for i, (_, start) in enumerate(phases(history), 1):
-        sheet.line(x(start), top - 12, x(start), bottom, "phase")
-        sheet.text(x(start) + 3, top - 4, str(i), "tick")
-    last_of: dict[str, tuple[float, int]] = {}
-    for i, loss in enumerate(losses):
-        for _, entries in groupby(history, lambda h: h["phase"]):
-            drawn = [(x(h["batch"]), y(h["losses"][loss])) for h in entries if loss in h["losses"]]
-            drawn = drawn[:: math.ceil(len(drawn) / MOST_POINTS) or 1] + drawn[-1:]
-            if drawn:
-                sheet.curve(drawn, f"loss loss{i % 6}")
-                last_of[loss] = (drawn[-1][1], i)
-    ends = sorted((at, loss, i) for loss, (at, i) in last_of.items())
-    for label_y, (_, loss, i) in zip(_spread([e for e, *_ in ends]), ends, strict=True):
-        sheet.text(right + 6, label_y + 4, loss, f"end loss{i % 6}")
-    return sheet.markup()
+    x, y = Axis(0.0, last, left, right), Axis(0.0, peak, bottom, top)
+    finals = {name: v for h in history for name, v in h["losses"].items()}
+    ends = ", ".join(f"{name} {value:.3g}" for name, value in finals.items())
+
+    def draw(on: Canvas) -> None:
+        for tick in round_ticks(0, peak, 5):
+            on.line([left, right], [y(tick)] * 2, "line")
+            on.text(left - 6, y(tick) + 4, f"{tick:g}", anchor="right")
+        on.text(right, height - 6, f"batch {last:,.0f}", anchor="right")
+        for i, (_, start) in enumerate(phases(history), 1):
+            on.line([x(start)] * 2, [top - 14, bottom], "soft", 0.8)
+            on.text(x(start) + 4, top - 4, str(i))
+        last_of: dict[str, tuple[float, int]] = {}
+        for i, loss in enumerate(losses):
+            for _, entries in groupby(history, lambda h: h["phase"]):
+                points = [(h["batch"], h["losses"][loss]) for h in entries if loss in h["losses"]]
+                points = points[:: math.ceil(len(points) / MOST_POINTS) or 1] + points[-1:]
+                if points:
+                    xs, ys = [x(b) for b, _ in points], [y(v) for _, v in points]
+                    on.line(xs, ys, LOSSES[i % 6], 1.5, linestyle=LINES[i % 6])
+                    last_of[loss] = (ys[-1], i)
+        ordered = sorted((at, loss, i) for loss, (at, i) in last_of.items())
+        for at, (_, loss, i) in zip(apart([o[0] for o in ordered]), ordered, strict=True):
+            on.text(right + 8, at + 4, loss, LOSSES[i % 6], bold=True)
+
+    return Plot(WIDTH, height, f"{title}; at the end {ends}", draw)
 
 
 def phases(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
@@ -168,9 +205,160 @@ def phases(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
     return found
 
 
-def _spread(ys: Sequence[float], gap: float = 13.0) -> list[float]:
-    """Ascending positions at least ``gap`` apart, pushed up rather than off the lower edge."""
-    placed: list[float] = []
-    for y in reversed(ys):
-        placed.append(min(y, placed[-1] - gap) if placed else y)
-    return placed[::-1]
+def brief(subjects: Sequence[SubjectReport]) -> Plot:
+    """A row for each subject from its floor to its ceiling; figure and interval in between."""
+    shown = [(s, s.result) for s in subjects if s.result]
+    width, lane, right = 640.0, 46.0, 420.0
+    said = "; ".join(f"{s.called} {cell(r)}" for s, r in shown)
+
+    def draw(on: Canvas) -> None:
+        for i, (subject, result) in enumerate(shown):
+            y, metric = lane * (i + 0.4), subject.metric
+            floor, ceiling = subject.baseline, subject.ceiling.value if subject.ceiling else 1.0
+            lowest, kind = floor or 0.0, _tone(subject)
+            at = Axis(lowest, max(ceiling, lowest + 1e-6), NAMES, right)
+            on.text(0, y + 4, subject.called, "ink", bold=True, longest=LONGEST_NAME)
+            on.line([NAMES, right], [y, y], "line", 8)
+            on.line([at(result.low), at(result.high)], [y, y], kind, 5, alpha=0.5)
+            on.mark(at(result.value), y, kind, 10, figure_text(result))
+            begins = "0" if floor is None else f"floor {number(metric, floor)}"
+            ends = f"{'ceiling ' if subject.ceiling else ''}{number(metric, ceiling)}"
+            on.text(NAMES, y + 20, begins)
+            on.text(right, y + 20, ends, anchor="right")
+            on.text(right + 12, y + 4, with_unit(metric, result.value), "ink", bold=True)
+            outcome = "utility" if subject.role is Role.PUBLIC else OUTCOMES[subject.status]
+            outcome = "useless" if subject.useless else outcome
+            on.text(right + 84, y + 4, outcome, kind)
+
+    return Plot(width, lane * len(shown) + 4, f"Utility and leakage: {said}", draw)
+
+
+def _tone(subject: SubjectReport) -> str:
+    if subject.role is Role.PUBLIC:
+        return "alarm" if subject.useless else "calm"
+    tones = {Status.LEAK: "alarm", Status.BROKEN: "alarm", Status.NO_LEAK: "calm"}
+    return tones.get(subject.status, "plain")
+
+
+def attackers(subject: SubjectReport) -> Plot:
+    """Every attacker of the common threat model, between its floors and its ceiling."""
+    metric, maximum = subject.metric, subject.maximum
+    ceiling, in_game = subject.ceiling, subject.in_game
+    headline = subject.headline.attack if subject.headline else ""
+    common = sorted(subject.common, key=lambda a: a.name != headline)
+    bottom = HEAD + LANE * (len(common) + bool(maximum) + bool(in_game)) + 6
+    lows = [a.figures[metric].low for a in common]
+    beside = [value_of(f) for f in (*subject.floors.values(), ceiling, in_game)]
+    at = Axis.of(metric, [*lows, *beside], NAMES, RIGHT)
+    figures = "; ".join(f"{a.name} {cell(a.figures[metric])}" for a in common)
+
+    def draw(on: Canvas) -> None:
+        at.rule(on, metric, HEAD, bottom)
+        for reference in (subject.floor, value_of(ceiling)):
+            if reference is not None:
+                dashed = reference is not subject.floor
+                at.reference(on, reference, HEAD, bottom, dashed)
+        _references(on, at, metric, subject.floor, value_of(ceiling), "ceiling")
+        y = HEAD + LANE / 2 + 3
+        for attacker in common:
+            first, figure = attacker.name == headline, attacker.figures[metric]
+            of, width, size = ("hue0", 5, 9) if first else ("plain", 2.5, 6)
+            name = "ink" if first else "soft"
+            on.text(0, y + 4, attacker.name, name, bold=first, longest=LONGEST_NAME)
+            on.line([at(figure.low), at(figure.high)], [y, y], of, width, alpha=0.45)
+            tip = f"{attacker.name}: {figure_text(figure)}, {figure.n:,} pictures"
+            on.mark(at(figure.value), y, of, size, tip)
+            y += LANE
+        if maximum:
+            on.text(0, y + 4, "upper bound of all")
+            _bound(on, at(maximum.high), at(maximum.value), y, "hue0")
+            y += LANE
+        if in_game:
+            on.text(0, y + 4, "training adversary")
+            tip = f"training adversary: {number(metric, in_game.value)}"
+            on.mark(at(in_game.value), y, "plain", 8, tip, hollow=True)
+
+    title = f"{subject.called}, {METRICS[metric]} of every attacker: {figures}"
+    return Plot(WIDTH, bottom + FOOT, title, draw)
+
+
+def budget(subject: SubjectReport) -> Plot:
+    """The headline figure against labelled inputs (logarithmic), with floor and ceiling."""
+    metric, points, floor = subject.metric, subject.budget, subject.floor
+    left, top, bottom = 46.0, 22.0, 176.0
+    x = Axis(math.log(points[0][0]), math.log(points[-1][0]), left + 18, RIGHT - 24)
+    known = [floor, value_of(subject.ceiling), *(r.low for _, r in points)]
+    y = Axis.of(metric, known, bottom, top)
+    said = "; ".join(f"{count:,} pictures {cell(r)}" for count, r in points)
+
+    def draw(on: Canvas) -> None:
+        for tick in y.ticks:
+            on.line([left, RIGHT], [y(tick)] * 2, "line")
+            on.text(left - 6, y(tick) + 4, tick_label(metric, tick), anchor="right")
+        for words, value, style in (
+            ("floor", floor, "-"),
+            ("ceiling", value_of(subject.ceiling), (0, (3, 2))),
+        ):
+            if value is not None:
+                on.line([left, RIGHT], [y(value)] * 2, "soft", 1.5, linestyle=style)
+                below = 16 if words == "floor" else -5
+                words = f"{words} {number(metric, value)}"
+                on.text(RIGHT, y(value) + below, words, anchor="right")
+        places = [(x(math.log(count)), y(r.value)) for count, r in points]
+        on.line([px for px, _ in places], [py for _, py in places], "hue0", 1.5)
+        for (count, r), (px, py) in zip(points, places, strict=True):
+            on.line([px, px], [y(r.low), y(r.high)], "hue0", 4, alpha=0.4)
+            on.mark(px, py, "hue0", 7, f"{count:,} pictures: {figure_text(r)} by {r.attack}")
+            on.text(px, bottom + 18, f"{count:,}", anchor="center")
+        on.text((left + RIGHT) / 2, bottom + 36, "labelled pictures", anchor="center")
+
+    title = f"{subject.called}, {METRICS[metric]} by labelled pictures: {said}"
+    return Plot(WIDTH, bottom + 42, title, draw)
+
+
+def undeclared(ranked: Sequence[Undeclared]) -> Plot:
+    """Bars of excess with intervals, the largest on top; those that leak in colour."""
+    lane = 20.0
+    bottom = 8 + lane * len(ranked)
+    lowest = min(0.0, *(u.excess.low for u in ranked))
+    highest = max(0.05, *(u.excess.high for u in ranked))
+    ticks = round_ticks(lowest, highest, 5)
+    at = Axis(lowest, highest, NAMES + 8, RIGHT)
+    leaking = "; ".join(f"{u.name} {excess_text(u.excess)}" for u in ranked if u.leaks)
+
+    def draw(on: Canvas) -> None:
+        for tick in ticks:
+            on.line([at(tick)] * 2, [4, bottom], "soft" if abs(tick) < 1e-9 else "line")
+            label = tick_label("accuracy", tick)
+            on.text(at(tick), bottom + 17, label, anchor="center")
+        for i, u in enumerate(ranked):
+            y, of = 8 + lane * (i + 0.5), "alarm" if u.leaks else "plain"
+            name = "ink" if u.leaks else "soft"
+            on.text(0, y + 4, u.name, name, bold=u.leaks, longest=LONGEST_NAME)
+            on.line([at(0), at(u.excess.value)], [y, y], of, 9, alpha=0.4)
+            on.line([at(u.excess.low), at(u.excess.high)], [y, y], of, 1.4)
+            tip = f"{u.name}: {excess_text(u.excess)}, Holm p {u.p_holm:.2g}"
+            on.mark(at(u.excess.value), y, of, 5, tip)
+
+    title = f"Attributes outside the task, points above the floor. Leaking: {leaking or 'none'}"
+    return Plot(WIDTH, bottom + FOOT, title, draw)
+
+
+def epochs(scores: Sequence[float], low: float, high: float, title: str) -> Plot:
+    """Validation score by epoch, higher is better, on an axis from ``low`` to ``high``."""
+    width, height, right = 230.0, 100.0, 172.0
+    bottom, best = height - 22, max(range(len(scores)), key=lambda i: scores[i])
+    x = Axis(0.0, max(len(scores) - 1, 1), 6.0, right)
+    y = Axis(low, high if high > low else low + 1.0, bottom - 4, 10.0)
+    final = f"{scores[-1]:.3g}".replace("-", "−")
+
+    def draw(on: Canvas) -> None:
+        on.line([6, right], [bottom, bottom], "line")
+        on.line([x(i) for i in range(len(scores))], [y(s) for s in scores], "hue0", 1.5)
+        tip = f"epoch {best + 1}: {scores[best]:.4g}"
+        on.mark(x(best), y(scores[best]), "hue0", 6, tip)
+        on.text(right + 6, y(scores[-1]) + 4, final)
+        many = "s" * (len(scores) > 1)
+        on.text(right, height - 5, f"{len(scores)} epoch{many}", anchor="right")
+
+    return Plot(width, height, f"{title}: validation score {final} at the end", draw)

@@ -99,7 +99,7 @@ class RunResult:
 
     @cached_property
     def faces_in_game(self) -> NDArray[Any] | None:
-        """What the game's own AR rebuilt of the people in `faces`; None where none played."""
+        """What the training adversary AR rebuilt of `faces`; None where there was none."""
         found = _arrays(self.folder / "audit" / "floors.npz", ("in-game/faces",), required=False)
         return None if found is None else found.get("in-game/faces")
 

@@ -135,6 +135,9 @@ class SubjectReport(Subject):
     certified: Record | None
     """What no attacker of one picture exceeds: balanced accuracy of an attribute, PSNR in dB, share
     of people named rightly; None where nothing is certified."""
+    perceptual: Mapping[str, Record]
+    """Perceptual distance of the headline attacker, the floors and the ceiling by name, where it
+    was measured."""
     attackers: tuple[AttackerReport, ...]
     """Fresh attackers by threat model, the best on test first."""
     references: Mapping[str, AttackerReport]
@@ -217,6 +220,8 @@ def report_of(
         service = one(found, attack=SERVICE, metric=metric)
         return service if public else best(found, name, metric)
 
+    headline = None if public else result(about)
+    compared = (*([headline.attack] if headline else []), *records.FLOORS, records.CEILING)
     return SubjectReport(
         name=name,
         role=subject.role,
@@ -224,7 +229,7 @@ def report_of(
         status=found.status,
         leak=found.leak,
         result=result(about),
-        headline=None if public else result(about),
+        headline=headline,
         maximum=reference(records.MAXIMUM),
         floors={f: record for f in records.FLOORS if (record := reference(f))},
         ceiling=reference(records.CEILING) or result(beside),
@@ -239,6 +244,11 @@ def report_of(
         weakness=None if public else found.weakness,
         worst=best(about, name, "ms_ssim_worst"),
         certified=next(iter(select(about, metric=records.CERTIFIED, given="")), None),
+        perceptual={
+            who: distance
+            for who in compared
+            if (distance := one(about, attack=who, metric=records.PERCEPTUAL, given=""))
+        },
         attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
         references=references,
         budget=_budget(about, run, subject),

@@ -34,7 +34,7 @@ from deepobfuscator.report.subjects import (
 
 OF_ATTRIBUTES = ("balanced_accuracy", *(m for m in ATTRIBUTE_METRICS if m != "balanced_accuracy"))
 OF_OTHERS = {
-    Role.IMAGE: ("ms_ssim", "ssim", "psnr", "ms_ssim_worst"),
+    Role.IMAGE: ("ms_ssim", "ssim", "psnr", records.PERCEPTUAL, "ms_ssim_worst"),
     Role.IDENTITY: ("auc", "eer", "rank1"),
 }
 """The metrics that a table of all attackers shows."""
@@ -55,7 +55,7 @@ class Table:
     """Which of the rows are means of those below."""
 
 
-BESIDE = ("In the game", "Measured", "By", "Maximum", "Majority", "Label-only", "Ceiling")
+BESIDE = ("Training adversary", "Measured", "By", "Maximum", "Majority", "Label-only", "Ceiling")
 """The figure that counts and what it is seen beside."""
 
 
@@ -139,12 +139,13 @@ def _attacks(
 ) -> list[Table]:
     """A table for each run of subjects with the same metrics; ``lead`` heads the first cells."""
     tables = []
-    last = ("Above the labels", "On own validation", "Inputs", "Detail")
-    for metrics, some in groupby(found, lambda f: OF_OTHERS.get(f[1].role, OF_ATTRIBUTES)):
+    last = ("Above the labels", "On validation", "Inputs", "Detail")
+    for known, group in groupby(found, lambda f: OF_OTHERS.get(f[1].role, OF_ATTRIBUTES)):
+        some = [(cells, subject, a) for cells, subject, attackers in group for a in attackers]
+        measured = {metric for _, _, attacker in some for metric in attacker.figures}
+        metrics = [m for m in known if m != records.PERCEPTUAL or m in measured]
         rows = tuple(
-            (*cells, *_attack_row(subject, attacker, metrics))
-            for cells, subject, attackers in some
-            for attacker in attackers
+            (*cells, *_attack_row(subject, attacker, metrics)) for cells, subject, attacker in some
         )
         headers = (*lead, "Attacker", *map(capital, metrics), *last)
         tables += [Table(headers, rows, grouped=True)] if rows else []
@@ -200,12 +201,12 @@ def doubled(found: Sequence[Mapping[str, Any]]) -> Table:
     for d in found:
         once, twice = (number(d["metric"], d[budget]) for budget in ("once", "twice"))
         rows.append((d["subject"], d["attack"], METRICS[d["metric"]], once, twice))
-    headers = ("Subject", "Attacker", "Metric", "Budget once", "Budget twice")
+    headers = ("Subject", "Attacker", "Metric", "Training once", "Training twice")
     return Table(headers, tuple(rows), grouped=True)
 
 
 def wire(comparison: Comparison) -> Table:
-    """What one picture costs on the wire under each defence, beside the raw 8-bit picture."""
+    """What one picture costs in transmission under each defence, beside the raw 8-bit picture."""
     rows = []
     for configuration in comparison.configurations:
         card = configuration.runs[0].card

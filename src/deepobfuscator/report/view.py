@@ -17,7 +17,7 @@ from deepobfuscator.core.records import Record, ThreatKind
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.experiments import contrasts
 from deepobfuscator.experiments.contrasts import Contrast
-from deepobfuscator.report import audit_plots, pages
+from deepobfuscator.report import pages, plots
 from deepobfuscator.report.certified import Proofs
 from deepobfuscator.report.comparison import Comparison, compare
 from deepobfuscator.report.runs import RunResult, find_runs, read_run
@@ -148,7 +148,7 @@ class AuditReport:
         return "\n".join([self.verdict.title, *(f"  {s!r}" for s in self.subjects)])
 
     def _repr_html_(self) -> str:
-        drawing = audit_plots.brief(self.subjects)
+        drawing = plots.brief(self.subjects)
         return pages.render("brief.html", title=self.verdict.title, drawing=drawing, table=None)
 
 
@@ -254,6 +254,7 @@ def _summary(subject: SubjectReport) -> dict[str, Any]:
         if a.threat.kind is not ThreatKind.BUDGET
     ]
     budget = [{"pictures": n, "attack": r.attack, "figure": r} for n, r in subject.budget]
+    found |= {"perceptual": subject.perceptual} if subject.perceptual else {}
     return found | {"attackers": attackers, "budget": budget}
 
 

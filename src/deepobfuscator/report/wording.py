@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepobfuscator.auditing.leakage import Status, Weakness, worst
-from deepobfuscator.core.records import WITHIN, Record, ThreatKind
+from deepobfuscator.core.records import LABEL_ONLY, MAJORITY, MEAN_FACE, WITHIN, Record, ThreatKind
 from deepobfuscator.report.comparison import Comparison, Configuration, surviving
 from deepobfuscator.report.formatting import (
     METRICS,
@@ -42,6 +42,8 @@ GLOSSARY = {
     "inconclusive": "No leak was found, but these attackers do not find one without the defence "
     "either, so that nothing follows.",
     "mirror": "A decoder that reverses the encoder’s layers, trained to reconstruct the picture.",
+    "Algorithm 1": "The adversarial phase of the paper’s training: the encoder and both "
+    "adversaries are updated in turn, after both were pre-trained.",
     "L_C, L_AC": "Cross-entropy of the service C and of the attribute adversary AC.",
     "L_AR1, L_AR2": "Reconstruction losses of adversary AR (equations 6 and 8 of the paper): "
     "L_AR1 is 1 − MS-SSIM to the true picture, which AR minimises; L_AR2 compares the "
@@ -78,6 +80,14 @@ WEAK = {
     Weakness.SHORT: "the strongest attacker on {at} still improves with twice the training",
 }
 """Why attackers that found nothing prove nothing, with a name for the ceiling."""
+
+
+CALLED = {
+    MAJORITY: "Majority floor",
+    LABEL_ONLY: "Label-only floor",
+    MEAN_FACE: "Floor: the mean face",
+}
+"""How pages call the floors."""
 
 
 @dataclass(frozen=True)

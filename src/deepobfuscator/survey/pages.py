@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import jinja2
@@ -32,6 +32,8 @@ LARGEST_FORM = 4096
 """Bytes; ours have about 200."""
 REMEMBERED = 90 * 24 * 3600
 """Seconds that a browser keeps the participant's cookie."""
+LEAST = 5
+"""Complete sheets from which on the owner's page has figures of people."""
 QUESTION_MINUTES = 0.25
 """For telling beforehand how long it takes."""
 
@@ -239,7 +241,13 @@ class Survey:
         self._only_owner(request)
         found = await run_in_threadpool(study, self.sheet, self.store)
         within, between = self.sheet.backgrounds()
-        return page("owner.html", study=found, sheet=self.sheet, within=within, between=between)
+        shown: dict[str, Any] = {
+            "study": found,
+            "sheet": self.sheet,
+            "within": within,
+            "between": between,
+        }
+        return page("owner.html", least=LEAST, **shown)
 
     async def owner_csv(self, request: Request) -> Response:
         """All answers."""

@@ -1,8 +1,9 @@
 """The questions of a study: who is asked, beside whom, and the sheet that holds the pictures.
 
-Each question shows one rebuilt picture and four raw ones of different people. Which of the four is
-rebuilt is drawn last and evenly, so nothing in the options alone can tell it: a participant who
-does not look at the rebuilt picture is right one time in four, whatever faces they favour.
+Each question shows one reconstructed picture and four raw ones of different people. Which of the
+four is reconstructed is drawn last and evenly, so that the options alone reveal nothing: a
+participant who does not look at the reconstruction is right one time in four, whatever faces they
+favour.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The frozen artefact of a defence: edge encoder, cloud classifier, the game's own adversaries.
+"""The frozen artefact of a defence: edge encoder, cloud classifier, training adversaries.
 
 A bundle is a folder of safetensors files, ``card.json`` and ``SHA256SUMS`` over all of them; it
 holds no code and no pickle.
@@ -37,7 +37,7 @@ class Bundle:
     """Frozen players and the card that says all about them."""
 
     players: Players
-    """O and C, and the game's own AC and AR where the defence has them; in evaluation mode."""
+    """O and C, and the training adversaries where the defence has them; in evaluation mode."""
     card: dict[str, Any]
     """Everything that determined the run, as JSON."""
 

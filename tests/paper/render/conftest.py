@@ -155,14 +155,14 @@ def figure7() -> Exhibit:
                 kept = (0.891, 0.903, 0.852)[j] - 0.004 * i
                 published = (0.9153, 0.9268, 0.8732)[j] if i == 0 else None
                 lines.append(
-                    Row(panel, defence, name, "accuracy", published, True, None, kept,
-                         kept - 0.011, kept + 0.011, "", 0.518, None, 0.903)
+                    Row(panel, defence, name, "accuracy", published, None, True, None, None, None,
+                         kept, kept - 0.011, kept + 0.011, "", 0.518, None, 0.903)
                 )  # fmt: skip
         for name in private:
             for defence, published, in_game, fresh in DEFENCES:
                 lines.append(
-                    Row(panel, defence, name, "accuracy", published if i < 3 else None, False,
-                         in_game, fresh - 0.01 * i, fresh - 0.01 * i - 0.014,
+                    Row(panel, defence, name, "accuracy", published if i < 3 else None, None, False,
+                         in_game, None, None, fresh - 0.01 * i, fresh - 0.01 * i - 0.014,
                          fresh - 0.01 * i + 0.014, "boosted trees", 0.581, 0.609, 0.9655)
                 )  # fmt: skip
     return Exhibit(

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,7 +45,10 @@ def test_a_notebook_shows_a_fragment_that_loads_nothing(checked: Any, plant_audi
     assert not parsed.open
     assert "<script" not in text
     assert "http" not in text
-    assert text.count('class="track"') == 5
+    assert text.count("stroke-width: 8") == 5  # a track for each subject
+    used = set(re.findall(r"var\((--\w+)\)", text))
+    assert used
+    assert used <= set(re.findall(r"(--\w+):", text))  # a notebook has no style sheet of ours
     assert "leak" in parsed.words
 
 

@@ -1,18 +1,13 @@
-"""The plots of an exhibit, one a panel; looks are the style sheet's.
-
-A page sets them in its own grid and colours; `drawing` sets them in one file for a paper.
-"""
+"""The plots of an exhibit: a page places them one by one, a file for a paper all together."""
 
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import groupby
 
-from markupsafe import Markup
-
-from deepobfuscator import Axis, Sheet, number, tick_label
+import deepobfuscator as do
 from deepobfuscator.paper.keys import PSNR, Panel
-from deepobfuscator.paper.render.exhibit import Curve, Exhibit, Row
+from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.table import (
     finite,
     grouped,
@@ -22,49 +17,105 @@ from deepobfuscator.paper.render.table import (
     subject_name,
 )
 
-WIDTH, NAMES, RIGHT = 360.0, 156.0, 346.0
+WIDTH, NAMES, RIGHT = 480.0, 196.0, 466.0
 """Width of a dot plot; where its axis begins, right of a column of names, and ends."""
 
-LINE, LANE, FOOT = 13.0, 17.0, 22.0
-LONGEST_NAME, LONGEST_HEADING, LONGEST_SMALL = 28, 52, 31
-"""Characters of a row's name, of a heading and of a small drawing's before they are broken."""
+LINE, LANE, FOOT = 16.0, 21.0, 26.0
+LONGEST_NAME, LONGEST_HEADING, LONGEST_SMALL = 28, 56, 34
+"""Characters of a row's name, of a heading and of a small plot's before they are broken."""
 
-SMALL, SMALL_LEFT, SMALL_RIGHT, SMALL_HEIGHT = 232.0, 30.0, 186.0, 96.0
-"""Width of a small drawing of curves, ends of its axis of batches, height of its axis of losses."""
+SMALL, SMALL_LEFT, SMALL_RIGHT, SMALL_HEIGHT = 312.0, 40.0, 250.0, 120.0
+"""Width of a small plot of curves, ends of its axis of batches, height of its axis of losses."""
 
 MOST_POINTS = 240
 """A curve shows at most about so many batches, evenly spaced."""
 
+LARGEST_FACE, FULL = 140.0, 984.0
+"""Largest width of one picture of a grid, and of the grid: two dot plots or three of curves."""
+
 LESS_LEAKS = ("eer",)
 """Metrics of attackers that are small where the attacker is strong."""
 
+LOSSES = ("ink", "hue4", "hue0", "plain", "hue3", "hue2")
 
-@dataclass(frozen=True)
-class Plot:
-    """One plot and its size in its own units."""
-
-    width: float
-    height: float
-    markup: Markup
-    cut: bool = False
-    """Whether a loss leaves its axis."""
-
-
-class Drawing(Sheet):
-    """A sheet that also knows diamonds and pictures."""
-
-    def diamond(self, x: float, y: float, radius: float, kind: str) -> None:
-        """A square that stands on a corner."""
-        corners = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)]
-        self.curve([*corners, corners[0]], kind)
-
-    def image(self, x: float, y: float, width: float, height: float, address: str) -> None:
-        """A picture by its ``data:`` address."""
-        form = Markup('<image x="{}" y="{}" width="{}" height="{}" href="{}"/>')
-        self._add(form, *(f"{v:g}" for v in (x, y, width, height)), address)
+MARKS = {
+    "fresh": ("●", "newly trained attacker, 95 % interval"),
+    "service": ("■", "the service, 95 % interval"),
+    "in_game": ("○", "training adversary"),
+    "published": ("◇", "published"),
+    "majority": ("┊", "majority class or mean face"),
+    "label_only": ("│", "public labels alone"),
+    "ceiling": ("┆", "undefended encoder"),
+    "game": ("│", "Algorithm 1 (the adversarial phase) begins"),
+    "cut": ("▲", "beyond the axis"),
+}
+"""What each mark of a plot looks like and means."""
 
 
-def dot_plots(exhibit: Exhibit) -> list[Plot]:
+def as_files(exhibit: Exhibit, faces: bool = True) -> tuple[str, bytes] | None:
+    """One SVG document and one PDF for a paper, or None where there is nothing to draw.
+
+    ``faces`` says whether to show pictures of people.
+    """
+    rows = [[_faces(exhibit.faces)]] if faces and exhibit.faces else []
+    for plots, abreast in ((dot_plots(exhibit), 2), (curve_plots(exhibit), 3)):
+        rows += [plots[i : i + abreast] for i in range(0, len(plots), abreast)]
+    if not rows:
+        return None
+    width = max(sum(p.width for p in row) + 24 * (len(row) - 1) for row in rows)
+    marks = (f"{mark} {meaning}".replace(" ", "\u00a0") for mark, meaning in legend(exhibit))
+    lines = textwrap.wrap("   ".join(marks), int(width / 7), drop_whitespace=True)
+    rows += [[_words(lines, width)]] if lines else []
+    return do.save_plots(rows, exhibit.title)
+
+
+def legend(exhibit: Exhibit) -> list[tuple[str, str]]:
+    """Every mark that ``exhibit`` uses, and what it means."""
+    rows, fields = exhibit.rows, ("in_game", "published", "majority", "label_only", "ceiling")
+    there = {name: any(getattr(x, name) is not None for x in rows) for name in fields} | {
+        "fresh": any(x.fresh is not None and not x.service for x in rows),
+        "service": any(x.fresh is not None and x.service for x in rows),
+        "game": bool(exhibit.curves),
+        "cut": _cut(exhibit.curves),
+    }
+    return [mark for name, mark in MARKS.items() if there[name]]
+
+
+def _words(lines: Sequence[str], width: float) -> do.Plot:
+    def draw(on: do.Canvas) -> None:
+        for i, words in enumerate(lines, 1):
+            on.text(0, LINE * i, words)
+
+    return do.Plot(width, LINE * len(lines) + 4, " ".join(lines), draw)
+
+
+def _faces(columns: Sequence[Column]) -> do.Plot:
+    """A grid, a column of pictures under each heading, a person a row."""
+    people, height, width, _ = columns[0].pictures.shape
+    across = min(LARGEST_FACE, (FULL - 8 * (len(columns) - 1)) / len(columns))
+    down, pitch = across * height / width, across + 8
+    headings = [
+        (textwrap.wrap(c.heading, int(pitch / 9)), textwrap.wrap(c.note, int(pitch / 8)))
+        for c in columns
+    ]
+    top = LINE * max(len(bold) + len(light) for bold, light in headings) + 8
+    bottom = top + people * (down + 6)
+
+    def draw(on: do.Canvas) -> None:
+        for i, (column, (bold, light)) in enumerate(zip(columns, headings, strict=True)):
+            for j, words in enumerate([*bold, *light], 1):
+                is_bold = j <= len(bold)
+                of = "ink" if is_bold else "soft"
+                on.text(i * pitch, LINE * j, words, of, bold=is_bold)
+            for j, pixels in enumerate(column.pictures):
+                y = top + j * (down + 6)
+                on.picture(i * pitch, y, across, down, pixels)
+
+    names = ", ".join(c.heading for c in columns)
+    return do.Plot(pitch * len(columns), bottom, f"Faces: {names}", draw)
+
+
+def dot_plots(exhibit: Exhibit) -> list[do.Plot]:
     """A plot for each panel and metric; those of one metric share their axis."""
     axes = {m: _axis(m, found) for m, found in grouped(exhibit.rows, lambda x: x.metric).items()}
     parts = grouped(exhibit.rows, lambda x: (x.panel, x.metric))
@@ -82,21 +133,14 @@ def _headings(panels: Sequence[Panel], longest: int) -> list[list[str]]:
     return [[""] * (most - len(lines)) + lines for lines in wrapped]
 
 
-def _begun(width: float, height: float, heading: Sequence[str], shown: str) -> Drawing:
-    sheet = Drawing(width, height, " ".join([*heading, shown]).strip())
-    for i, words in enumerate(heading, 1):
-        sheet.text(0, LINE * i, words, "name")
-    return sheet
-
-
-def _axis(metric: str, rows: Sequence[Row]) -> Axis:
+def _axis(metric: str, rows: Sequence[Row]) -> do.Axis:
     shown = [v for row in rows for v in _values(row)]
     if metric != PSNR:
-        return Axis.of(metric, shown or [0.5], NAMES, RIGHT)
+        return do.Axis.of(metric, shown or [0.5], NAMES, RIGHT)
     step = 5.0 if max([*shown, 0.0]) <= 30 else 10.0
     first, last = math.floor(min([*shown, 0.0]) / step), math.ceil(max([*shown, 20.0]) / step)
     ticks = tuple(i * step for i in range(first, last + 1))
-    return Axis(ticks[0], ticks[-1], NAMES, RIGHT, ticks)
+    return do.Axis(ticks[0], ticks[-1], NAMES, RIGHT, ticks)
 
 
 def _values(row: Row) -> list[float]:
@@ -105,75 +149,95 @@ def _values(row: Row) -> list[float]:
     return [v for v in (*values, *references) if v is not None]
 
 
-def _dot_plot(heading: Sequence[str], metric: str, rows: Sequence[Row], at: Axis) -> Plot:
+def _dot_plot(heading: Sequence[str], metric: str, rows: Sequence[Row], at: do.Axis) -> do.Plot:
     subjects = grouped(rows, lambda x: (x.subject, x.service))
     lanes = [[max(LANE, LINE * len(_name(x)) + 4) for x in found] for found in subjects.values()]
     top = LINE * (len(heading) + 1) + 4
     bottom = top + sum(2 * LINE + sum(of_subject) for of_subject in lanes)
-    sheet = _begun(WIDTH, bottom + FOOT, heading, metric_name(metric))
-    sheet.text(0, top - 4, metric_name(metric), "" if heading else "name")
-    y = top
-    for ((subject, service), found), heights in zip(subjects.items(), lanes, strict=True):
-        better = "useful" if service else "leaked"
-        side = "left" if metric in LESS_LEAKS and not service else "right"
-        sheet.line(0, y + 7, RIGHT, y + 7, "rule")
-        sheet.text(0, y + 7 + LINE, subject_name(subject), "subject")
-        sheet.text(RIGHT, y + 7 + LINE, f"{side} is {better}", "tick", "end")
-        y += 2 * LINE
+
+    def draw(on: do.Canvas) -> None:
+        for i, words in enumerate(heading, 1):
+            on.text(0, LINE * i, words, "ink", bold=True)
+        on.text(0, top - 6, metric_name(metric), "soft" if heading else "ink")
+        y = top
+        for ((subject, service), found), heights in zip(subjects.items(), lanes, strict=True):
+            better = "better" if service else "more leakage"
+            side = "lower" if metric in LESS_LEAKS and not service else "higher"
+            on.line([0, RIGHT], [y + 8] * 2, "line")
+            on.text(0, y + 8 + LINE, subject_name(subject), "ink", bold=True)
+            on.text(RIGHT, y + 8 + LINE, f"{side} = {better}", anchor="right")
+            y += 2 * LINE
+            for tick in at.ticks:
+                on.line([at(tick)] * 2, [y, y + sum(heights)], "line")
+            for row, height in zip(found, heights, strict=True):
+                _lane(on, at, row, y, height)
+                y += height
         for tick in at.ticks:
-            sheet.line(at(tick), y, at(tick), y + sum(heights), "grid")
-        for row, height in zip(found, heights, strict=True):
-            _lane(sheet, at, row, y, height)
-            y += height
-    for tick in at.ticks:
-        label = f"{tick:.0f}".replace("-", "−") if metric == PSNR else tick_label(metric, tick)
-        sheet.text(at(tick), bottom + 15, label, "tick", "middle")
-    return Plot(WIDTH, bottom + FOOT, sheet.markup())
+            label = f"{tick:.0f}".replace("-", "−")
+            label = label if metric == PSNR else do.tick_label(metric, tick)
+            on.text(at(tick), bottom + 16, label, anchor="center")
+
+    figures = "; ".join(f"{row.row} {measured(row)}" for row in rows)
+    title = " ".join([*heading, metric_name(metric)]).strip()
+    return do.Plot(WIDTH, bottom + FOOT, f"{title}: {figures}", draw)
 
 
 def _name(row: Row) -> list[str]:
     return textwrap.wrap(str(row.row).replace(" = ", "\u00a0=\u00a0"), LONGEST_NAME) or [""]
 
 
-def _lane(sheet: Drawing, at: Axis, row: Row, top: float, height: float) -> None:
-    y, hue = top + height / 2, "hue0" if row.service else "hue1"
-    if row.majority is not None:
-        sheet.rect(NAMES, top, at(row.majority), top + height, "floor")
-    for value, kind in ((row.label_only, "label-only"), (row.ceiling, "ceiling")):
+def _lane(on: do.Canvas, at: do.Axis, row: Row, top: float, height: float) -> None:
+    y, hue = top + height / 2, "hue2" if row.service else "alarm"
+    dashes = ((row.majority, (0, (1, 1))), (row.label_only, "-"), (row.ceiling, (0, (3, 2))))
+    for value, style in dashes:
         if value is not None:
-            sheet.line(at(value), top, at(value), top + height, kind)
+            ends = [top + 1, top + height - 1]
+            on.line([at(value)] * 2, ends, "soft", 1.5, linestyle=style)
     words = _name(row)
     for i, part in enumerate(words):
-        sheet.text(0, y + 4 + LINE * (i - (len(words) - 1) / 2), part, "row")
+        on.text(0, y + 4 + LINE * (i - (len(words) - 1) / 2), part, "ink")
     if row.low is not None and row.high is not None:
-        sheet.line(at(row.low), y, at(row.high), y, f"interval box {hue}")
+        on.line([at(row.low), at(row.high)], [y, y], hue, 9, alpha=0.35)
     if row.published is not None:
-        sheet.diamond(at(row.published), y, 6, "published")
+        on.mark(at(row.published), y, "ink", 8, hollow=True, shape="D")
     if row.fresh is not None:
         by = f" by {row.attacker}" if row.attacker else ""
-        sheet.dot(at(row.fresh), y, 3.6, f"dot fresh {hue}", f"{row.row}: {measured(row)}{by}")
+        on.mark(at(row.fresh), y, hue, 7, f"{row.row}: {measured(row)}{by}")
     if row.in_game is not None:
-        tip = f"{row.row}, in the game: {number(row.metric, row.in_game)}"
-        sheet.dot(at(row.in_game), y, 5.2, f"ring {hue}", tip)
+        tip = f"{row.row}, training adversary: {do.number(row.metric, row.in_game)}"
+        on.mark(at(row.in_game), y, hue, 9, tip, hollow=True)
 
 
-def curve_plots(exhibit: Exhibit) -> list[Plot]:
+def curve_plots(exhibit: Exhibit) -> list[do.Plot]:
     """A plot for each panel; all share the axis of losses.
 
     Beyond the 2nd and 98th percentile losses are cut, a triangle at the edge saying where.
     """
-    values = sorted(v for curve in exhibit.curves for _, v in finite(curve))
-    if not values:
+    ends = _ends(exhibit.curves)
+    if ends is None:
         return []
-    high = max(values[math.ceil(0.98 * (len(values) - 1))] * 1.08, 1e-6)
-    low = min(values[math.floor(0.02 * (len(values) - 1))] * 1.08, 0.0)
     names = list(dict.fromkeys(c.name for c in exhibit.curves))
     parts = grouped(exhibit.curves, lambda c: c.panel)
     heads = _headings(list(parts), LONGEST_SMALL)
     return [
-        _curve_plot(head, found, names, low, high)
+        _curve_plot(head, found, names, *ends)
         for head, found in zip(heads, parts.values(), strict=True)
     ]
+
+
+def _ends(curves: Sequence[Curve]) -> tuple[float, float] | None:
+    """Ends of the axis of losses; None where there is no loss."""
+    values = sorted(v for curve in curves for _, v in finite(curve))
+    if not values:
+        return None
+    high = max(values[math.ceil(0.98 * (len(values) - 1))] * 1.08, 1e-6)
+    return min(values[math.floor(0.02 * (len(values) - 1))] * 1.08, 0.0), high
+
+
+def _cut(curves: Sequence[Curve]) -> bool:
+    """Whether a loss leaves its axis."""
+    low, high = _ends(curves) or (0.0, 0.0)
+    return any(not low <= v <= high for curve in curves for _, v in finite(curve))
 
 
 def _curve_plot(
@@ -182,58 +246,47 @@ def _curve_plot(
     names: Sequence[str],
     low: float,
     high: float,
-) -> Plot:
-    top = LINE * len(heading) + 10
+) -> do.Plot:
+    top = LINE * len(heading) + 12
     bottom = top + SMALL_HEIGHT
     last = max([x for c in curves for x, _ in finite(c)] + [1.0])
-    x, y = Axis(0.0, last, SMALL_LEFT, SMALL_RIGHT), Axis(low, high, bottom, top)
-    sheet = _begun(SMALL, bottom + FOOT, heading, "losses")
-    for tick in _round_ticks(low, high, 4):
-        sheet.line(SMALL_LEFT, y(tick), SMALL_RIGHT, y(tick), "grid")
-        sheet.text(SMALL_LEFT - 4, y(tick) + 4, f"{tick:g}".replace("-", "−"), "tick", "end")
-    for tick in _round_ticks(0, 0.92 * last, 3):
-        sheet.text(x(tick), bottom + 15, f"{tick:,.0f}", "tick", "middle")
-    sheet.text(SMALL_RIGHT + 6, bottom + 15, "batch", "tick")
-    for game in dict.fromkeys(c.game for c in curves if 0 <= c.game <= last):
-        sheet.line(x(game), top - 6, x(game), bottom, "phase")
-    ends, cut = [], False
-    for curve in curves:
-        points, kind = finite(curve), f"loss{names.index(curve.name) % 6}"
-        if points:
-            thinned = points[:: math.ceil(len(points) / MOST_POINTS)] + points[-1:]
-            sheet.curve([(x(b), y(v)) for b, v in thinned], f"loss {kind}")
-            above = [x(b) for b, v in points if v > high]
-            below = [x(b) for b, v in points if v < low]
-            _cuts(sheet, above, top, -1, kind)
-            _cuts(sheet, below, bottom, 1, kind)
-            cut = cut or bool(above or below)
-            ends.append((y(points[-1][1]), loss_name(curve.name), kind))
-    ends.sort()
-    for height, (_, name, kind) in zip(_apart([h for h, *_ in ends]), ends, strict=True):
-        sheet.text(SMALL_RIGHT + 6, height + 4, name, f"end {kind}")
-    return Plot(SMALL, bottom + FOOT, sheet.markup(), cut)
+    x, y = do.Axis(0.0, last, SMALL_LEFT, SMALL_RIGHT), do.Axis(low, high, bottom, top)
+
+    def draw(on: do.Canvas) -> None:
+        for i, words in enumerate(heading, 1):
+            on.text(0, LINE * i, words, "ink", bold=True)
+        for tick in do.round_ticks(low, high, 4):
+            on.line([SMALL_LEFT, SMALL_RIGHT], [y(tick)] * 2, "line")
+            label = f"{tick:g}".replace("-", "−")
+            on.text(SMALL_LEFT - 5, y(tick) + 4, label, anchor="right")
+        for tick in do.round_ticks(0, 0.92 * last, 3):
+            on.text(x(tick), bottom + 18, f"{tick:,.0f}", anchor="center")
+        on.text(SMALL_RIGHT + 8, bottom + 18, "batch")
+        for game in dict.fromkeys(c.game for c in curves if 0 <= c.game <= last):
+            on.line([x(game)] * 2, [top - 6, bottom], "soft")
+        ends = []
+        for curve in curves:
+            points, i = finite(curve), names.index(curve.name) % 6
+            if points:
+                thinned = points[:: math.ceil(len(points) / MOST_POINTS)] + points[-1:]
+                xs, ys = [x(b) for b, _ in thinned], [y(v) for _, v in thinned]
+                on.line(xs, ys, LOSSES[i], 1.4, linestyle=do.LINES[i])
+                for beyond, edge, shape in (
+                    ([x(b) for b, v in points if v > high], top - 4, "^"),
+                    ([x(b) for b, v in points if v < low], bottom + 4, "v"),
+                ):
+                    for at in _spaced(beyond):
+                        on.mark(at, edge, LOSSES[i], 4, shape=shape)
+                ends.append((y(points[-1][1]), loss_name(curve.name), LOSSES[i]))
+        ends.sort()
+        for height, (_, name, of) in zip(do.apart([h for h, *_ in ends]), ends, strict=True):
+            on.text(SMALL_RIGHT + 8, height + 4, name, of, bold=True)
+
+    finals = ", ".join(f"{loss_name(c.name)} {p[-1][1]:.3g}" for c in curves if (p := finite(c)))
+    title = " ".join([*heading, "losses"]).strip()
+    return do.Plot(SMALL, bottom + FOOT, f"{title}; at the end {finals}", draw)
 
 
-def _cuts(sheet: Drawing, xs: Sequence[float], edge: float, side: int, kind: str) -> None:
-    """Triangles at ``edge`` that point away from the axis, at least so far apart as to be told."""
-    previous = -math.inf
-    for x in xs:
-        if x - previous >= 8:
-            sheet.curve([(x - 3, edge), (x, edge + 5 * side), (x + 3, edge)], f"cut {kind}")
-            previous = x
-
-
-def _round_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round figures within the axis, nought among them, no more than about ``most``."""
-    raw = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-    return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _apart(ys: Sequence[float]) -> list[float]:
-    """Ascending positions at least a line apart, pushed up rather than below the axis."""
-    placed: list[float] = []
-    for y in reversed(ys):
-        placed.append(min(y, placed[-1] - LINE) if placed else y)
-    return placed[::-1]
+def _spaced(xs: Sequence[float], gap: float = 9.0) -> list[float]:
+    """One position for each stretch of ``gap`` pixels."""
+    return [next(found) for _, found in groupby(xs, lambda x: x // gap)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from deepobfuscator.paper.render.exhibit import Exhibit
 from deepobfuscator.paper.render.table import FRESH, Grid, grids
 
-SHORT = {FRESH: "Fresh (95 %)"}
+SHORT = {FRESH: "New (95 %)"}
 """Headers that a column of a paper has no room for."""
 
 TALL = 45
@@ -47,7 +47,7 @@ def as_latex(exhibit: Exhibit) -> str:
     ]
     if exhibit.rows or exhibit.curves or exhibit.faces:
         file = exhibit.name
-        lines += [rf"% \includegraphics[width=\linewidth]{{{file}.pdf}} % {file}.svg as PDF"]
+        lines += [rf"% \includegraphics[width=\linewidth]{{{file}.pdf}}"]
     for grid in found:
         lines += _tabular(grid)
     below = [*exhibit.notes, *(f"Missing: {reason}" for reason in exhibit.missing)]

@@ -5,19 +5,17 @@ from dataclasses import dataclass, field, replace
 
 import deepobfuscator as do
 from deepobfuscator.paper.keys import Verdict
-from deepobfuscator.paper.render.drawing import legend
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
-from deepobfuscator.paper.render.figures import curve_plots, dot_plots
+from deepobfuscator.paper.render.figures import curve_plots, dot_plots, legend
 from deepobfuscator.paper.render.table import FRESH, grids, markdown, plain
 
 FAILS, UNKNOWN, HOLDS = Verdict
 
 COMPARABLE = (
-    "The published figures of DeepObfuscator are those of adversaries that played in the game, so "
-    "they stand beside the same adversaries here; they are not comparable to attackers trained "
-    "afresh on the frozen encoder, and both are shown because an adversary that the encoder was "
-    "trained against flatters the defence. Where the paper fitted attackers afterwards (the "
-    "baselines, the other reconstructors of Table 3), the fresh figure is the one to compare."
+    "The published figures of DeepObfuscator are those of training adversaries, which the encoder "
+    "was trained against. They are compared with the training adversaries here, not with newly "
+    "trained attackers, which are the ones that count. Where the paper trained attackers "
+    "afterwards (the baselines, the other reconstructors of Table 3), compare those."
 )
 
 
@@ -39,6 +37,8 @@ class Meta:
     """Of this project and what it was run on."""
     with_faces: bool = True
     """Whether pictures of people may be shown."""
+    warning: str = ""
+    """Why nothing follows from the figures; empty where something may."""
 
 
 def page(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> str:
@@ -50,7 +50,7 @@ def page(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> st
         headline=headline(claims) or meta.title,
         counts=_counts(claims),
         claims=ordered(claims),
-        failed=[c for c in claims if c.verdict == FAILS],
+        words=do.wording,
         exhibits=shown,
         plates={e.name: (dot_plots(e), curve_plots(e)) for e in shown},
         legends={e.name: legend(e) for e in shown},
@@ -74,16 +74,18 @@ def headline(claims: Sequence[Claim]) -> str:
     if failed:
         return f"{failed} of {every} {'does' if failed == 1 else 'do'} not hold at this scale"
     if unknown:
-        return f"{unknown} of {every} cannot be told at this scale"
+        return f"{unknown} of {every} {'is' if unknown == 1 else 'are'} inconclusive at this scale"
     if len(claims) == 1:
-        return f"The {every} that was looked at holds at this scale"
-    return f"All {every} that were looked at hold at this scale" if claims else ""
+        return f"The {every} that was tested holds at this scale"
+    return f"All {every} that were tested hold at this scale" if claims else ""
 
 
 def _counts(claims: Sequence[Claim]) -> str:
     """What became of the claims that the headline does not speak of."""
     failed, unknown, held = (sum(c.verdict == v for c in claims) for v in (FAILS, UNKNOWN, HOLDS))
-    parts = [f"{unknown} cannot be told"] if failed and unknown else []
+    parts = (
+        [f"{unknown} {'is' if unknown == 1 else 'are'} inconclusive"] if failed and unknown else []
+    )
     parts += [f"{held} hold{'s' * (held == 1)}"] if held and (failed or unknown) else []
     return f"Of the others, {do.listed(parts)}." if parts else ""
 
@@ -97,6 +99,7 @@ def seeds_of(meta: Meta) -> str:
 def summary_markdown(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta: Meta) -> str:
     """The reproduction in short, without a picture: claims, then every exhibit's figures."""
     parts = [f"# {plain(meta.title)}"]
+    parts += [f"**{meta.warning}**"] if meta.warning else []
     parts += [f"**{headline(claims)}.** {_counts(claims)}".strip()] if claims else []
     parts += [plain(f"{meta.data} {seeds_of(meta)}".strip())]
     if meta.reductions:
@@ -111,7 +114,7 @@ def summary_markdown(exhibits: Sequence[Exhibit], claims: Sequence[Claim], meta:
         ]
         headers = ("Verdict", "Claim", "Published", "Measured", "Why")
         parts += [
-            "## What became of the paper’s claims",
+            "## The paper’s claims",
             do.as_markdown(do.Table(headers, tuple(rows))),
         ]
     for exhibit in exhibits:

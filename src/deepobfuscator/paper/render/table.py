@@ -15,7 +15,7 @@ K = TypeVar("K")
 DASH = "–"
 """What stands where there is no figure."""
 
-FRESH = "Fresh attackers (95 %)"
+FRESH = "New attackers (95 %)"
 """The header of the figures that count."""
 
 
@@ -40,8 +40,8 @@ class Grid:
     groups: tuple[Group, ...]
     title: str = ""
     """Empty where the exhibit's own title says it."""
-    drawn: bool = False
-    """Whether the exhibit's plots show the same."""
+    folded: bool = False
+    """Whether a page shows it on request: plots show the same, or it is long and of no figures."""
 
 
 def grids(exhibit: Exhibit) -> tuple[Grid, ...]:
@@ -50,7 +50,7 @@ def grids(exhibit: Exhibit) -> tuple[Grid, ...]:
     found += [_of_curves(exhibit.curves)] if exhibit.curves else []
     for title, table in exhibit.tables:
         groups = (Group("", "", table.rows),)
-        found.append(Grid(table.headers, "l" * len(table.headers), groups, title))
+        found.append(Grid(table.headers, "l" * len(table.headers), groups, title, folded=True))
     return tuple(found)
 
 
@@ -80,7 +80,7 @@ def measured(row: Row) -> str:
 
 
 def played(row: Row) -> str:
-    """The figure in the game of ``row``, with its interval where it was taken."""
+    """The figure of the training adversary in ``row``, with its interval where it was taken."""
     if row.in_game is None or row.in_game_low is None or row.in_game_high is None:
         return do.number(row.metric, row.in_game)
     return do.interval(row.metric, row.in_game, row.in_game_low, row.in_game_high)
@@ -88,7 +88,7 @@ def played(row: Row) -> str:
 
 def subject_name(subject: str) -> str:
     """How a subject is called."""
-    return {IMAGE: "Faces rebuilt", IDENTITY: "People re-identified"}.get(subject, subject)
+    return {IMAGE: "Faces reconstructed", IDENTITY: "People re-identified"}.get(subject, subject)
 
 
 def unit(metric: str) -> str:
@@ -113,12 +113,12 @@ class _Column(NamedTuple):
 COLUMNS = (
     _Column("", "l", lambda row: str(row.row), None),
     _Column("Published", "r", printed, None),
-    _Column("Majority there", "r", lambda row: do.number(row.metric, row.published_majority)),
-    _Column("In the game", "r", played),
+    _Column("Published majority", "r", lambda row: do.number(row.metric, row.published_majority)),
+    _Column("Training adversary", "r", played),
     _Column(FRESH, "r", measured, None),
     _Column("Attacker", "l", lambda row: row.attacker or ("the service" if row.service else DASH)),
-    _Column("Majority", "r", lambda row: do.number(row.metric, row.majority)),
-    _Column("Labels alone", "r", lambda row: do.number(row.metric, row.label_only)),
+    _Column("Majority floor", "r", lambda row: do.number(row.metric, row.majority)),
+    _Column("Label-only floor", "r", lambda row: do.number(row.metric, row.label_only)),
     _Column("Ceiling", "r", lambda row: do.number(row.metric, row.ceiling)),
     _Column("Seeds", "r", lambda row: str(row.seeds), "1"),
 )
@@ -145,7 +145,7 @@ def _of_curves(curves: Sequence[Curve]) -> Grid:
     headers = ("Loss", "First", "When Algorithm 1 begins", "Last")
     by_panel = grouped(curves, lambda curve: curve.panel).items()
     groups = tuple(Group(str(panel), "", tuple(map(_ends, found))) for panel, found in by_panel)
-    return Grid(headers, "lrrr", groups, drawn=True)
+    return Grid(headers, "lrrr", groups, folded=True)
 
 
 def _ends(curve: Curve) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""An exhibit as files: figures to compute with, a table and a drawing for a paper."""
+"""An exhibit as files: figures to compute with, a table and a figure for a paper."""
 
 import csv
 import io
@@ -8,28 +8,34 @@ from dataclasses import fields
 from pathlib import Path
 
 from deepobfuscator import write_atomic
-from deepobfuscator.paper.render.drawing import as_svg
 from deepobfuscator.paper.render.exhibit import Exhibit, Row
+from deepobfuscator.paper.render.figures import as_files
 from deepobfuscator.paper.render.latex import as_latex
+
+FIGURES = (".svg", ".pdf")
+"""Endings of the files that may show faces."""
 
 
 def write_exhibit(exhibit: Exhibit, folder: Path, faces: bool = True) -> None:
-    """Write NAME.csv, NAME.tex and, where there is something to draw, NAME.svg into ``folder``.
+    """Write NAME.csv, NAME.tex and, where there is something to draw, NAME.svg and NAME.pdf into
+    ``folder``.
 
-    An older NAME.svg does not outlive an exhibit that has nothing to draw: it may show faces.
+    Older figures do not outlive an exhibit that has nothing to draw: they may show faces.
 
-    ``faces`` says whether the drawing shows pictures of people.
+    ``faces`` says whether the figure shows pictures of people.
 
     Raises:
         InputError: the disk is full or ``folder`` cannot be written.
     """
-    made = {"svg": as_svg(exhibit, faces), "csv": as_csv(exhibit), "tex": as_latex(exhibit)}
-    for ending, text in made.items():
-        path = folder / f"{exhibit.name}.{ending}"
-        if text is None:
+    drawn = as_files(exhibit, faces) or (None, None)
+    made = dict(zip(FIGURES, drawn, strict=True))
+    made |= {".csv": as_csv(exhibit), ".tex": as_latex(exhibit)}
+    for ending, held in made.items():
+        path = folder / f"{exhibit.name}{ending}"
+        if held is None:
             path.unlink(missing_ok=True)
         else:
-            write_atomic(path, text)
+            write_atomic(path, held)
 
 
 def as_csv(exhibit: Exhibit) -> str:
