@@ -74,8 +74,8 @@ class Gate:
 
         The bound is that of the maximum over all attackers, simultaneous where the audit kept it.
         Below the limit, only attackers that could have found a leak let the gate pass; so nobody
-        does where none could be run (on identities that nobody knows, say). A certificate
-        needs no attacker.
+        does where none could be run (on identities that nobody knows, say). A certificate needs no
+        attacker.
         """
         subject, metric = self.subject, self.metric
         if metric == CERTIFIED:

@@ -24,16 +24,13 @@ from deepobfuscator.core.records import (
 )
 from deepobfuscator.report.figures import Axis, Canvas, Plot
 from deepobfuscator.report.formatting import DASH, number, value_of, with_unit
-from deepobfuscator.report.plots import FOOT, HEAD, LONGEST_NAME, NAMES, RIGHT, WIDTH
+from deepobfuscator.report.plots import FOOT, HEAD, LANE, LONGEST_NAME, NAMES, RIGHT, WIDTH
 from deepobfuscator.report.runs import RunResult
 from deepobfuscator.report.subjects import Role, SubjectReport
 from deepobfuscator.report.tables import Table
 
 ACCURACY = "balanced_accuracy"
 """The metric that an attribute's certificates are in."""
-
-LANE = 22.0
-"""Height of an attribute's bar."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +103,33 @@ class Proofs:
         )
 
     def drawing(self, subjects: Sequence[SubjectReport]) -> Plot:
-        """A lane for each private attribute: floor, strongest attack, certificate, ceiling."""
+        """A row for each private attribute: floor, strongest attack, certificate, ceiling."""
         shown = [s for s in subjects if s.role is Role.PRIVATE and s.certified]
         bottom = HEAD + LANE * len(shown)
         every = [s.baseline for s in shown] + [value_of(s.certified) for s in shown]
         at = Axis.of(ACCURACY, every, NAMES, RIGHT)
+        said = "; ".join(
+            f"{s.called} at most {number(ACCURACY, value_of(s.certified))}" for s in shown
+        )
 
         def draw(on: Canvas) -> None:
             at.rule(on, ACCURACY, HEAD, bottom)
             for i, subject in enumerate(shown):
-                _lane(on, at, subject, HEAD + LANE * (i + 0.5))
+                top, proof = HEAD + LANE * i + 3, subject.certified
+                y, end = top + LANE / 2 - 3, top + LANE - 6
+                assert proof is not None
+                on.text(0, y + 4, subject.called, longest=LONGEST_NAME)
+                if subject.baseline is not None:
+                    at.reference(on, subject.baseline, top, end)
+                if subject.ceiling is not None:
+                    at.reference(on, subject.ceiling.value, top, end, dashed=True)
+                if (strongest := subject.maximum or subject.headline) is not None:
+                    on.line([at(strongest.value), at(proof.value)], [y, y], "hue0", 2, alpha=0.45)
+                    tip = f"strongest attack: {with_unit(ACCURACY, strongest.value)}"
+                    on.mark(at(strongest.value), y, "hue0", 8, tip)
+                on.line([at(proof.value)] * 2, [top, end], "hue0", 3)
 
-        told = "; ".join(
-            f"{s.called} at most {number(ACCURACY, value_of(s.certified))}" for s in shown
-        )
-        return Plot(WIDTH, bottom + FOOT, f"What any attacker can learn, in per cent: {told}", draw)
+        return Plot(WIDTH, bottom + FOOT, f"Certified balanced accuracy: {said}", draw)
 
     def to_json(self) -> dict[str, Any]:
         """The notes, and each certificate as the summary's figures."""

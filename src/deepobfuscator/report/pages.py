@@ -217,12 +217,12 @@ def _versions(comparisons: Sequence[Comparison]) -> list[str]:
 
 def audit_page(report: "AuditReport", faces: bool = True) -> str:
     """The page of one audit; see `AuditReport.save`."""
+    proofs = Proofs.of(report.run)
     notes = report.run.notes
     command = notes.get("command", "")
     if command and not command.startswith("deepobfuscator audit"):  # a comparison audited it
         suite = notes.get("suite", "")
         command = shlex.join(["deepobfuscator", "audit", str(report.folder), "--suite", suite])
-    proofs = Proofs.of(report.run)
     return render(
         "audit.html",
         report=report,

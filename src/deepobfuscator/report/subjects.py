@@ -132,12 +132,12 @@ class SubjectReport(Subject):
     """Why attackers that find no leak here would prove nothing; None where they would."""
     worst: Record | None
     """MS-SSIM of the 5 % best reconstructed pictures."""
-    perceptual: Mapping[str, Record]
-    """Perceptual distance of the headline attacker, the floors and the ceiling by name, where it
-    was measured."""
     certified: Record | None
     """What no attacker of one picture exceeds: balanced accuracy of an attribute, PSNR in dB, share
     of people named rightly; None where nothing is certified."""
+    perceptual: Mapping[str, Record]
+    """Perceptual distance of the headline attacker, the floors and the ceiling by name, where it
+    was measured."""
     attackers: tuple[AttackerReport, ...]
     """Fresh attackers by threat model, the best on test first."""
     references: Mapping[str, AttackerReport]
@@ -243,12 +243,12 @@ def report_of(
         ceiling_excess=found.ceiling,
         weakness=None if public else found.weakness,
         worst=best(about, name, "ms_ssim_worst"),
+        certified=next(iter(select(about, metric=records.CERTIFIED, given="")), None),
         perceptual={
             who: distance
             for who in compared
             if (distance := one(about, attack=who, metric=records.PERCEPTUAL, given=""))
         },
-        certified=next(iter(select(about, metric=records.CERTIFIED, given="")), None),
         attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
         references=references,
         budget=_budget(about, run, subject),
