@@ -1,6 +1,7 @@
 """The site's pages from README.md and docs/*.md, and a check that it loads nothing from outside.
 
-``build.py pages`` writes site_src/; ``build.py check`` reads site/; ``build.py picture`` takes the README's picture.
+``build.py pages`` writes site_src/; ``build.py check`` reads site/; ``build.py picture`` takes the
+README's picture.
 """
 
 import re

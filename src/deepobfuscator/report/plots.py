@@ -126,9 +126,9 @@ def _row(on: Canvas, at: Axis, metric: str, row: Row, top: float) -> None:
         _adversary(on, at(in_game), at(value), y, row.colour, 8)
     on.mark(at(value), y, row.colour, 9, tip)
     maxima = [r.maximum for r in row.readings if r.maximum]
-    highest, bound = mean([m.value for m in maxima]), mean([m.high for m in maxima])
-    if highest is not None and bound is not None:
-        bound(on, at(highest), at(bound), y, row.colour)
+    highest, most = mean([m.value for m in maxima]), mean([m.high for m in maxima])
+    if highest is not None and most is not None:
+        bound(on, at(highest), at(most), y, row.colour)
     for i, (reading, result) in enumerate(results if len(results) > 1 else ()):
         lane = y + BAND / 2 + SEED_BAND * (i + 0.5)
         on.line([at(result.low), at(result.high)], [lane] * 2, row.colour, 2.5, alpha=0.4)
