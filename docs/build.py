@@ -1,6 +1,7 @@
 """The site's pages from README.md and docs/*.md, and a check that it loads nothing from outside.
 
-``build.py pages`` writes site_src/; ``build.py check`` reads site/.
+``build.py pages`` writes site_src/; ``build.py check`` reads site/; ``build.py picture`` takes the
+README's picture.
 """
 
 import re
@@ -20,7 +21,7 @@ def page(text: str, folder: Path) -> str:
     def link(found: re.Match[str]) -> str:
         name, _, place = found[2].partition("#")
         target = (folder / name).resolve()
-        if target.parent == ROOT / "docs" and target.suffix == ".md" and target.is_file():
+        if target.parent == ROOT / "docs" and target.suffix in (".md", ".png") and target.is_file():
             return f"[{found[1]}]({target.name}{'#' + place if place else ''})"
         return found[1]
 
@@ -31,6 +32,8 @@ def write_pages() -> None:
     """Fill site_src/."""
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir()
+    for file in (ROOT / "docs").glob("*.png"):
+        shutil.copy(file, PAGES)
     for file in sorted((ROOT / "docs").glob("*.md")):
         (PAGES / file.name).write_text(page(file.read_text(), file.parent))
     (PAGES / "index.md").write_text(page((ROOT / "README.md").read_text(), ROOT))
@@ -65,5 +68,18 @@ def check() -> None:
             sys.exit(f"{file} loads something from outside: {loaded[0]}")
 
 
+def picture() -> None:
+    """Write docs/report.png, the first screen of the comparison that `make demo` makes."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.goto(f"file://{ROOT}/runs/demo/report.html")
+        page.screenshot(path=str(ROOT / "docs" / "report.png"))
+        browser.close()
+
+
 if __name__ == "__main__":
-    {"pages": write_pages, "check": check}[sys.argv[1]]()
+    {"pages": write_pages, "check": check, "picture": picture}[sys.argv[1]]()

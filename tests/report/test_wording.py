@@ -10,8 +10,8 @@ from deepobfuscator.report.comparison import compare
 from deepobfuscator.report.matrix import Cell, matrix_of
 from deepobfuscator.report.pages import comparison_page
 from deepobfuscator.report.runs import find_runs
+from deepobfuscator.report.titles import title_of
 from deepobfuscator.report.view import ComparisonReport
-from deepobfuscator.report.wording import title_of
 
 
 def title(folder: Path) -> str:

@@ -14,6 +14,7 @@ from deepobfuscator import api
 from deepobfuscator.auditing.gates import parse_gate
 from deepobfuscator.cli.options import (
     Parser,
+    check_run,
     defence_of,
     described,
     fields_of,
@@ -238,7 +239,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
 def _audit(options: argparse.Namespace, command: str) -> int:
     target, made = options.target, dict[str, Any]()
     if Path(target).is_dir():
-        _is_run(Path(target))
+        check_run(Path(target))
         given = trial_given(options, but="data") or ("--out" if options.out else None)
         if given := given or ("--output (the page is --page)" if options.output else None):
             raise InputError(f"{target} brings its own settings: drop {given}")
@@ -276,14 +277,6 @@ def _audit(options: argparse.Namespace, command: str) -> int:
     page = options.page or report.folder / "report.html"
     print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
     return report.exit_code
-
-
-def _is_run(folder: Path) -> None:
-    """InputError where ``folder`` is no run but holds some, with their names."""
-    inside = [path.parent for path in sorted(folder.glob("*/trial.json"))]
-    if inside and not (folder / "trial.json").exists():
-        runs = ", ".join(shlex.quote(str(path)) for path in inside)
-        raise InputError(f"{folder} holds {len(inside)} runs; audit one of them: {runs}")
 
 
 def _compare(options: argparse.Namespace, command: str) -> None:

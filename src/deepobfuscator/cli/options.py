@@ -3,9 +3,11 @@
 import argparse
 import dataclasses
 import math
+import shlex
 import typing
 from collections import abc
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from deepobfuscator.attacks.base import QUICK, SUITES
@@ -232,3 +234,11 @@ def listed_defences(given: Sequence[str]) -> list[Defence]:
 def trainable() -> list[str]:
     """Names of the defences that can be trained."""
     return [name for name, kind in Defence.members().items() if kind.trains]
+
+
+def check_run(folder: Path) -> None:
+    """InputError where ``folder`` is no run but holds some, with their names."""
+    inside = [path.parent for path in sorted(folder.glob("*/trial.json"))]
+    if inside and not (folder / "trial.json").exists():
+        runs = ", ".join(shlex.quote(str(path)) for path in inside)
+        raise InputError(f"{folder} holds {len(inside)} runs; audit one of them: {runs}")

@@ -103,10 +103,7 @@ def not_inclusive(held: Evidence) -> Finding:
     own = (genders[0], faces[1], genders[2], faces[2])
     also = ""
     if all(x is not None and protected(x) == FAILS for x in own):
-        also = (
-            " But each leaves its own attack open too, and so does the defence against both: "
-            "this is no argument for the latter."
-        )
+        also = " But each leaves its own attack open too, and so does the defence against both."
     return Finding(
         f"attributes alone: {told(face)}; reconstruction alone: {told(gender)}{seen}",
         unanimous([protected(face), protected(gender)], holds=FAILS, fails=HOLDS),

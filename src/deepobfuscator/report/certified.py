@@ -22,9 +22,10 @@ from deepobfuscator.core.records import (
     ThreatKind,
     select,
 )
+from deepobfuscator.report.audit_plots import LANE, LONGEST_NAME, NAMES
 from deepobfuscator.report.figures import Axis, Canvas, Plot
 from deepobfuscator.report.formatting import DASH, number, value_of, with_unit
-from deepobfuscator.report.plots import FOOT, HEAD, LANE, LONGEST_NAME, NAMES, RIGHT, WIDTH
+from deepobfuscator.report.plots import FOOT, HEAD, RIGHT, WIDTH
 from deepobfuscator.report.runs import RunResult
 from deepobfuscator.report.subjects import Role, SubjectReport
 from deepobfuscator.report.tables import Table

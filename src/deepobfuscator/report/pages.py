@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import LABEL_ONLY
-from deepobfuscator.report import formatting, plots, tables, wording
+from deepobfuscator.report import audit_plots, formatting, plots, tables, titles, wording
 from deepobfuscator.report.certified import Proofs
 from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison, Configuration
 from deepobfuscator.report.figures import MARKS, Plot, picture
@@ -91,6 +91,7 @@ def comparison_page(report: "ComparisonReport", faces: bool = True, folder: Path
         versions=_versions(comparisons),
         tables=tables,
         words=wording,
+        title_of=titles.title_of,
         write=formatting,
         matrix_of=matrix_of,
         audits_of=partial(_audits, folder=folder),
@@ -231,7 +232,7 @@ def audit_page(report: "AuditReport", faces: bool = True) -> str:
         command=command,
         words=wording,
         write=formatting,
-        plots=plots,
+        plots=audit_plots,
         tables=tables,
         worst=report.run.worst_faces if faces else None,
         picture=picture,
@@ -249,6 +250,6 @@ def _epochs(curves: Sequence[Mapping[str, Any]]) -> list[Panel]:
         axis = curve["target"], curve["metric"]
         every = [v for c in curves if (c["target"], c["metric"]) == axis for v in c["scores"]]
         title = ", ".join(filter(None, (curve["attack"], curve["given"])))
-        drawing = plots.epochs(curve["scores"], min(every), max(every), title)
+        drawing = audit_plots.epochs(curve["scores"], min(every), max(every), title)
         panels.append((title, ", ".join(axis), drawing))
     return panels

@@ -17,7 +17,7 @@ from deepobfuscator.core.records import Record, ThreatKind
 from deepobfuscator.core.registry import suggest
 from deepobfuscator.experiments import contrasts
 from deepobfuscator.experiments.contrasts import Contrast
-from deepobfuscator.report import pages, plots
+from deepobfuscator.report import audit_plots, pages
 from deepobfuscator.report.certified import Proofs
 from deepobfuscator.report.comparison import Comparison, compare
 from deepobfuscator.report.runs import RunResult, find_runs, read_run
@@ -148,7 +148,7 @@ class AuditReport:
         return "\n".join([self.verdict.title, *(f"  {s!r}" for s in self.subjects)])
 
     def _repr_html_(self) -> str:
-        drawing = plots.brief(self.subjects)
+        drawing = audit_plots.brief(self.subjects)
         return pages.render("brief.html", title=self.verdict.title, drawing=drawing, table=None)
 
 

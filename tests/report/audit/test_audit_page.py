@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.report.audit_plots import NAMES, attackers, budget, undeclared
 from deepobfuscator.report.pages import audit_page
-from deepobfuscator.report.plots import NAMES, RIGHT, WIDTH, attackers, budget, undeclared
+from deepobfuscator.report.plots import RIGHT, WIDTH
 from deepobfuscator.report.runs import RunResult, read_run
 from deepobfuscator.report.view import AuditReport
 

@@ -10,8 +10,8 @@ from deepobfuscator.auditing.leakage import Status
 from deepobfuscator.report.comparison import compare
 from deepobfuscator.report.matrix import Cell, matrix_of
 from deepobfuscator.report.runs import find_runs, read_run
+from deepobfuscator.report.titles import title_of
 from deepobfuscator.report.view import ComparisonReport, publish
-from deepobfuscator.report.wording import title_of
 
 
 def cells(folder: Path, defence: str = "narrow-code") -> dict[str, Cell]:
