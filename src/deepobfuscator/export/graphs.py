@@ -1,0 +1,264 @@
+"""Networks as ONNX graphs: fitted to pictures of any size in front, packed for the wire behind.
+
+Every graph has one axis of any length, the batch. Only standard operators of `OPSET` are used.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from deepobfuscator_edge.manifest import Wire
+from onnx import compose, numpy_helper, parser
+from torch import Tensor, nn
+
+from deepobfuscator.core.errors import InputError, in_one_line
+from deepobfuscator.data.files_source import CROP_SLACK
+
+OPSET = 18
+"""The first with antialiased Resize; any onnxruntime since 1.15 runs it."""
+IR_VERSION = 10
+
+PICTURES, FEATURES, PAYLOAD, SCORES = "pictures", "features", "payload", "scores"
+"""Names of inputs and outputs."""
+
+HEAD = f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>'
+
+
+def traced(network: nn.Module, shape: Sequence[int], name: str, output: str) -> onnx.ModelProto:
+    """``network`` as a graph from ``name`` (n, *shape), float32, to ``output``.
+
+    Raises:
+        InputError: torch cannot export it.
+    """
+    batch = torch.export.Dim("n", min=1)
+    example = torch.rand((2, *shape), generator=torch.Generator().manual_seed(0))
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                _Held(network.float().cpu()).eval(),
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[name],
+                output_names=[output],
+                dynamic_shapes=({0: batch},),
+                verbose=False,
+            )
+    except Exception as error:
+        raise InputError(
+            f"torch cannot export this network ({in_one_line(error)}): build it of operators that "
+            "torch.onnx.export knows"
+        ) from error
+    assert program is not None
+    model = program.model_proto
+    _bare(model.graph)
+    del model.functions[:], model.metadata_props[:]
+    model.ir_version = IR_VERSION
+    return model
+
+
+class _Held(nn.Module):
+    """A network one level down: some names of parts, as ``code``, are taken at the top."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.network(inputs)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter prints, logs and warns of; what goes wrong it raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _bare(graph: onnx.GraphProto) -> None:
+    """Drop the notes of the exporter, which name files of this machine."""
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+
+
+def intake(size: tuple[int, int]) -> onnx.ModelProto:
+    """``pictures`` (n, H, W, 3), uint8, of any height and width, to (n, 3, *size) in [0, 1].
+
+    As `deepobfuscator.data.files_source.fit` does it with Pillow, but that the crop is rounded to
+    whole pixels: the middle part of the aspect ratio of ``size``, resampled with antialiasing (cubic,
+    a = -0.5); a picture at most 4 px larger on a side is cropped alone.
+    """
+    height, width = size
+    return parser.parse_model(f"""{HEAD}
+intake (uint8[n, H, W, 3] {PICTURES}) => (float[n, 3, {height}, {width}] fitted) {{
+  shape = Shape <start = 1, end = 3> ({PICTURES})
+  have = Cast <to = 1> (shape)
+  want = Constant <value = float[2] {{{height}, {width}}}> ()
+  ratios = Div (have, want)
+  scale = ReduceMin <keepdims = 0> (ratios)
+  scaled = Mul (want, scale)
+  over = Sub (have, want)
+  least = ReduceMin <keepdims = 0> (over)
+  most = ReduceMax <keepdims = 0> (over)
+  zero = Constant <value = float {{0}}> ()
+  slack = Constant <value = float {{{CROP_SLACK}}}> ()
+  not_smaller = GreaterOrEqual (least, zero)
+  hardly_larger = LessOrEqual (most, slack)
+  crop_alone = And (not_smaller, hardly_larger)
+  half = Constant <value = float {{0.5}}> ()
+  spare = Sub (have, scaled)
+  margin = Mul (spare, half)
+  whole_margin = Round (margin)
+  margin_alone = Mul (over, half)
+  whole_alone = Floor (margin_alone)
+  start = Where (crop_alone, whole_alone, whole_margin)
+  end_alone = Add (start, want)
+  end_resampled = Sub (have, start)
+  end = Where (crop_alone, end_alone, end_resampled)
+  starts = Cast <to = 7> (start)
+  ends = Cast <to = 7> (end)
+  axes = Constant <value = int64[2] {{1, 2}}> ()
+  cut = Slice ({PICTURES}, starts, ends, axes)
+  planes = Transpose <perm = [0, 3, 1, 2]> (cut)
+  sizes = Constant <value = int64[2] {{{height}, {width}}}> ()
+  resampled = Resize <mode = "cubic", cubic_coeff_a = -0.5, antialias = 1, axes = [2, 3]>
+    (planes, , , sizes)
+  levels = Cast <to = 1> (resampled)
+  white = Constant <value = float {{255}}> ()
+  fitted = Div (levels, white)
+}}""")
+
+
+def packing(wire: Wire) -> onnx.ModelProto:
+    """``features`` (n, *shape) to ``payload`` (n, `Wire.bytes`), uint8, or (n, values), float16."""
+    shape = ", ".join(map(str, wire.shape))
+    if wire.bits == 16:
+        return parser.parse_model(f"""{HEAD}
+packing (float[n, {shape}] {FEATURES}) => (float16[n, {wire.values}] {PAYLOAD}) {{
+  flat = Flatten ({FEATURES})
+  {PAYLOAD} = Cast <to = 10> (flat)
+}}""")
+    parts, rest = 8 // wire.bits, wire.bytes * 8 // wire.bits - wire.values
+    model = parser.parse_model(f"""{HEAD}
+packing (float[n, {shape}] {FEATURES}) => (uint8[n, {wire.bytes}] {PAYLOAD})
+<float none = {{0}}> {{
+  above = Sub ({FEATURES}, low)
+  measured = Div (above, step)
+  rounded = Round (measured)
+  highest = Constant <value = float {{{2**wire.bits - 1}}}> ()
+  levels = Clip (rounded, none, highest)
+  flat = Flatten (levels)
+  pads = Constant <value = int64[4] {{0, 0, 0, {rest}}}> ()
+  padded = Pad (flat, pads)
+  apart = Constant <value = int64[3] {{0, {wire.bytes}, {parts}}}> ()
+  parts = Reshape (padded, apart)
+  places = Constant <value = float[{parts}] {{{_places(wire)}}}> ()
+  weighed = Mul (parts, places)
+  last = Constant <value = int64[1] {{-1}}> ()
+  joined = ReduceSum <keepdims = 0> (weighed, last)
+  {PAYLOAD} = Cast <to = 2> (joined)
+}}""")
+    model.graph.initializer.extend(_scales(wire))
+    return model
+
+
+def unpacking(wire: Wire) -> onnx.ModelProto:
+    """The inverse of `packing`, to the nearest level."""
+    shape = ", ".join(map(str, wire.shape))
+    if wire.bits == 16:
+        return parser.parse_model(f"""{HEAD}
+unpacking (float16[n, {wire.values}] {PAYLOAD}) => (float[n, {shape}] {FEATURES}) {{
+  flat = Cast <to = 1> ({PAYLOAD})
+  shape = Constant <value = int64[{1 + len(wire.shape)}] {{0, {shape}}}> ()
+  {FEATURES} = Reshape (flat, shape)
+}}""")
+    parts = 8 // wire.bits
+    model = parser.parse_model(f"""{HEAD}
+unpacking (uint8[n, {wire.bytes}] {PAYLOAD}) => (float[n, {shape}] {FEATURES}) {{
+  bytes = Cast <to = 6> ({PAYLOAD})
+  last = Constant <value = int64[1] {{-1}}> ()
+  columns = Unsqueeze (bytes, last)
+  places = Constant <value = int32[{parts}] {{{_places(wire)}}}> ()
+  moved = Div (columns, places)
+  levels_there = Constant <value = int32 {{{2**wire.bits}}}> ()
+  levels = Mod (moved, levels_there)
+  padded = Flatten (levels)
+  first = Constant <value = int64[1] {{0}}> ()
+  end = Constant <value = int64[1] {{{wire.values}}}> ()
+  axis = Constant <value = int64[1] {{1}}> ()
+  flat = Slice (padded, first, end, axis)
+  numbers = Cast <to = 1> (flat)
+  shape = Constant <value = int64[{1 + len(wire.shape)}] {{0, {shape}}}> ()
+  shaped = Reshape (numbers, shape)
+  stretched = Mul (shaped, step)
+  {FEATURES} = Add (stretched, low)
+}}""")
+    model.graph.initializer.extend(_scales(wire))
+    return model
+
+
+def _places(wire: Wire) -> str:
+    return ", ".join(str(2**shift) for shift in range(0, 8, wire.bits))
+
+
+def _scales(wire: Wire) -> list[onnx.TensorProto]:
+    column = (-1, *(1,) * (len(wire.shape) - 1))
+    return [
+        numpy_helper.from_array(np.array(values, np.float32).reshape(column), name)
+        for name, values in (("low", wire.low), ("step", wire.step))
+    ]
+
+
+def chained(*models: onnx.ModelProto) -> onnx.ModelProto:
+    """Graphs one after the other, each the only input of the next.
+
+    Raises:
+        ValueError: they do not fit together.
+    """
+    first, *rest = models
+    joined = compose.add_prefix(first, "0/", rename_inputs=False)
+    for i, model in enumerate(rest, 1):
+        last = i == len(rest)
+        added = compose.add_prefix(model, f"{i}/", rename_outputs=not last)
+        ends = [(joined.graph.output[0].name, added.graph.input[0].name)]
+        joined = compose.merge_models(joined, added, io_map=ends)
+    return joined
+
+
+def scored(classifier: nn.Module) -> nn.Module:
+    """``classifier`` with a score between 0 and 1 in place of each logit."""
+    return _Scored(classifier)
+
+
+class _Scored(nn.Module):
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.sigmoid(self.classifier(features).float())
+
+
+def saved(model: onnx.ModelProto, path: Path) -> None:
+    """Check ``model`` and write it.
+
+    Raises:
+        onnx.checker.ValidationError: it is no valid graph.
+    """
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
