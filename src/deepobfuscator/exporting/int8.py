@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime import quantization
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 CALIBRATION = 256
 """Training pictures whose activations are measured."""
@@ -45,21 +44,17 @@ def quantised(encoder: onnx.ModelProto, pictures: NDArray[np.uint8]) -> onnx.Mod
     rows = np.unique(np.linspace(0, len(pictures) - 1, CALIBRATION).round().astype(np.int64))
     reader = _Pictures(encoder.graph.input[0].name, pictures[rows])
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # of what the two steps advise, this is the outcome
+    logging.disable(logging.WARNING)  # it advises steps that are taken before
     try:
         with TemporaryDirectory() as folder:
-            plain, made = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
-            quant_pre_process(encoder, plain, skip_symbolic_shape=True)
+            made = Path(folder) / "int8.onnx"
             quantization.quantize_static(
-                plain,
+                onnx.shape_inference.infer_shapes(encoder),
                 made,
                 reader,
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=QUANTISED,
                 per_channel=True,
-                # Seven bits of weights: with eight, processors without VNNI saturate and answer
-                # otherwise than this one.
-                reduce_range=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
             )

@@ -9,9 +9,11 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from deepobfuscator_edge.manifest import Wire
 from onnx import compose, numpy_helper, parser
@@ -56,11 +58,27 @@ def traced(network: nn.Module, shape: Sequence[int], name: str, output: str) -> 
             "torch.onnx.export knows"
         ) from error
     assert program is not None
-    model = program.model_proto
-    _bare(model.graph)
-    del model.functions[:], model.metadata_props[:]
-    model.ir_version = IR_VERSION
-    return model
+    return folded(program.model_proto)
+
+
+def folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its constants computed and norms folded into convolutions."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with TemporaryDirectory() as folder:
+        options.optimized_model_filepath = f"{folder}/folded.onnx"
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        found = onnx.load(options.optimized_model_filepath)
+    _bare(found.graph)
+    del found.functions[:], found.metadata_props[:]
+    imported = [entry for entry in found.opset_import if entry.domain == ""]
+    del found.opset_import[:]
+    found.opset_import.extend(imported)
+    found.ir_version = IR_VERSION
+    return found
 
 
 class _Held(nn.Module):
@@ -104,6 +122,7 @@ def intake(size: tuple[int, int]) -> onnx.ModelProto:
     a = -0.5); a picture at most 4 px larger on a side is cropped alone.
     """
     height, width = size
+    # Resize has all four sizes: onnxruntime 1.32 loses two of them where it moves the transposition.
     return parser.parse_model(f"""{HEAD}
 intake (uint8[n, H, W, 3] {PICTURES}) => (float[n, 3, {height}, {width}] fitted) {{
   shape = Shape <start = 1, end = 3> ({PICTURES})
@@ -135,9 +154,10 @@ intake (uint8[n, H, W, 3] {PICTURES}) => (float[n, 3, {height}, {width}] fitted)
   axes = Constant <value = int64[2] {{1, 2}}> ()
   cut = Slice ({PICTURES}, starts, ends, axes)
   planes = Transpose <perm = [0, 3, 1, 2]> (cut)
-  sizes = Constant <value = int64[2] {{{height}, {width}}}> ()
-  resampled = Resize <mode = "cubic", cubic_coeff_a = -0.5, antialias = 1, axes = [2, 3]>
-    (planes, , , sizes)
+  outer = Shape <start = 0, end = 2> (planes)
+  inner = Constant <value = int64[2] {{{height}, {width}}}> ()
+  sizes = Concat <axis = 0> (outer, inner)
+  resampled = Resize <mode = "cubic", cubic_coeff_a = -0.5, antialias = 1> (planes, , , sizes)
   levels = Cast <to = 1> (resampled)
   white = Constant <value = float {{255}}> ()
   fitted = Div (levels, white)

@@ -21,6 +21,8 @@ RANGES = (1.0, 0.8, 0.6, 0.45, 0.35, 0.25, 0.18, 0.12, 0.08)
 """Shares of a channel's range that levels may cover; what lies outside is clipped."""
 FITTED_ON = 1 << 14
 """Values of a channel that its levels are fitted to."""
+COSTS = 0.005
+"""Balanced accuracy that a setting chosen by ``auto`` may cost on validation."""
 HELPS = 0.95
 """Share of its size that a compressed message may have at most, for compression to be on."""
 
@@ -73,21 +75,17 @@ def fitted(features: Floats, bits: int, code: bool) -> Wire:
 
 def choose(
     features: Floats,
-    own: Floats,
     wanted: int | None,
     wire_bits: int,
-    loses: Callable[[Floats], float],
-    most: float,
+    loses: Callable[[Wire], float],
 ) -> Wire:
-    """The setting that was asked for, or the one of fewest bytes that loses at most ``most``.
+    """The setting that was asked for, or the one of fewest bytes that loses at most `COSTS`.
 
     Args:
         features: (n, *shape) of training pictures, to fit levels to.
-        own: (m, *shape) of validation pictures.
         wanted: bits of one value; None chooses.
         wire_bits: of one picture, as the encoder declares them.
-        loses: what the service's worth falls by when it is given such features.
-        most: of that.
+        loses: what the service's worth on validation pictures falls by with a setting.
 
     Raises:
         InputError: a setting was asked for that a code does not need; none is good enough.
@@ -98,19 +96,20 @@ def choose(
     lost: dict[str, float] = {}
     for bits in (1,) if code else BITS if wanted is None else (wanted,):
         wire = fitted(features, bits, code)
-        lost[wire.name] = loses(wire.features(wire.pack(own)))
-        if wanted is not None or lost[wire.name] <= most:
-            return compressed(wire, own)
+        if wanted is not None:
+            return wire
+        lost[wire.name] = loses(wire)
+        if lost[wire.name] <= COSTS:
+            return wire
     told = ", ".join(f"{name} {100 * value:.1f}" for name, value in lost.items())
     raise InputError(
-        f"every wire setting costs more than {100 * most:.1f} points of balanced accuracy on "
+        f"every wire setting costs more than {100 * COSTS:.1f} points of balanced accuracy on "
         f"validation ({told}): name one with --wire to take it all the same"
     )
 
 
-def compressed(wire: Wire, features: Floats) -> Wire:
-    """``wire`` with compression where that helps messages of one picture."""
-    payload = wire.pack(features)
+def compressed(wire: Wire, payload: NDArray[np.uint8]) -> Wire:
+    """``wire`` with compression where that helps messages of one picture, as of ``payload``."""
     frames = sum(min(len(frame(row.tobytes())), wire.bytes) for row in payload)
     return replace(wire, zstd=frames < HELPS * len(payload) * wire.bytes)
 
