@@ -49,7 +49,9 @@ class _Asking:
         try:
             return list(response.json()["answers"])
         except (ValueError, KeyError, TypeError):
-            raise ServiceError("the service answers something else than a service of this kind", 200) from None
+            raise ServiceError(
+                "the service answers something else than a service of this kind", 200
+            ) from None
 
     def _wait(self, tries: int, outcome: httpx.Response | httpx.TransportError) -> float:
         """Seconds before the next try.

@@ -108,7 +108,7 @@ class Attribute:
         return len(self.classes) or 1
 
     def told(self, scores: NDArray[np.float32]) -> dict[str, Any]:
-        """Its answer of one picture's scores (`columns`,): ``value`` and ``score`` or ``scores``."""
+        """What one picture's scores (`columns`,) say: ``value``, and ``score`` or ``scores``."""
         if not self.classes:
             score = float(scores[0])
             return {"value": score >= self.threshold, "score": score}
@@ -170,7 +170,9 @@ class Manifest:
             raise EdgeError(f"no manifest of the format {FORMAT}: export again")
         try:
             rest = {k: v for k, v in data.items() if k != "format"}
-            wire = {k: tuple(v) if isinstance(v, list) else v for k, v in rest.pop("wire").items()}
+            wire: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in rest.pop("wire").items()
+            }
             attributes = tuple(
                 Attribute(a["name"], tuple(a["classes"]), float(a["threshold"]))
                 for a in rest.pop("attributes")

@@ -12,6 +12,7 @@ from typing import Any
 import deepobfuscator
 from deepobfuscator import api
 from deepobfuscator.auditing.gates import parse_gate
+from deepobfuscator.cli import deploy, paper
 from deepobfuscator.cli.options import (
     Parser,
     defence_of,
@@ -24,15 +25,6 @@ from deepobfuscator.cli.options import (
     trainable,
     trial_given,
     trial_options,
-)
-from deepobfuscator.cli.paper import (
-    cluster_of,
-    cluster_options,
-    reproduce,
-    reproduce_options,
-    say,
-    survey,
-    survey_options,
 )
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded
@@ -54,6 +46,7 @@ EXAMPLES = """examples:
   deepobfuscator report runs/ -o report.html
   deepobfuscator reproduce table4 figure7 --data celeba:PATH    the paper's exhibits
   deepobfuscator survey runs/smile                              ask people who is on the pictures
+  deepobfuscator export runs/smile ship/                        for devices and a server
 
 Every command goes on where it was stopped, and does nothing twice."""
 
@@ -185,14 +178,21 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=expanded, help="folder (default: runs/compare-KEY)")
-    cluster_options(contest)
+    paper.cluster_options(contest)
     contest.add_argument("--no-faces", action="store_true", help=NO_FACES)
 
-    again = _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
-    reproduce_options(again)
-    survey_options(_command(commands, "survey", "Ask people who is on the pictures.", survey))
+    again = _command(
+        commands, "reproduce", "Regenerate the paper's tables and figures.", paper.reproduce
+    )
+    paper.reproduce_options(again)
+    paper.survey_options(
+        _command(commands, "survey", "Ask people who is on the pictures.", paper.survey)
+    )
 
-    report = _command(commands, "report", "One page from all runs in some folders.", _report)
+    for name, (description, run, options) in deploy.COMMANDS.items():
+        options(_command(commands, name, description, run, device=name == "export"))
+
+    report = _command(commands, "report", "One page from all runs in some folders.", _report, False)
     report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")
     report.add_argument("-o", "--out", type=expanded, default=Path("report.html"), help="the page")
     report.add_argument("--no-faces", action="store_true", help=NO_FACES)
@@ -200,11 +200,15 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
 
 
 def _command(
-    commands: Any, name: str, description: str, run: Callable[[argparse.Namespace, str], int | None]
+    commands: Any,
+    name: str,
+    description: str,
+    run: Callable[[argparse.Namespace, str], int | None],
+    device: bool = True,
 ) -> Parser:
     parser: Parser = commands.add_parser(name, help=description, description=description)
     parser.set_defaults(run=run)
-    if name != "report":
+    if device:
         parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
 
@@ -283,18 +287,18 @@ def _compare(options: argparse.Namespace, command: str) -> None:
         suite=options.suite,
         other=options.other_data,
         out=options.out,
-        cluster=cluster_of(options),
+        cluster=paper.cluster_of(options),
         faces=not options.no_faces,
         device=options.device,
         command=command,
     )
-    say(report.table)
+    paper.say(report.table)
     folders = [run.folder for run in report.runs]
     print(f"records: {', '.join(map(str, folders))}\nreport: {folders[0].parent / 'report.html'}")
 
 
 def _report(options: argparse.Namespace, command: str) -> None:
     report = ComparisonReport.read(options.folders, command)
-    say(report.table)
+    paper.say(report.table)
     report.save(options.out, not options.no_faces)
     print(f"records: {', '.join(map(str, options.folders))}\nreport: {options.out}")

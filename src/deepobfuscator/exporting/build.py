@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from deepobfuscator_edge.manifest import CLOUD, EDGE, INT8, Wire
 from numpy.typing import NDArray
 
 from deepobfuscator.core.runtime import Context
@@ -18,6 +17,7 @@ from deepobfuscator.exporting import graphs, parity, wires
 from deepobfuscator.exporting.int8 import as_planes, quantised
 from deepobfuscator.exporting.parity import Floats
 from deepobfuscator.training.bundle import Bundle, apply
+from deepobfuscator_edge.manifest import CLOUD, EDGE, INT8, Wire
 
 MOST = 1000
 """Validation pictures that worth and decisions are measured on."""
@@ -98,8 +98,8 @@ def build(
         found = answer(payload)
         agree[file], worth[file] = service.agreement(found, same), service.worth(found)
         service.check(file, agree[file], again, service.loses(found, expected))
-    payload = payload.view(np.uint8)
-    wire = wires.compressed(wire, payload)
+    sent = payload.view(np.uint8)
+    wire = wires.compressed(wire, sent)
     fitted, by_pillow = parity.preprocessed(parity.asked(intake), own[: parity.SHOWN])
     return Built(
         made,
@@ -110,7 +110,7 @@ def build(
             "preprocessing_difference": float(np.abs(fitted - by_pillow).mean()),
             "agreement": agree,
             "balanced_accuracy": worth,
-            "bytes": wires.sizes(wire, payload, own),
+            "bytes": wires.sizes(wire, sent, own),
         },
     )
 

@@ -15,12 +15,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from deepobfuscator_edge.manifest import Wire
 from onnx import compose, numpy_helper, parser
 from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError, in_one_line
 from deepobfuscator.data.files_source import CROP_SLACK
+from deepobfuscator_edge.manifest import Wire
 
 OPSET = 18
 """The first with antialiased Resize; any onnxruntime since 1.15 runs it."""
@@ -118,11 +118,11 @@ def intake(size: tuple[int, int]) -> onnx.ModelProto:
     """``pictures`` (n, H, W, 3), uint8, of any height and width, to (n, 3, *size) in [0, 1].
 
     As `deepobfuscator.data.files_source.fit` does it with Pillow, but that the crop is rounded to
-    whole pixels: the middle part of the aspect ratio of ``size``, resampled with antialiasing (cubic,
-    a = -0.5); a picture at most 4 px larger on a side is cropped alone.
+    whole pixels: the middle part of the aspect ratio of ``size``, resampled with antialiasing
+    (cubic, a = -0.5); a picture at most 4 px larger on a side is cropped alone.
     """
     height, width = size
-    # Resize has all four sizes: onnxruntime 1.32 loses two of them where it moves the transposition.
+    # Four sizes, not two with axes: onnxruntime 1.32 fails when it moves the transposition then.
     return parser.parse_model(f"""{HEAD}
 intake (uint8[n, H, W, 3] {PICTURES}) => (float[n, 3, {height}, {width}] fitted) {{
   shape = Shape <start = 1, end = 3> ({PICTURES})

@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from deepobfuscator_edge.manifest import HALF
 from PIL import Image
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.files_source import fit
 from deepobfuscator.data.table import Task
+from deepobfuscator_edge.manifest import HALF
 
 TOLERANCE = 1e-4
 """What a float32 graph's numbers may differ by, as a share of the largest (at least of 1)."""
@@ -122,9 +122,13 @@ def preprocessed(intake: Graph, pictures: NDArray[np.uint8]) -> tuple[Floats, Fl
     """
     height, width = pictures.shape[1:3]
     size = (height * 3 // 2 + 1, width * 5 // 4)
-    large = [np.asarray(Image.fromarray(p).resize(size[::-1], Image.Resampling.BICUBIC)) for p in pictures]
+    large = [
+        np.asarray(Image.fromarray(p).resize(size[::-1], Image.Resampling.BICUBIC))
+        for p in pictures
+    ]
     own = np.stack([np.asarray(fit(Image.fromarray(p), (height, width))) for p in large])
-    return intake(np.stack(large)), own.transpose(0, 3, 1, 2).astype(np.float32) / 255
+    planes = own.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    return intake(np.stack(large)), np.asarray(planes, np.float32)
 
 
 def rows_of(total: int, most: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ SHIP/SHA256SUMS       over all of them
 
 import hashlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -19,6 +20,18 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import torch
+
+import deepobfuscator
+from deepobfuscator.core.config import to_json
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import expanded, sha256, write_atomic
+from deepobfuscator.core.runtime import resolve_device
+from deepobfuscator.data.table import Source
+from deepobfuscator.experiments.runner import Runner
+from deepobfuscator.experiments.trial import Trial, pictures_there, same_data
+from deepobfuscator.exporting import graphs, wires
+from deepobfuscator.exporting.build import build
+from deepobfuscator.exporting.card import card
 from deepobfuscator_edge.errors import EdgeError
 from deepobfuscator_edge.manifest import (
     CARD,
@@ -32,44 +45,52 @@ from deepobfuscator_edge.manifest import (
     Manifest,
 )
 
-import deepobfuscator
-from deepobfuscator.core.config import to_json
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import sha256, write_atomic
-from deepobfuscator.exporting import graphs, wires
-from deepobfuscator.exporting.build import build
-from deepobfuscator.exporting.card import card
-from deepobfuscator.experiments.runner import Runner
-from deepobfuscator.experiments.trial import Trial, pictures_there, same_data
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def ship(
-    runner: Runner, trial: Trial, run: Path, out: Path, *, name: str | None, wire: str, int8: bool
+def export(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    wire: str = wires.AUTO,
+    int8: bool = True,
+    source: Source | None = None,
+    device: str = "auto",
+    command: str = "",
 ) -> Manifest:
-    """Export the trained run in the folder ``run`` to the folder ``out``, whole or not at all.
+    """Export a trained run to a folder, which appears whole or not at all.
 
     Args:
-        runner: loads networks and pictures.
-        trial: of the run; its source may lie elsewhere.
-        run: its folder.
+        run: a run or its folder.
         out: replaced where it holds an export of the same run.
         name: of the model, in addresses of the service; by default that of the run folder.
         wire: ``auto``, ``int1``, ``int2``, ``int4``, ``int8`` or ``float16``.
         int8: whether devices run int8 convolutions.
+        source: the run's pictures, where they lie elsewhere by now.
+        device: where torch computes: ``auto``, ``cpu`` or ``cuda``.
+        command: what was typed, for messages and notes.
 
     Raises:
         InputError: nothing to export, another export in ``out``, a network that cannot be exported
             or whose graph does not answer as torch does.
     """
+    run, out = expanded(os.fspath(run)), expanded(os.fspath(out))
     wanted = wires.parse(wire)
+    trial = Trial.of(run)
     if not trial.defence.trains:
-        raise InputError(f"{trial.defence.name} is no trained defence: there is no classifier to ship")
+        raise InputError(
+            f"{trial.defence.name} is no trained defence: there is no classifier to ship"
+        )
     if not NAME.fullmatch(name := name or run.absolute().name):
-        raise InputError(f"--name {name}: letters, digits, '.', '_' and '-' make a name, at most 64")
+        raise InputError(
+            f"--name {name}: letters, digits, '.', '_' and '-' make a name, at most 64"
+        )
     unclaimed(out, trial)
+    if source is not None:
+        trial = replace(trial, source=source)
     pictures_there(trial, run)
+    runner = Runner(resolve_device(device), command)
     context = replace(runner.on(trial, run), precision="fp32")
     data = runner.data(trial, context)
     same_data(data, run)

@@ -6,13 +6,13 @@ from io import BytesIO
 from math import prod
 
 import numpy as np
-from deepobfuscator_edge.manifest import BITS, Wire
-from deepobfuscator_edge.message import HEADER, frame
 from numpy.typing import NDArray
 from PIL import Image
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.registry import suggest
+from deepobfuscator_edge.manifest import BITS, Wire
+from deepobfuscator_edge.message import HEADER, frame
 
 AUTO = "auto"
 NAMES = {("float16" if bits == 16 else f"int{bits}"): bits for bits in BITS}
@@ -50,9 +50,8 @@ def fitted(features: Floats, bits: int, code: bool) -> Wire:
     if bits == 16:
         return Wire(16, shape)
     if code:
-        low, high = float(features.min()), float(features.max())
-        step = (high - low) / (2**bits - 1) or 1.0
-        return Wire(bits, shape, (low,) * shape[0], (step,) * shape[0])
+        zero, one = float(features.min()), float(features.max())
+        return Wire(bits, shape, (zero,) * shape[0], (one - zero or 1.0,) * shape[0])
     channels = np.moveaxis(features, 1, 0).reshape(shape[0], -1)
     rows = np.linspace(0, channels.shape[1] - 1, min(FITTED_ON, channels.shape[1]))
     values = channels[:, rows.astype(np.int64)].astype(np.float64)
