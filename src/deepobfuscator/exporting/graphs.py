@@ -8,6 +8,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError, in_one_line
 from deepobfuscator.data.files_source import CROP_SLACK
+from deepobfuscator.nn.fit import Normed
 from deepobfuscator_edge.manifest import Wire
 
 OPSET = 18
@@ -43,7 +45,7 @@ def traced(network: nn.Module, shape: Sequence[int], name: str, output: str) -> 
     try:
         with _quiet():
             program = torch.onnx.export(
-                _Held(network.float().cpu()).eval(),
+                _Held(_plain(network)).eval(),
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
@@ -90,6 +92,21 @@ class _Held(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.network(inputs)  # type: ignore[no-any-return]
+
+
+def _plain(network: nn.Module) -> nn.Module:
+    """A copy with norms folded into convolutions, of which the exporter makes a tenth of the
+    nodes, and so takes a fraction of the time.
+    """
+    network = deepcopy(network).float().cpu()
+    for parent in list(network.modules()):
+        for name, part in parent.named_children():
+            if isinstance(part, Normed) and isinstance(part.convolution, nn.Conv2d):
+                old, (weight, bias) = part.convolution, part.folded()
+                new = nn.Conv2d(old.in_channels, old.out_channels, 3, padding=1)
+                new.weight, new.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+                setattr(parent, name, nn.Sequential(new, nn.ReLU()))
+    return network.requires_grad_(False)
 
 
 @contextlib.contextmanager

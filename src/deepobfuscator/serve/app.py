@@ -73,7 +73,8 @@ def create_app(service: Service) -> Starlette:
         return JSONResponse(protocol.metadata(manifest))
 
     async def metrics(request: Request) -> Response:
-        return Response(generate_latest(service.figures.registry)  # type: ignore[no-untyped-call], media_type=CONTENT_TYPE_LATEST)
+        text = generate_latest(service.figures.registry)  # type: ignore[no-untyped-call]
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(described(service))
