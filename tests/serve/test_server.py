@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,33 +130,31 @@ def test_keys_budgets_and_a_kill(export: Path, serving: Serve, tmp_path: Path) -
         with pytest.raises(ServiceError) as refused:
             client.classify(RED)
         assert refused.value.status == 401
-    with Client(server.url, edge, key=minute, retries=0) as client:
-        with pytest.raises(ServiceError, match="0 of 1 pictures a minute"):
-            client.classify_all([RED, RED])
+    with (
+        Client(server.url, edge, key=minute, retries=0) as client,
+        pytest.raises(ServiceError, match="0 of 1 pictures a minute"),
+    ):
+        client.classify_all([RED, RED])
     book.close()
 
 
 def test_a_client_outlasts_a_kill_of_the_server(export: Path, serving: Serve) -> None:
     server = serving(export, "--port", "0")
-    with Client(server.url, Edge(export, threads=1), retries=20) as client:
+    port = server.url.rpartition(":")[2]
+    with (
+        Client(server.url, Edge(export, threads=1), retries=30) as client,
+        ThreadPoolExecutor() as pool,
+    ):
         client.classify(RED)
         server.stop(signal.SIGKILL)
-        words = [
-            sys.executable,
-            "-c",
-            f"import time; time.sleep(1); import runpy, sys; sys.argv = ['x', {str(export)!r}, '--port', {server.url.rpartition(':')[2]!r}]; runpy.run_module('deepobfuscator.serve', run_name='__main__')",
-        ]
-        again = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            assert client.classify(RED)["Red"]["value"] is True
-        finally:
-            again.terminate()
-            again.wait()
+        asked = pool.submit(client.classify, RED)
+        time.sleep(0.5)
+        assert not asked.done()
+        serving(export, "--port", port)
+        assert asked.result()["Red"]["value"] is True
 
 
-def test_a_connection_without_a_request_is_closed(
-    export: Path, serving: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_without_a_request_is_closed(export: Path, serving: Serve) -> None:
     server = serving(export, "--port", "0")
     host, port = server.url.removeprefix("http://").split(":")
     slow = socket.create_connection((host, int(port)), timeout=60)
