@@ -179,7 +179,7 @@ def test_auto_takes_the_fewest_bytes_that_are_good_enough() -> None:
     lost = {1: 0.2, 2: 0.006, 4: 0.005, 8: 0.0, 16: 0.0}
     wire = wires.choose(features, None, 32 * 32, lambda wire: lost[wire.bits])
     assert wire.bits == 4
-    with pytest.raises(do.InputError, match="int1 20.0, int2 20.0"):
+    with pytest.raises(do.InputError, match=r"int1 20\.0, int2 20\.0"):
         wires.choose(features, None, 32 * 32, lambda wire: 0.2)
 
 
