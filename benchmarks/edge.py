@@ -109,11 +109,8 @@ def bench(options: Options) -> list[Row]:
         )
         case = f"{size[0]}x{size[1]}, width {width:g}, batch {batch}"
         ours, message = (measurements(taken["product"], name) for name in ("ms", "wire"))
-        rows.append(
-            Row(
-                "edge", case, "ms", ours, "torch eager fp32", measurements(taken["reference"], "ms")
-            )
-        )
+        theirs = measurements(taken["reference"], "ms")
+        rows.append(Row("edge", case, "ms", ours, "torch eager fp32", theirs))
         share = f"{message.median / ours.median:.0%} of the encoder"
         size_ = measurements(taken["product"], "bytes").median
         note = f"encode and decode, int4 and zstd; {share}; {size_:,.0f} bytes a picture"
