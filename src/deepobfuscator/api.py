@@ -35,6 +35,7 @@ from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.launch import Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
+from deepobfuscator.nn.onnx_file import shipped
 from deepobfuscator.nn.targets import Made
 from deepobfuscator.report.runs import RunResult, read_run
 from deepobfuscator.report.view import AuditReport, ComparisonReport, finish
@@ -203,7 +204,7 @@ def audit(
     if isinstance(target, Run):
         target = target.folder
     if isinstance(target, str | Path):
-        target = os.path.expanduser(target)
+        target = shipped(os.path.expanduser(target))
     if isinstance(target, str) and Path(target).is_dir():
         folder, trial = Path(target), Trial.of(Path(target))
         if config or defender_data or output or out:

@@ -16,9 +16,11 @@ from PIL import Image
 
 import deepobfuscator as do
 from deepobfuscator.data.files_source import fit
+from deepobfuscator.defences.external import External
 from deepobfuscator.exporting import graphs, wires
 from deepobfuscator.exporting.parity import Service, asked
 from deepobfuscator.exporting.ship import attributes, unclaimed
+from deepobfuscator.nn.onnx_file import shipped as shipped_graph
 from deepobfuscator_edge import Edge, Manifest, Wire
 
 Train = Callable[[do.Defence], do.Run]
@@ -195,3 +197,19 @@ def test_worth_is_balanced_accuracy_and_classes_are_told_by_the_highest() -> Non
     assert found["Old"] == pytest.approx((0.5 + 1) / 2)
     trial = do.Trial(task=task)
     assert [a.columns for a in attributes(trial)] == [3, 1]
+
+
+def test_an_audit_of_the_folder_attacks_what_is_left_after_the_wire(
+    shipped: tuple[do.Run, Path],
+) -> None:
+    run, out = shipped
+    encoder = External.of(shipped_graph(str(out))).open(None)
+    assert encoder.size == (32, 32)
+    assert encoder.features == run.encoder.features
+    pictures, _ = run.trial.source.load(run.trial.source.read().images[:8], (32, 32))
+    given = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+    edge = Edge(out, threads=1)
+    wanted = edge.manifest.wire.features(edge.payload(list(pictures)))
+    np.testing.assert_array_equal(encoder(given).numpy(), wanted)
+    with pytest.raises(do.InputError, match=r"audit edge\.int8\.onnx beside it"):
+        External.of(str(out / "edge.onnx")).open(None)

@@ -14,7 +14,7 @@ from deepobfuscator_edge.manifest import Manifest
 from deepobfuscator_edge.message import encode
 from deepobfuscator_edge.pictures import Picture, pixels, several
 
-BATCH = 64
+BATCH = 16
 """Pictures that the graph is given at a time."""
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from deepobfuscator.auditing.gates import parse_gate
 from deepobfuscator.cli import deploy, paper
 from deepobfuscator.cli.options import (
     Parser,
+    add_command,
     defence_of,
     described,
     fields_of,
@@ -35,7 +36,7 @@ from deepobfuscator.data.table import parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.nn.onnx_file import is_onnx
+from deepobfuscator.nn.onnx_file import is_onnx, shipped
 from deepobfuscator.report.view import ComparisonReport
 
 EXAMPLES = """examples:
@@ -116,7 +117,7 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     parser.add_argument("--version", action="version", version=deepobfuscator.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    train = _command(commands, "train", "Train a defence and keep it as a bundle.", _train)
+    train = add_command(commands, "train", "Train a defence and keep it as a bundle.", _train)
     trial_options(train)
     train.add_argument("--trial", type=expanded, help="repeat the trial in this trial.json")
     train.add_argument("--out", type=expanded, help="run folder (default: runs/DEFENCE-KEY)")
@@ -128,7 +129,7 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     chosen = peek(arguments, "--defence") or DeepObfuscator.name
     fields_of(train.add_argument_group(f"options of {chosen}"), Defence.find(chosen))
 
-    audit = _command(commands, "audit", AUDIT.splitlines()[0], _audit)
+    audit = add_command(commands, "audit", AUDIT.splitlines()[0], _audit)
     audit.description = AUDIT
     audit.formatter_class = argparse.RawDescriptionHelpFormatter
     audit.add_argument(
@@ -163,7 +164,7 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     )
     trial_options(audit)
 
-    contest = _command(
+    contest = add_command(
         commands, "compare", "Train and audit defences side by side, one report.", _compare
     )
     trial_options(contest)
@@ -181,36 +182,24 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     paper.cluster_options(contest)
     contest.add_argument("--no-faces", action="store_true", help=NO_FACES)
 
-    again = _command(
+    again = add_command(
         commands, "reproduce", "Regenerate the paper's tables and figures.", paper.reproduce
     )
     paper.reproduce_options(again)
     paper.survey_options(
-        _command(commands, "survey", "Ask people who is on the pictures.", paper.survey)
+        add_command(commands, "survey", "Ask people who is on the pictures.", paper.survey)
     )
 
     for name, (description, run, options) in deploy.COMMANDS.items():
-        options(_command(commands, name, description, run, device=name == "export"))
+        options(add_command(commands, name, description, run, device=name == "export"))
 
-    report = _command(commands, "report", "One page from all runs in some folders.", _report, False)
+    report = add_command(
+        commands, "report", "One page from all runs in some folders.", _report, False
+    )
     report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")
     report.add_argument("-o", "--out", type=expanded, default=Path("report.html"), help="the page")
     report.add_argument("--no-faces", action="store_true", help=NO_FACES)
     return parser, commands.choices
-
-
-def _command(
-    commands: Any,
-    name: str,
-    description: str,
-    run: Callable[[argparse.Namespace, str], int | None],
-    device: bool = True,
-) -> Parser:
-    parser: Parser = commands.add_parser(name, help=description, description=description)
-    parser.set_defaults(run=run)
-    if device:
-        parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    return parser
 
 
 def _train(options: argparse.Namespace, command: str) -> None:
@@ -238,7 +227,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
 
 
 def _audit(options: argparse.Namespace, command: str) -> int:
-    target, made = options.target, dict[str, Any]()
+    target, made = shipped(options.target), dict[str, Any]()
     if Path(target).is_dir():
         given = trial_given(options, but="data") or ("--out" if options.out else None)
         if given := given or ("--output (the page is --page)" if options.output else None):

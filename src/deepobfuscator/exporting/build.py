@@ -97,7 +97,9 @@ def build(
         payload = parity.asked(made[file])(own)
         found = answer(payload)
         agree[file], worth[file] = service.agreement(found, same), service.worth(found)
-        service.check(file, agree[file], again, service.loses(found, expected))
+        # A setting that was asked for may cost what it costs.
+        lost = service.loses(found, expected if wanted is None else same)
+        service.check(file, agree[file], again, lost)
     sent = payload.view(np.uint8)
     wire = wires.compressed(wire, sent)
     fitted, by_pillow = parity.preprocessed(parity.asked(intake), own[: parity.SHOWN])

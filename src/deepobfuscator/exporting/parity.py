@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 Graph = Callable[[NDArray[np.generic]], Floats]
 
 
-def asked(model: onnx.ModelProto, chunk: int = 64) -> Graph:
+def asked(model: onnx.ModelProto, chunk: int = 16) -> Graph:
     """The function that a graph of one input and one output is, on any number of rows.
 
     A graph that draws noise draws the same whenever it is opened anew.
