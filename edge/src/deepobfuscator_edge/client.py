@@ -21,6 +21,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0
 """Seconds between tries: at random up to a bound, which doubles from the first to the longest. A
 service that asks for more than the longest is not waited for."""
 
+CONNECTIONS = 32
+"""Of one client at once, at most."""
+
 Answer = dict[str, dict[str, Any]]
 """By attribute: ``value`` (true or false, or a class's name) and ``score`` or ``scores``."""
 
@@ -43,7 +46,13 @@ class _Asking:
         self.edge, self.retries = edge, retries
         self.path = f"/v2/models/{edge.manifest.name}/message"
         headers = {"Content-Type": CONTENT} | ({"Authorization": f"Bearer {key}"} if key else {})
-        self.options: dict[str, Any] = {"base_url": url, "headers": headers, "timeout": timeout}
+        self.options: dict[str, Any] = {
+            "base_url": url,
+            "headers": headers,
+            # To wait for a connection of one's own is no failure of the service.
+            "timeout": httpx.Timeout(timeout, pool=None),
+            "limits": httpx.Limits(max_connections=CONNECTIONS),
+        }
 
     def _answers(self, response: httpx.Response) -> list[Answer]:
         try:
