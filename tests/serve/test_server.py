@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -78,7 +78,7 @@ def test_stock_and_own_clients_get_the_same_answers(export: Path, serving: Serve
 def test_refusals_leave_it_running(export: Path, serving: Serve) -> None:
     server = serving(export, "--port", "0", "--batch", "4")
     address = "/v2/models/tiny"
-    with httpx.Client(base_url=server.url) as http:
+    with httpx2.Client(base_url=server.url) as http:
         for body, status in ((b"", 400), (b"{", 400), (b"[" * 50_000, 400), (bytes(100_000), 413)):
             assert http.post(f"{address}/infer", content=body).status_code == status
             assert "error" in http.post(f"{address}/message", content=body).json()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import httpx2
 
 from deepobfuscator_edge.edge import Edge
 from deepobfuscator_edge.errors import ServiceError
@@ -50,11 +50,11 @@ class _Asking:
             "base_url": url,
             "headers": headers,
             # To wait for a connection of one's own is no failure of the service.
-            "timeout": httpx.Timeout(timeout, pool=None),
-            "limits": httpx.Limits(max_connections=CONNECTIONS),
+            "timeout": httpx2.Timeout(timeout, pool=None),
+            "limits": httpx2.Limits(max_connections=CONNECTIONS),
         }
 
-    def _answers(self, response: httpx.Response) -> list[Answer]:
+    def _answers(self, response: httpx2.Response) -> list[Answer]:
         try:
             return list(response.json()["answers"])
         except (ValueError, KeyError, TypeError):
@@ -62,28 +62,28 @@ class _Asking:
                 "the service answers something else than a service of this kind", 200
             ) from None
 
-    def _wait(self, tries: int, outcome: httpx.Response | httpx.TransportError) -> float:
+    def _wait(self, tries: int, outcome: httpx2.Response | httpx2.TransportError) -> float:
         """Seconds before the next try.
 
         Raises:
             ServiceError: there is none, or it could not help.
         """
         asked = 0.0
-        if isinstance(outcome, httpx.Response):
+        if isinstance(outcome, httpx2.Response):
             status: int | None = outcome.status_code
             reason = f"the service refuses ({status}): {_reason(outcome)}"
             after = outcome.headers.get("Retry-After", "")
             asked = float(after) if after.isdecimal() else 0.0
             passing = status in PASSING and asked <= LONGEST_WAIT
         else:
-            status, passing = None, not isinstance(outcome, httpx.UnsupportedProtocol)
+            status, passing = None, not isinstance(outcome, httpx2.UnsupportedProtocol)
             reason = f"cannot reach the service: {str(outcome) or type(outcome).__name__}"
         if not passing or tries > self.retries:
             raise ServiceError(reason, status) from None
         return asked + random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**tries))
 
 
-def _reason(response: httpx.Response) -> str:
+def _reason(response: httpx2.Response) -> str:
     try:
         return str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
@@ -95,7 +95,7 @@ class Client(_Asking):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.http = httpx.Client(**self.options)
+        self.http = httpx2.Client(**self.options)
 
     def classify(self, picture: Picture) -> Answer:
         """The answer for one picture.
@@ -114,12 +114,12 @@ class Client(_Asking):
         """The answers for a message; raises ServiceError as `classify`."""
         tries = 0
         while True:
-            outcome: httpx.Response | httpx.TransportError
+            outcome: httpx2.Response | httpx2.TransportError
             try:
                 outcome = self.http.post(self.path, content=message)
                 if outcome.status_code == 200:
                     return self._answers(outcome)
-            except httpx.TransportError as error:
+            except httpx2.TransportError as error:
                 outcome = error
             tries += 1
             time.sleep(self._wait(tries, outcome))
@@ -145,7 +145,7 @@ class AsyncClient(_Asking):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.http = httpx.AsyncClient(**self.options)
+        self.http = httpx2.AsyncClient(**self.options)
 
     async def classify(self, picture: Picture) -> Answer:
         """As `Client.classify`."""
@@ -159,12 +159,12 @@ class AsyncClient(_Asking):
         """As `Client.ask`."""
         tries = 0
         while True:
-            outcome: httpx.Response | httpx.TransportError
+            outcome: httpx2.Response | httpx2.TransportError
             try:
                 outcome = await self.http.post(self.path, content=message)
                 if outcome.status_code == 200:
                     return self._answers(outcome)
-            except httpx.TransportError as error:
+            except httpx2.TransportError as error:
                 outcome = error
             tries += 1
             await asyncio.sleep(self._wait(tries, outcome))
