@@ -15,6 +15,7 @@ from .attacks.base import InferenceAttack as InferenceAttack
 from .attacks.base import ReconstructionAttack as ReconstructionAttack
 from .attacks.base import TrainedAttack as TrainedAttack
 from .attacks.base import outputs as outputs
+from .attacks.recognise import Recognise as Recognise
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
 from .attacks.trees import pooled as pooled
@@ -73,6 +74,8 @@ from .data.batches import Labelled as Labelled
 from .data.batches import Parts as Parts
 from .data.splits import split as split
 from .experiments.trial import same_data as same_data
+from .experiments.trial import write_trial as write_trial
+from .metrics.attributes import best_threshold as best_threshold
 from .metrics.bootstrap import Bootstrap as Bootstrap
 from .metrics.images import ms_ssim as ms_ssim
 from .metrics.images import psnr as psnr

@@ -32,13 +32,15 @@ from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.external import External
 from deepobfuscator.experiments.comparison import comparison
+from deepobfuscator.experiments.contrasts import contrasts
+from deepobfuscator.experiments.contrasts import write as write_contrasts
 from deepobfuscator.experiments.launch import Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.nn.onnx_file import shipped
 from deepobfuscator.nn.targets import Made
 from deepobfuscator.report.runs import RunResult, read_run
-from deepobfuscator.report.view import AuditReport, ComparisonReport, finish
+from deepobfuscator.report.view import AuditReport, ComparisonReport, finish, publish
 from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.objectives import TrainConfig
@@ -290,6 +292,9 @@ def compare(
     records = [record for spec in specs for record in runner.do(spec)]
     with locked(folder):
         write_jsonl(folder / "records.jsonl", records)
+        write_contrasts(folder, contrasts(runner, specs))
     report = ComparisonReport.read([spec.folder for spec in specs], runner.command)
+    for run in report.runs:
+        publish(run, faces=faces)
     report.save(folder / "report.html", faces)
     return report

@@ -6,6 +6,7 @@ import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -192,6 +193,10 @@ def test_compare_takes_hyperparameters(tmp_path: Path) -> None:
     )
     names = ["undefended-s0", "narrow-code-bits=2-s0", "narrow-code-bits=4-s0", "narrow-code-s0"]
     assert [run.folder.name for run in report.runs] == names
+    page = (tmp_path / "c" / "report.html").read_text()
+    for name in names:  # the comparison links the audit page of each run, and has written it
+        assert f'href="{quote(name)}/report.html"' in page
+        assert "audit of" in (tmp_path / "c" / name / "report.html").read_text()
     assert "narrow-code" in repr(report)
     assert "narrow-code" in report._repr_html_()
     words = "compare --data synthetic:400 --limit 300 --preset smoke --seeds 1 --suite brief"

@@ -17,7 +17,7 @@ from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit, mean_face
 from deepobfuscator.auditing.gates import EXCEEDED, parse_gate
 from deepobfuscator.auditing.leakage import Status, evidence
-from deepobfuscator.auditing.run import strongest_twice
+from deepobfuscator.auditing.run import strongest_half
 from deepobfuscator.auditing.scoring import Attempt, Scorer
 from deepobfuscator.auditing.threat_models import plan, with_others
 from deepobfuscator.core.records import CEILING, EXCESS, GAIN, Record, ThreatKind, headline, select
@@ -131,7 +131,7 @@ def audited(
     return records + ceilings(audit.target, records)
 
 
-def test_a_ceiling_is_held_against_raw_inputs_and_twice_the_budget(
+def test_a_ceiling_is_held_against_raw_inputs_and_half_the_budget(
     data: Parts, tmp_path: Path
 ) -> None:
     audit = an_audit(Planted("bit"), data, tmp_path)
@@ -139,14 +139,16 @@ def test_a_ceiling_is_held_against_raw_inputs_and_twice_the_budget(
     specs = [s for s in audit.specs if s.threat_model.key.kind in wanted]
     specs = [s for s in specs if s.attack.target == "attributes" and not audit.lacks(s)]
     guessed = [(s, audit.guesses(s)) for s in specs]
-    (twice,) = strongest_twice(guessed)
-    assert twice.attack.passes == 2
+    (half,) = strongest_half(guessed)
+    assert half.attack.passes == 0.5
     strongest = max(
         max(g["curve"]) for s, g in guessed if s.threat_model.common and len(g["curve"])
     )
-    once = replace(twice, attack=replace(twice.attack, passes=1.0))
+    once = replace(half, attack=replace(half.attack, passes=1.0))
     assert max(dict(guessed)[once]["curve"]) == strongest
-    evaluation = Evaluation(audit, [*guessed, (twice, audit.guesses(twice))])
+    twice = replace(half, attack=replace(half.attack, passes=2.0))
+    assert strongest_half([*guessed, (twice, {"curve": np.array([-1.0])})]) == []
+    evaluation = Evaluation(audit, [*guessed, (half, audit.guesses(half))])
     found = ceilings(audit.target, evaluation.attribute("P"))
     (raw,) = select(found, metric=EXCESS, given=str(ThreatKind.RAW))
     (gain,) = select(found, metric=GAIN)

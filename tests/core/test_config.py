@@ -76,6 +76,9 @@ WORDS = {
     "vgg": "resnet",
     "attributes": "faces",
     "fresh": "in-game",
+    "running": "batch",
+    "shared": "own",
+    "sum": "mean",
 }
 """For each word that a field may hold, another."""
 

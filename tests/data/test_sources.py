@@ -387,7 +387,7 @@ def test_real_celeba() -> None:
     assert np.bincount(table.part).tolist() == [16_000, 1_000, 3_000]
     assert table.columns(["Male"])[table.part == 0].mean() == pytest.approx(0.44, abs=0.02)
 
-    for limit, sizes in ((None, (8_000, 8_000, 1_000, 3_000)), (4_000, (2_000, 2_000, 250, 750))):
+    for limit, sizes in ((None, (8_000, 8_000, 1_000, 3_000)), (4_000, (2_000, 2_000, 250, 3_000))):
         splits = split(table, limit, seed=1)
         parts = (splits.defender, splits.attacker, splits.validation, splits.test)
         assert tuple(map(len, parts)) == sizes

@@ -85,15 +85,17 @@ def test_paper_parts_ignore_the_own_ones() -> None:
 
 
 @pytest.mark.parametrize("limit", [200, 317, 500])
-def test_limit_draws_whole_people_and_shrinks_all_in_proportion(limit: int) -> None:
+def test_limit_draws_whole_people_and_keeps_the_test_part(limit: int) -> None:
     table = crowd(people=300, parts=True)
     whole, some = split(table, None, 1), split(table, limit, 1)
     pool = len(whole.defender) + len(whole.attacker)
     assert 0 <= limit - len(some.defender) - len(some.attacker) < LARGEST
-    for part in ("validation", "test"):
-        wanted = limit / pool * len(getattr(whole, part))
-        assert -0.5 <= wanted - len(getattr(some, part)) < LARGEST + 0.5
-        assert set(getattr(some, part)) <= set(getattr(whole, part))
+    wanted = limit / pool * len(whole.validation)
+    assert -0.5 <= wanted - len(some.validation) < LARGEST + 0.5
+    assert set(some.validation) <= set(whole.validation)
+    assert some.test.tolist() == whole.test.tolist()
+    drawn = [split(table, some, 1, protocol="paper") for some in (None, limit)]
+    assert drawn[0].test.tolist() == drawn[1].test.tolist(), "nor one that is drawn"
 
 
 def test_limit_of_the_whole_pool_takes_all() -> None:

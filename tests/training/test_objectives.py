@@ -217,6 +217,109 @@ def test_a_stage_changes_exactly_its_own_players_buffers_included(
     assert changed(players, before) == current.movers
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_batch_statistics_of_frozen_players_move_nobody_else(number: int) -> None:
+    defence = DeepObfuscator(frozen_norm="batch")
+    players = defence.players(TASK, SETTING, a_run())
+    current = defence.phases(SETTING)[-1].stages[number]
+    before = copy.deepcopy(players)
+    optimisers = {n: torch.optim.Adam(p.parameters()) for n, p in players.items()}
+    play_stage(current, a_batch(), players, optimisers, a_run())
+    assert changed(players, before) == current.movers
+
+
+def test_a_frozen_player_normalises_by_the_batch_if_told_to() -> None:
+    players, _ = the_game()
+    batch, seen = a_batch(), {}
+    with torch.no_grad():
+        features = players["O"].eval()(batch.pictures)
+        running = players["C"].eval()(features)
+        other = copy.deepcopy(players["C"])
+        for norm in other.modules():
+            if isinstance(norm, nn.BatchNorm2d):  # dropout stays off
+                norm.train()
+        by_batch = other(features)
+    for told in (False, True):
+        found: list[torch.Tensor] = []
+
+        def loss(r: Round, found: list[torch.Tensor] = found) -> torch.Tensor:
+            r.batch.features = features
+            found.append(r.public_logits.detach())
+            return r.L_AC
+
+        current = Stage("look", (update("AC", loss=loss),), by_batch=told)
+        optimisers = {"AC": torch.optim.Adam(players["AC"].parameters())}
+        play_stage(current, a_batch(), players, optimisers, a_run())
+        seen[told] = found[0]
+    torch.testing.assert_close(seen[False], running)
+    torch.testing.assert_close(seen[True], by_batch)
+    assert not torch.allclose(running, by_batch)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_adam_of_its_own_does_not_hear_other_stages(own: bool) -> None:
+    """A steep stage, then a flat one that pulls the other way: shared moments go on as before."""
+
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+    one, trail = One(), list[float]()
+
+    def pull(slope: float) -> Stage:
+        def loss(r: Round) -> torch.Tensor:
+            trail.append(float(one.weight))
+            return slope * one.weight.sum()
+
+        return Stage(f"pull {slope:g}", (update("X", loss=loss),), own_adam=own)
+
+    phase = Phase("tug", 2, (pull(1000.0), pull(-0.001)), anneal=False)
+    play({"X": one}, [phase], faces(24), SETTING, a_run())
+    assert len(trail) == 6, "two passes of three batches"
+    steps = np.diff([*trail, float(one.weight)])
+    assert steps[0] < 0
+    assert (steps[1] > 0) == own
+
+
+def test_a_mean_over_attributes_weighs_the_cross_entropies_less() -> None:
+    players, _ = the_game()
+    r = a_round(players, {"O"})
+    l_c, l_ac = float(r.L_C), float(r.L_AC)
+    mean = DeepObfuscator(lambda1=0.7, lambda2=0.3, reduction="mean")
+    assert float(mean.against_ac(r)) == pytest.approx(l_c / 2 - 0.7 * l_ac / 2, rel=1e-5)
+    torch.manual_seed(1)
+    unlike = float(r.L_AR2(mean.noise_mean, mean.noise_deviation)) - float(r.L_AR1)
+    torch.manual_seed(1)
+    assert float(mean.against_ar(r)) == pytest.approx(l_c / 2 + 0.3 * unlike, rel=1e-4)
+
+
+def test_a_phase_has_its_own_learning_rate_and_is_watched() -> None:
+    seen = list[int]()
+    moved = {}
+    for rate in (1.0, 0.1):
+        players, _ = the_game()
+        before = copy.deepcopy(players["C"].state_dict())
+        only_c = stage("c", update("C", loss=lambda r: r.L_C))
+        watch = lambda batch, now: seen.append(batch)  # noqa: E731
+        phase = Phase("one step", 1 / 3, (only_c,), rate=rate, watch=watch)
+        play(players, [phase], faces(24), SETTING, a_run())
+        after = players["C"].state_dict()
+        weights = [n for n, v in before.items() if v.is_floating_point() and "running" not in n]
+        moved[rate] = max(float((after[n] - before[n]).abs().max()) for n in weights)
+    assert moved[0.1] == pytest.approx(moved[1.0] / 10, rel=1e-3), "Adam's first step is its rate"
+    assert seen == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"frozen_norm": "none"}, {"adam": "two"}, {"reduction": "max"}, {"game_rate": 0.0}]
+)
+def test_a_reading_of_the_game_that_there_is_not_is_refused(wrong: dict[str, object]) -> None:
+    (name,) = wrong
+    with pytest.raises(InputError, match=f"^--{name.replace('_', '-')} "):
+        DeepObfuscator(**wrong)  # type: ignore[arg-type]
+
+
 def test_algorithm_1_goes_round_its_four_stages_as_printed() -> None:
     *_, game = DeepObfuscator().phases(SETTING)
     movers = [(s.name, s.movers) for s in game.stages]

@@ -69,7 +69,7 @@ class Attack(Family):
     suite: ClassVar[str] = STANDARD
     """The smallest suite it belongs to."""
     most: ClassVar[int | None] = None
-    """Inputs it is scored on, where more would take too long."""
+    """Inputs it is scored on, where more take too long; those of whole people for identity."""
 
     seed: int = 0
     """Draws its initial weights and batches, beside the trial's seed."""

@@ -178,6 +178,8 @@ class Threat:
     attacker's own inputs."""
     decoder: Callable[[], Guess] | None = None
     """A reconstructor of these features that was fitted already: features to images."""
+    strongest: Callable[[], Guess] | None = None
+    """The one that was best on validation of all trained reconstructors of these features."""
 
     @property
     def features(self) -> Shape:

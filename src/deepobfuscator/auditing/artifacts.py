@@ -1,6 +1,6 @@
 """What an audit keeps: arrays, a reconstructor's weights, images that were reconstructed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,13 +9,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
+from torch import Tensor
 
-from deepobfuscator.attacks.base import Fitted
+from deepobfuscator.attacks.base import Attack, Fitted, ReconstructionAttack
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
+from deepobfuscator.data.augment import as_input
 from deepobfuscator.training.bundle import apply
+from deepobfuscator.training.loop import derive_seed
 
 SHOWN = 8
 """Test images shown in the report, each of another person."""
@@ -25,21 +29,65 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 
 def kept_reconstructor(
-    threat: Threat, context: Context, path: Path, title: str = "attack by "
+    attack: ReconstructionAttack,
+    threat: Threat,
+    context: Context,
+    path: Path,
+    title: str = "attack by ",
 ) -> Fitted:
-    """A mirror whose weights are kept in ``path``; fitted now unless they are there."""
+    """A reconstructor whose weights are kept in ``path``; fitted now unless they are there."""
     if path.exists():
-        network, state = context.place(Mirror().network(threat)).eval(), load_file(path)
+        network, state = context.place(attack.network(threat)).eval(), load_file(path)
         curve = tuple(state.pop("curve").tolist())
         network.load_state_dict(state)
-        return Fitted(network, curve, network=network)
+        return Fitted(attack.guess(network), curve, network=network)
     checkpoint = path.with_suffix(".ckpt")
-    fitted = Mirror().fit(threat, context, checkpoint, title)
+    fitted = attack.fit(threat, context, checkpoint, title)
     assert fitted.network is not None
     state = {k: v.cpu().contiguous() for k, v in fitted.network.state_dict().items()}
     write_atomic(path, as_bytes(state | {"curve": torch.tensor(fitted.curve)}))
     checkpoint.unlink(missing_ok=True)
     return fitted
+
+
+def strongest_reconstructor(
+    attacks: Sequence[Attack], threat: Threat, context: Context, folder: Path
+) -> Fitted:
+    """The best on validation of those ``attacks`` that are reconstructors and left their guesses in
+    ``folder``; the mirror where none did.
+    """
+    tried = dict[Path, ReconstructionAttack]()
+    for attack in attacks:
+        path = folder / AttackSpec(attack).file
+        if isinstance(attack, ReconstructionAttack) and path.exists():
+            tried[path] = attack
+    if not tried:
+        tried[folder / AttackSpec(Mirror()).file] = Mirror()
+
+    def reached(path: Path) -> float:
+        with np.load(path, allow_pickle=False) as held:
+            return float(held["curve"].max())
+
+    best = max(tried, key=reached) if len(tried) > 1 else next(iter(tried))
+    return kept_reconstructor(tried[best], threat, context, best.with_suffix(".safetensors"))
+
+
+def image_quality(
+    guess: Guess,
+    data: AttackerData,
+    context: Context,
+    rows: NDArray[np.int64],
+    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
+) -> dict[str, NDArray[np.float64]]:
+    """Each of ``metrics`` of reconstructions against the true images, (len(rows),)."""
+    values: dict[str, list[Tensor]] = {m: [] for m in metrics}
+    with torch.no_grad():
+        for some in data.chunks(rows):
+            truth = as_input(data.pictures(some), context.device)
+            guessed = apply(guess, data.features_of(some), context)
+            for metric, function in metrics.items():
+                values[metric].append(function(guessed, truth).cpu())
+    return {m: torch.cat(v).numpy().astype(np.float64) for m, v in values.items()}
 
 
 def reconstruct(
@@ -55,6 +103,16 @@ def shown_rows(people: NDArray[np.int64]) -> NDArray[np.int64]:
     _, first = np.unique(people, return_index=True)
     chosen = np.linspace(0, len(first) - 1, min(SHOWN, len(first))).round().astype(int)
     return np.asarray(np.sort(first)[chosen])
+
+
+def whole_people(person: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Rows of people drawn at random, the same for all encoders: as many as have ``most`` inputs
+    together, two at least.
+    """
+    order = np.random.default_rng(derive_seed(len(person), most)).permutation(person.max() + 1)
+    total = np.cumsum(np.bincount(person)[order])
+    kept = order[: max(2, int(np.searchsorted(total, most, side="right")))]
+    return np.flatnonzero(np.isin(person, kept))
 
 
 def most_exposed(

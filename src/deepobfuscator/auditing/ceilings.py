@@ -32,6 +32,8 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
         except KeyError:
             continue
         control = positive_control(source, subject)
+        if target.ceiling is not None and subject == IDENTITY:
+            found += known_of_raw(target, source)
         found += [
             replace(
                 r,
@@ -51,9 +53,18 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
     return found
 
 
+def known_of_raw(target: Target, source: Sequence[Record]) -> list[Record]:
+    """Who is known on raw inputs, as was measured at the ceiling: no encoder has a part in it."""
+    trial, name, seed = target.key, target.defence.name, target.setting.seed
+    return [
+        replace(r, trial=trial, defence=name, seed=seed)
+        for r in select(source, subject=IDENTITY, given=str(ThreatKind.RAW))
+    ]
+
+
 def positive_control(records: Sequence[Record], subject: str) -> list[Record]:
-    """Of a ceiling: what was read of raw inputs, and what the strongest gained by learning twice
-    as long.
+    """Of a ceiling: what was read of raw inputs, and what the strongest gained from the last
+    doubling of its budget.
     """
     about = [r for r in records if r.subject == subject and r.attack != CEILING]
     found = select(about, metric=EXCESS, given=str(ThreatKind.RAW))

@@ -14,6 +14,7 @@ from deepobfuscator.auditing.baselines import Scores, from_labels, majority
 from deepobfuscator.auditing.ceilings import ceilings
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.identity import identities
 from deepobfuscator.auditing.person import from_person_labels, several, sums
 from deepobfuscator.auditing.scoring import (
     SPLITS,
@@ -32,6 +33,7 @@ from deepobfuscator.core.records import (
     MAJORITY,
     OVER_SERVICE,
     P_HOLM,
+    PERCEPTUAL,
     SERVICE,
     WITHIN,
     Record,
@@ -83,13 +85,13 @@ class Evaluation:
         for subject in (*self.target.task.private, *self.target.data.undeclared):
             records += self.attribute(subject)
         records += self.significance()
-        records += [*self.images(), *self.identity()]
+        records += [*self.images(), *identities(self.scorer, self.of(IDENTITY))]
         records += ceilings(self.target, records)
         floors: dict[tuple[str, str], float] = {}
         for r in records:
             if r.attack in FLOORS and r.threat.kind is ThreatKind.COMMON:
-                at = (r.subject, r.metric)
-                floors[at] = max(r.value, floors.get(at, r.value))
+                at, nearer = (r.subject, r.metric), min if r.metric == PERCEPTUAL else max
+                floors[at] = nearer(r.value, floors.get(at, r.value))
         return [replace(r, floor=floors.get((r.subject, r.metric))) for r in records]
 
     def players(self) -> list[Record]:
@@ -231,6 +233,7 @@ class Evaluation:
         for name, guesses in references.items():
             attempt = Attempt(name, IMAGE, rows=guesses["test_rows"])
             records += scorer.images(attempt, under(guesses, "test_"))[0]
+            records += scorer.perceptual(attempt, guesses)
         floor = references[LABEL_ONLY]["test_ms_ssim"]
         for spec, guesses in self.of("image"):
             attack, threat = spec.attack.label, spec.threat_model.key
@@ -238,6 +241,7 @@ class Evaluation:
                 attempt = Attempt(attack, IMAGE, split, threat, guesses[f"{split}_rows"])
                 made, samples = scorer.images(attempt, under(guesses, f"{split}_"))
                 records += made
+            records += scorer.perceptual(attempt, guesses)
             rows = guesses["test_rows"]
             over = scorer.boot["test"].mean(guesses["test_ms_ssim"] - floor[rows], rows)
             if spec.threat_model.common:
@@ -247,11 +251,11 @@ class Evaluation:
         return records + scorer.compared(results) + self.gains(results)
 
     def gains(self, results: Sequence[Result]) -> list[Record]:
-        """What common attackers gained on test who learned twice as long."""
+        """What common attackers gained on test by learning twice as long as their likes."""
         once_of = {
-            spec.attack.label: replace(spec.attack, passes=1.0).label
+            spec.attack.label: replace(spec.attack, passes=spec.attack.passes / 2).label
             for spec, _ in self.guessed
-            if spec.attack.passes == 2 and spec.threat_model.common
+            if spec.threat_model.common
         }
         known = {result.attempt.attack: result for result in results}
         found = []
@@ -262,25 +266,6 @@ class Evaluation:
                 attempt = known[twice].attempt
                 found.append(self.scorer.record(attempt, GAIN, gain.interval(), f"over {once}"))
         return found
-
-    def identity(self) -> list[Record]:
-        """Re-identification among strangers."""
-        scorer, results, attackers = self.scorer, list[Result](), self.of("identity")
-        if not attackers:
-            return []
-        by_labels = Attempt(LABEL_ONLY, IDENTITY)
-        signs = 2 * self.target.data.test.public.astype(np.float32) - 1  # alike who share labels
-        _, records, floor = scorer.identity(by_labels, signs)
-        for spec, guesses in attackers:
-            for split in SPLITS:
-                attempt, made, samples = scorer.identity(
-                    Attempt(spec.attack.label, IDENTITY, split),
-                    guesses[split],
-                    guesses.get(f"{split}_gallery"),
-                )
-                records += made
-            results.append(Result(attempt, samples, samples["auc"] - floor["auc"]))
-        return records + scorer.compared(results)
 
 
 def of_columns(guesses: Arrays, k: int | slice) -> Scores:

@@ -15,30 +15,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks.base import Fitted, outputs
+from deepobfuscator.attacks.base import Fitted, ReconstructionAttack, outputs
 from deepobfuscator.attacks.identify import NO_PEOPLE, can_tell_people, trial_rows
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.auditing.artifacts import (
     Arrays,
+    image_quality,
     kept_reconstructor,
     most_exposed,
     read_arrays,
     reconstruct,
     shown_rows,
+    strongest_reconstructor,
     under,
+    whole_people,
     write_arrays,
 )
 from deepobfuscator.auditing.config import AuditConfig, Target
-from deepobfuscator.auditing.scoring import SPLITS, image_quality
+from deepobfuscator.auditing.scoring import IMAGE_METRICS, SPLITS
 from deepobfuscator.auditing.threat_models import STEPS, AttackSpec, ThreatModel, plan
-from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE
+from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE, PERCEPTUAL, ThreatKind
 from deepobfuscator.data.batches import Labelled
+from deepobfuscator.metrics import perceptual
 from deepobfuscator.nn.vgg import differentiable
 from deepobfuscator.training.bundle import CHUNK, apply
 
 DECODER = f"{Path(AttackSpec(Mirror()).file).stem}.safetensors"
 """Weights of the reconstructor that other attacks build on."""
+
+COMPARED = 1000
+"""Test inputs whose perceptual distance is measured, of whole people."""
 
 
 @dataclass
@@ -86,8 +93,10 @@ class Audit:
             encoder=encoder if white_box else None,
             games=cache(target.games) if target.games else None,
         )
-        path = target.folder / DECODER
-        threat.decoder = partial(kept_reconstructor, threat, target.context, path)
+        folder, context = target.folder, target.context
+        threat.decoder = partial(kept_reconstructor, Mirror(), threat, context, folder / DECODER)
+        attacks = self.config.attacks
+        threat.strongest = partial(strongest_reconstructor, attacks, threat, context, folder)
         return threat
 
     def threat_of(self, model: ThreatModel) -> Threat:
@@ -103,7 +112,8 @@ class Audit:
                 infer_epochs=max(setting.infer_epochs, passes),
                 reconstruct_epochs=max(setting.reconstruct_epochs, passes),
             )
-        if own.features != common.own.features:  # no declared knowledge is about these features
+        raw = model.key.kind is ThreatKind.RAW
+        if raw or own.features != common.own.features:  # no knowledge is about these features
             return Threat(own, validation, setting.size, setting)
         return replace(common, own=own, validation=validation, setting=setting)
 
@@ -122,8 +132,9 @@ class Audit:
         if not path.exists():
             model, context = spec.threat_model, self.target.context
             threat = self.threat_of(model)
-            if spec == AttackSpec(Mirror()):
-                fitted = kept_reconstructor(threat, context, self.target.folder / DECODER)
+            if isinstance(spec.attack, ReconstructionAttack) and model.common:
+                kept = path.with_suffix(".safetensors")
+                fitted = kept_reconstructor(spec.attack, threat, context, kept)
             else:
                 title = f"{model.words}: attack by " if model.words else "attack by "
                 fitted = spec.attack.fit(threat, context, checkpoint, title)
@@ -139,6 +150,9 @@ class Audit:
             return self.reconstructed(fitted, parts, spec.attack.most)
         context, found = self.target.context, Arrays()
         for split, data in parts.items():
+            if spec.attack.target == "identity" and spec.attack.most is not None:
+                rows = whole_people(data.person, spec.attack.most)
+                data, found[f"{split}_rows"] = data.only(rows), rows
             found[split] = outputs(fitted, data, context).numpy()
             if fitted.gallery is not None:
                 known = trial_rows(data.person)[0]
@@ -156,9 +170,16 @@ class Audit:
             data = parts[split]
             few = len(data) if most is None else min(most, len(data))
             rows = np.linspace(0, len(data) - 1, few).round().astype(np.int64)
-            quality = image_quality(guess, data, context, rows)
+            quality = image_quality(guess, data, context, rows, IMAGE_METRICS)
             found |= {f"{split}_{metric}": values for metric, values in quality.items()}
             found[f"{split}_rows"] = rows
+        if perceptual.installed():
+            rows = found["test_rows"]
+            if len(rows) > COMPARED:
+                rows = whole_people(test.person, COMPARED)
+            distance = {PERCEPTUAL: perceptual.perceptual}
+            found |= image_quality(guess, test, context, rows, distance)
+            found[f"{PERCEPTUAL}_rows"] = rows
         exposed = most_exposed(found["test_ms_ssim"], found["test_rows"], test.person)
         shown = shown_rows(self.target.data.test.people)
         found["exposed_rows"] = exposed
@@ -196,7 +217,7 @@ class Audit:
         threat = Threat(own, validation, target.setting.size, target.setting)
         path = folder / f"{LABEL_ONLY}-{DECODER}"
         title = "floor: labels to pictures, "
-        return kept_reconstructor(threat, target.context, path, title)
+        return kept_reconstructor(Mirror(), threat, target.context, path, title)
 
     def show_images(self, strongest: str, guesses: Mapping[str, Arrays]) -> None:
         """The report's images: some people, and those whom ``strongest`` exposes most."""

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
 from time import monotonic
 
 from deepobfuscator.attacks.base import BRIEF, STANDARD, SUITES
+from deepobfuscator.attacks.recognise import NOT_INSTALLED, Recognise
 from deepobfuscator.auditing.artifacts import Arrays
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
@@ -25,6 +26,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import (
     IMAGE,
+    PERCEPTUAL,
     Record,
     headline,
     headline_metric,
@@ -37,9 +39,9 @@ from deepobfuscator.data.table import Source
 from deepobfuscator.defences.external import External
 from deepobfuscator.nn.onnx_file import is_onnx
 
-YOUNGER = ("lookup", "knn", "codebook", "mirror-l1")
-"""Attacks younger than audits that may lie on disks: such an audit stays done without them, until a
-larger suite is asked for."""
+YOUNGER = ("lookup", "knn", "codebook", "mirror-l1", "recognise")
+"""Attacks younger than audits that may lie on disks, the oldest first: such an audit stays done
+without them, until a larger suite is asked for."""
 
 CURVES = {"attributes": "cross-entropy", "image": "MS-SSIM", "identity": "verification AUC"}
 """What attackers look at on their own validation samples, epoch by epoch."""
@@ -57,7 +59,7 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
         else:
             guessed.append((spec, audit.guesses(spec)))
     if target.ceiling is None and config.suite != BRIEF:
-        guessed += [(spec, audit.guesses(spec)) for spec in strongest_twice(guessed)]
+        guessed += [(spec, audit.guesses(spec)) for spec in strongest_half(guessed)]
     evaluation = Evaluation(audit, guessed)
     records = evaluation.records()
     images = {s.attack.label: g for s, g in evaluation.of("image") if s.threat_model.common}
@@ -88,7 +90,7 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
         "doubled": doubled(records, [spec for spec, _ in guessed]),
         "not_tried": [
             *({"what": what, "why": why} for what, why in not_tried.items()),
-            *untried(config),
+            *untried(config, measured={r.metric for r in records}),
         ],
         "gates": [],
     }
@@ -101,9 +103,10 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
     return records
 
 
-def strongest_twice(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[AttackSpec]:
-    """The attackers of attributes and of the image that were best on validation, to learn twice as
-    long: part of the positive control. Those that did already are left out.
+def strongest_half(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[AttackSpec]:
+    """The attackers of attributes and of the image that were best on validation, to learn half as
+    long: what doubling their budget gained is part of the positive control, and half of it costs a
+    quarter of what twice as long would. Those that learn twice as long, too, are left out.
     """
     found, tried = list[AttackSpec](), {spec for spec, _ in guessed}
     for target in ("attributes", "image"):
@@ -115,8 +118,8 @@ def strongest_twice(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[Attack
         }
         if scores:
             best = max(scores, key=lambda attack: scores[attack])
-            twice = AttackSpec(replace(best, passes=2.0))
-            found += [twice] if twice not in tried else []
+            if AttackSpec(replace(best, passes=2.0)) not in tried:
+                found.append(AttackSpec(replace(best, passes=0.5)))
     return found
 
 
@@ -152,7 +155,7 @@ def described_parts(data: Parts) -> dict[str, dict[str, object] | None]:
 
 
 def doubled(records: Sequence[Record], tried: Sequence[AttackSpec]) -> list[dict[str, object]]:
-    """What attackers gained who learned twice as long, on their own validation samples."""
+    """What attackers gained from twice the budget, on their own validation samples."""
     own = {
         (r.attack, r.subject): r.value
         for r in select(records, split="validation", threat=COMMON_KEY)
@@ -167,14 +170,14 @@ def doubled(records: Sequence[Record], tried: Sequence[AttackSpec]) -> list[dict
             "twice": own[twice.label, subject],
         }
         for twice in (spec.attack for spec in tried)
-        if (once := replace(twice, passes=1.0).label) != twice.label
+        if (once := replace(twice, passes=twice.passes / 2).label) != twice.label
         for (attack, subject), value in own.items()
         if attack == once and (twice.label, subject) in own
     ]
 
 
-def untried(config: AuditConfig) -> list[dict[str, str]]:
-    """What larger suites would try, and what no suite has."""
+def untried(config: AuditConfig, measured: Collection[str]) -> list[dict[str, str]]:
+    """What larger suites would try, what a missing package would measure, and what no suite has."""
     larger = SUITES[SUITES.index(config.suite) + 1 :]
     mine, found = config.labels, list[dict[str, str]]()
     for suite in larger:
@@ -186,11 +189,11 @@ def untried(config: AuditConfig) -> list[dict[str, str]]:
             {"what": f"what --suite {suite} adds", "why": f"not asked for: {', '.join(more)}"}
         )
         mine |= set(more)
-    return [
-        *found,
-        {"what": "LPIPS", "why": "its backbone's weights cannot be installed as a package"},
-        {"what": "a face recogniser trained on millions", "why": "nor can its weights"},
-    ]
+    if PERCEPTUAL not in measured:
+        why = f"{NOT_INSTALLED}; then audit into a new folder"
+        found.append({"what": "perceptual distance", "why": why})
+    why = "its backbone's weights cannot be installed as a package"
+    return [*found, {"what": "LPIPS", "why": why}]
 
 
 def named(source: Source) -> str:
@@ -205,6 +208,8 @@ def finished(folder: Path, config: AuditConfig, source: Source) -> list[Record] 
     if not path.exists() or before is None:
         return None
     done, other = before
+    if missed(folder):
+        return None
     enough = SUITES.index(done.suite) >= SUITES.index(config.suite) and done.whole >= config.whole
     elsewhere = config.elsewhere(source)
     if elsewhere is not None and other != named(elsewhere):
@@ -226,10 +231,19 @@ def noted(folder: Path) -> tuple[AuditConfig, str | None] | None:
         notes = json.loads(path.read_text())
         also = tuple(map(str, notes.get("also", ())))
         config = AuditConfig(str(notes["suite"]), None, bool(notes["whole"]), also)
-        same = notes["attacks"] in (digest(config), digest(config, YOUNGER))
+        younger = (YOUNGER[n:] for n in range(len(YOUNGER) + 1))
+        same = notes["attacks"] in {digest(config, without) for without in younger}
     except (ValueError, KeyError, TypeError, AttributeError, InputError):
         raise InputError(f"{path}: not readable; delete it and audit again") from None
     return (config, notes.get("other")) if same else None
+
+
+def missed(folder: Path) -> bool:
+    """Whether an attack was not tried in ``folder`` for want of a package that is there by now."""
+    notes = json.loads((folder / "audit" / "notes.json").read_text())
+    return Recognise.installed() and any(
+        told["why"] == NOT_INSTALLED for told in notes.get("not_tried", ())
+    )
 
 
 def digest(config: AuditConfig, without: tuple[str, ...] = ()) -> str:

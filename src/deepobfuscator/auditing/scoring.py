@@ -5,15 +5,11 @@ from the same resampled people, so that differences are paired.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from deepobfuscator.attacks.identify import trial_rows
-from deepobfuscator.attacks.threat import AttackerData, Guess
 from deepobfuscator.auditing.baselines import Scores, codes
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.auditing.threat_models import COMMON_KEY, order_of
@@ -22,6 +18,7 @@ from deepobfuscator.core.records import (
     FLOORS,
     LABEL_ONLY,
     MAXIMUM,
+    PERCEPTUAL,
     WITHIN,
     WITHIN_AUC,
     Record,
@@ -29,16 +26,13 @@ from deepobfuscator.core.records import (
     ThreatKind,
     headline_metric,
 )
-from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled
+from deepobfuscator.metrics import perceptual
 from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS, METRICS, best_threshold
 from deepobfuscator.metrics.bootstrap import Bootstrap, Rule
 from deepobfuscator.metrics.classes import best_offsets
-from deepobfuscator.metrics.identity import verification
 from deepobfuscator.metrics.images import describe_ms_ssim, ms_ssim, psnr, ssim
 from deepobfuscator.metrics.sample import Measured, Sample, simultaneous
-from deepobfuscator.training.bundle import apply
 
 SPLITS = ("validation", "test")
 """The attacker's own samples, on which all is chosen, and those it is scored on once."""
@@ -202,34 +196,13 @@ class Scorer:
         records = [self.record(attempt, m, s.interval(), details[m]) for m, s in samples.items()]
         return records, samples
 
-    def identity(
-        self,
-        attempt: Attempt,
-        embedded: NDArray[np.floating],
-        gallery: NDArray[np.floating] | None = None,
-    ) -> tuple[Attempt, list[Record], Samples]:
-        """Re-identification among a split's people, by cosine similarity of embeddings.
-
-        Args:
-            attempt: who guessed, on which split.
-            embedded: (n, d) of all samples of the split.
-            gallery: (people, d) of each person's first sample, where it is embedded differently.
-
-        Returns:
-            The attempt with the rows that were looked for; its records; its figures.
-        """
-        people = self.part(attempt.split).people
-        first, rest = trial_rows(people)
-        samples = verification(
-            Bootstrap(people[rest]),
-            embedded[rest],
-            embedded[first] if gallery is None else gallery,
-            probe_people=people[rest],
-            gallery_people=people[first],
-        )
-        attempt, detail = replace(attempt, rows=rest), f"{len(first)} people in the gallery"
-        records = [self.record(attempt, m, s.interval(), detail) for m, s in samples.items()]
-        return attempt, records, samples
+    def perceptual(self, attempt: Attempt, guesses: Mapping[str, NDArray[Any]]) -> list[Record]:
+        """The record of the test reconstructions' perceptual distance, where that was measured."""
+        if PERCEPTUAL not in guesses:
+            return []
+        attempt = replace(attempt, rows=guesses[f"{PERCEPTUAL}_rows"])
+        found = self.boot["test"].mean(guesses[PERCEPTUAL], attempt.rows)
+        return [self.record(attempt, PERCEPTUAL, found.interval(), perceptual.DETAIL)]
 
     def compared(self, results: Sequence[Result]) -> list[Record]:
         """Each common attacker's excess over the label-only baseline, and the highest of all."""
@@ -281,17 +254,3 @@ def best_rule(scores: NDArray[np.floating], labels: ArrayLike, metric: str) -> R
     """The threshold, or the offsets of several classes, that is best by ``metric``."""
     choose = best_threshold if scores.ndim == 1 else best_offsets
     return choose(scores, labels, metric)
-
-
-def image_quality(
-    guess: Guess, data: AttackerData, context: Context, rows: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
-    """Each of `IMAGE_METRICS` of reconstructions against the true images, (len(rows),)."""
-    values: dict[str, list[Tensor]] = {m: [] for m in IMAGE_METRICS}
-    with torch.no_grad():
-        for some in data.chunks(rows):
-            truth = as_input(data.pictures(some), context.device)
-            guessed = apply(guess, data.features_of(some), context)
-            for metric, function in IMAGE_METRICS.items():
-                values[metric].append(function(guessed, truth).cpu())
-    return {m: torch.cat(v).numpy().astype(np.float64) for m, v in values.items()}

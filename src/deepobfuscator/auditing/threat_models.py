@@ -14,6 +14,7 @@ from torch import Tensor
 from deepobfuscator.attacks.base import BRIEF, QUICK, Attack
 from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
 from deepobfuscator.attacks.lookup import Lookup
+from deepobfuscator.attacks.recognise import Recognise
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Rows
 from deepobfuscator.attacks.trees import Trees
@@ -106,9 +107,11 @@ def plan(config: AuditConfig, target: Target) -> list[AttackSpec]:
     if data.undeclared:
         undeclared = ThreatModel(see=undeclared_labels, undeclared=True)
         add(undeclared, LinearProbe(), ResidualNet())
-    if target.ceiling is None and target.defence.trains:
+    if target.ceiling is None:
         seen = partial(raw_inputs, context=target.context)
-        add(ThreatModel(ThreatKey(ThreatKind.RAW), see=seen), ResidualNet())
+        raw = ThreatModel(ThreatKey(ThreatKind.RAW), see=seen)
+        add(raw, *([ResidualNet()] if target.defence.trains else []))
+        add(raw, *(attack for attack in config.attacks if isinstance(attack, Recognise)))
     if not config.whole:
         return specs
     labels = ThreatModel(ThreatKey(ThreatKind.LABELS), see=with_labels)

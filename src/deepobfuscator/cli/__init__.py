@@ -281,7 +281,8 @@ def _compare(options: argparse.Namespace, command: str) -> None:
         device=options.device,
         command=command,
     )
-    paper.say(report.table)
+    for table in (report.table, report.differences)[: 1 + bool(report.contrasts)]:
+        paper.say(table)
     folders = [run.folder for run in report.runs]
     print(f"records: {', '.join(map(str, folders))}\nreport: {folders[0].parent / 'report.html'}")
 

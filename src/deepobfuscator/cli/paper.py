@@ -18,7 +18,7 @@ from deepobfuscator.defences.undefended import Undefended
 from deepobfuscator.experiments.launch import KINDS, Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.paper.exhibits import ENTRIES
+from deepobfuscator.paper.exhibits import BY_NAME_ONLY, ENTRIES
 from deepobfuscator.paper.human_study import build
 from deepobfuscator.paper.listing import listing
 from deepobfuscator.paper.reproduce import reproduce as run_reproduction
@@ -47,7 +47,11 @@ def reproduce_options(parser: Parser) -> None:
     parser.description = REPRODUCE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "exhibits", nargs="*", metavar="EXHIBIT", help=f"of {', '.join(ENTRIES)} (default: all)"
+        "exhibits",
+        nargs="*",
+        metavar="EXHIBIT",
+        help=f"of {', '.join(ENTRIES)} (default: all but {' and '.join(BY_NAME_ONLY)}, "
+        "which take hours)",
     )
     parser.add_argument("--out", type=expanded, help="folder (default: runs/reproduce-KEY)")
     parser.add_argument("--list", action="store_true", help="what is done, what is left, how long")

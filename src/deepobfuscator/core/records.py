@@ -87,6 +87,10 @@ accuracy, of MS-SSIM, of verification AUC); attacker minus what C's answer alone
 GAIN = "gain_of_twice"
 """What the ceiling's strongest attacker gains on test when it learns twice as long, paired."""
 
+PERCEPTUAL = "perceptual"
+"""Distance of image and reconstruction in the features of EfficientNet-Lite0, which is not LPIPS;
+smaller is more alike."""
+
 WITHIN, WITHIN_AUC = "within_labels", "auc_within_labels"
 """Balanced accuracy and AUC among inputs with equal true public labels, averaged over the label
 combinations by their inputs: what is read beyond these labels, 1/2 where nothing is."""
@@ -111,7 +115,8 @@ class Record:
     """An attribute's name, ``image`` or ``identity``."""
     metric: str
     """accuracy, balanced_accuracy, auc (fractions), mcc (-1 to 1); ms_ssim, ssim (at most 1), psnr
-    (dB), ms_ssim_worst (the 5 % best rebuilt pictures); auc, eer, rank1 of an identity; excess,
+    (dB), ms_ssim_worst (the 5 % best rebuilt pictures), perceptual (0 to 4, small where
+    alike); auc, eer, rank1 of an identity; excess,
     excess_over_service, gain_of_twice (differences); within_labels, auc_within_labels; p_holm."""
     value: float
     """The figure."""

@@ -43,7 +43,7 @@ class Data:
     """Height and width in px that pictures are fitted to; None leaves it to the encoder (64x64, or
     what an ONNX file declares)."""
     limit: int | None = None
-    """Pictures of the training pool (whole people); the other parts shrink in proportion."""
+    """Pictures of the training pool, whole people; validation shrinks in proportion, test stays."""
     split_seed: int = 0
     """Draws the people of a limit and of the parts."""
     protocol: str = "own"

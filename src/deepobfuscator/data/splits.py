@@ -43,7 +43,8 @@ def split(
     Args:
         table: the labelled pictures.
         limit: pictures of the training pool (whole people, so up to one person fewer); validation
-            and test shrink in proportion. None takes all.
+            shrinks in proportion, the test part stays whole, since it is what intervals are as wide
+            as. None takes all.
         seed: draws people.
         protocol: ``own`` keeps the data's own partition where it has one; ``paper`` draws the
             paper's 160K : 40K anew (section 4.1).
@@ -73,7 +74,6 @@ def split(
         share = limit / len(pool)
         pool, _ = _cut(pool, people, limit, draw)
         validation, _ = _cut(validation, people, round(share * len(validation)), draw)
-        test, _ = _cut(test, people, round(share * len(test)), draw)
     defender, attacker = _cut(pool, people, len(pool) // 2 if defended else 0, draw)
     if not len(validation):
         validation, attacker = _cut(attacker, people, round(VALIDATION_SHARE * len(attacker)), draw)

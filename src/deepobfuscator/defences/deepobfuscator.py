@@ -1,11 +1,12 @@
 """The paper's defence: a game against a classifier and a reconstructor at once (Algorithm 1)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from deepobfuscator.core.config import LATER
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, NetworkDefence
@@ -30,6 +31,13 @@ NETWORKS: dict[str, Callable[[Encoder, int, TrainConfig], nn.Module]] = {
     "resnet": lambda o, labels, s: residual_classifier(o.features, labels, s.width),
 }
 """Architectures of C and of AC."""
+
+CHOICES = {
+    "frozen_norm": ("running", "batch"),
+    "adam": ("shared", "own"),
+    "reduction": ("sum", "mean"),
+}
+"""What the paper leaves open of its game, and how it may be read."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,31 @@ class DeepObfuscator(NetworkDefence):
     adversary_network: str = VGG
     """AC's architecture in the game: ``vgg`` or ``resnet`` (section 3.3)."""
 
+    game_rate: float = field(default=1.0, kw_only=True, metadata=LATER)
+    """Learning rate of the game relative to that of the pre-training."""
+    frozen_norm: str = field(default="running", kw_only=True, metadata=LATER)
+    """Batch norm of the players that a stage leaves as they are: their ``running`` statistics, or
+    those of the ``batch``."""
+    adam: str = field(default="shared", kw_only=True, metadata=LATER)
+    """Adam's moments of O, which several stages move: ``shared``, or ``own`` for each stage."""
+    reduction: str = field(default="sum", kw_only=True, metadata=LATER)
+    """Over attributes in the losses that move O: ``sum``, as equations 1 and 3 print it, or
+    ``mean``."""
+
     def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                option = name.replace("_", "-")
+                raise InputError(f"--{option} {value}: take one of {', '.join(known)}")
+        if self.game_rate <= 0:
+            raise InputError("--game-rate must be above 0")
         if min(self.lambda1, self.lambda2) < 0 or self.lambda1 + self.lambda2 == 0:
             raise InputError("--lambda1 and --lambda2 must not be negative, nor both 0")
         if self.noise_deviation <= 0:
             raise InputError("--noise-deviation must be above 0")
-        for field in ("service_network", "adversary_network"):
-            if (network := getattr(self, field)) not in NETWORKS:
-                option = field.replace("_", "-")
+        for name in ("service_network", "adversary_network"):
+            if (network := getattr(self, name)) not in NETWORKS:
+                option = name.replace("_", "-")
                 raise InputError(f"--{option} {network}: take one of {', '.join(NETWORKS)}")
             if self.classifier is not None and network != VGG:
                 raise InputError(f"--{option} and --classifier exclude each other: drop one")
@@ -96,22 +121,35 @@ class DeepObfuscator(NetworkDefence):
         return [
             Phase("pre-train O, C", config.epochs, (SERVICE,), steady=True),
             Phase("pre-train AC, AR", config.adversary_epochs, turn[-2:-1], steady=True),
-            Phase("algorithm 1", config.game_epochs, turn, anneal=False, steady=True),
+            self.game("algorithm 1", config, turn),
         ]
+
+    def game(self, title: str, config: TrainConfig, turn: tuple[Stage, ...]) -> Phase:
+        """A phase of ``turn``."""
+        rate, passes = self.game_rate, config.game_epochs
+        return Phase(title, passes, turn, rate=rate, anneal=False, steady=True)
 
     def turn(self, *adversaries: str) -> tuple[Stage, ...]:
         """The stages of a game against some of AR and AC, in the order of Algorithm 1."""
         game = {"AR": (self.against_ar, RECONSTRUCT), "AC": (self.against_ac, INFER)}
-        return (
+        stages = (
             *(stage(f"defend against {a}", update("O", loss=game[a][0])) for a in adversaries),
             stage("attack", *(game[a][1] for a in adversaries)),
             stage("recover C", update("C", loss=lambda r: r.L_C)),
         )
+        by_batch, own = self.frozen_norm == "batch", self.adam == "own"
+        return tuple(replace(one, by_batch=by_batch, own_adam=own) for one in stages)
+
+    def reduced(self, loss: Tensor, logits: Tensor) -> Tensor:
+        """L(C) or L(AC), a sum over the attributes of ``logits`` (n, K), as O sees it."""
+        return loss / logits.shape[1] if self.reduction == "mean" else loss
 
     def against_ar(self, r: Round) -> Tensor:
         """Equation 9: L(C) + λ2 (L(AR2) - L(AR1))."""
-        return r.L_C + self.lambda2 * (r.L_AR2(self.noise_mean, self.noise_deviation) - r.L_AR1)
+        unlike = r.L_AR2(self.noise_mean, self.noise_deviation) - r.L_AR1
+        return self.reduced(r.L_C, r.public_logits) + self.lambda2 * unlike
 
     def against_ac(self, r: Round) -> Tensor:
         """Equation 5: L(C) - λ1 L(AC)."""
-        return r.L_C - self.lambda1 * r.L_AC
+        told = self.reduced(r.L_AC, r.private_logits)
+        return self.reduced(r.L_C, r.public_logits) - self.lambda1 * told

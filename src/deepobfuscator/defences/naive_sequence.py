@@ -33,7 +33,7 @@ class NaiveSequence(DeepObfuscator):
         """Pre-training as in Algorithm 1, then one defence after the other."""
         *before, _ = super().phases(config)
         games = [
-            Phase(f"game for {what}", config.game_epochs, self.turn(adversary), anneal=False)
+            self.game(f"game for {what}", config, self.turn(adversary))
             for what, adversary in ((ATTRIBUTES, "AC"), (FACES, "AR"))
         ]
         return [*before, *(games if self.first == ATTRIBUTES else games[::-1])]

@@ -41,6 +41,7 @@ from deepobfuscator.experiments.trial import (
     unclaimed,
     write_trial,
 )
+from deepobfuscator.metrics.images import KNEE, describe_ms_ssim
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
 from deepobfuscator.nn.vgg import parameter_count
 from deepobfuscator.training import bundle as bundles
@@ -152,6 +153,7 @@ class Runner:
     ) -> dict[str, Any]:
         """Everything that determined the run and every assumption."""
         height, width = trial.setting.size
+        per_pass = len(data.defender) // min(trial.setting.batch_size, len(data.defender))
         return {
             "key": trial.key,
             "command": self.command,
@@ -167,6 +169,9 @@ class Runner:
             "processes": context.ranks,
             "precision": context.precision,
             "data": data.summary,
+            "rounds": {p.name: p.rounds(per_pass) for p in trial.defence.phases(trial.setting)},
+            "ms_ssim": f"{describe_ms_ssim(min(trial.setting.size))}; below a scale's mean of "
+            f"{KNEE:g} it stays positive, where the published index has no value",
             "features": list(bundle.encoder.features),
             "wire_bits": bundle.encoder.wire_bits,
             "picture_bits": 24 * height * width,

@@ -57,7 +57,7 @@ class Trial:
     setting: TrainConfig = field(default_factory=TrainConfig)
     """Size, width, lengths, seed."""
     limit: int | None = None
-    """Pictures of the training pool (whole people); the other parts shrink in proportion."""
+    """Pictures of the training pool, whole people; validation shrinks in proportion, test stays."""
     split_seed: int = 0
     """Draws the people of a limit and of the parts."""
     protocol: str = "own"

@@ -15,7 +15,7 @@ Shape: TypeAlias = tuple[int, ...]
 class Normed(nn.Module):
     """conv3 or deconv3: a 3x3 convolution that keeps the map's size, batch norm and ReLU.
 
-    Frozen, the norm is a linear map and is folded into the convolution's weights.
+    In evaluation mode the norm is a linear map and is folded into the convolution's weights.
     """
 
     def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
@@ -25,7 +25,7 @@ class Normed(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h, w)."""
-        if self.training:
+        if self.norm.training:
             return functional.relu(self.norm(self.convolution(features)), inplace=True)
         transposed = isinstance(self.convolution, nn.ConvTranspose2d)
         convolve = functional.conv_transpose2d if transposed else functional.conv2d

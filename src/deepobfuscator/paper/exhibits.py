@@ -12,9 +12,10 @@ from deepobfuscator import (
     suggest,
 )
 from deepobfuscator.paper import published
+from deepobfuscator.paper.adversary import rows as adversary_rows
 from deepobfuscator.paper.architectures import table_1, table_2
-from deepobfuscator.paper.calibration import RATE
 from deepobfuscator.paper.constant import rows as constant_rows
+from deepobfuscator.paper.factorial import factorial
 from deepobfuscator.paper.human_study import MODES, example, faces, machines
 from deepobfuscator.paper.keys import (
     ACCURACY,
@@ -32,9 +33,11 @@ from deepobfuscator.paper.keys import (
     RowKey,
     Set,
 )
+from deepobfuscator.paper.length import length
 from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import make_curves, make_rows
 from deepobfuscator.paper.show import Show
+from deepobfuscator.paper.trade_off import noise
 from deepobfuscator.paper.trials import Trials
 from deepobfuscator.survey.questions import OPTIONS
 
@@ -87,32 +90,6 @@ def constant(show: Show) -> Exhibit:
         trial = show.trials.first()
         found = constant_rows(show.runner, show.runner.on(trial, show.trials.out), trial)
     return show.exhibit(Name.CONSTANT, found)
-
-
-def noise(show: Show) -> Exhibit:
-    """The calibration of the noise."""
-    held = show.calibration
-    found: list[Row] = []
-    for point in held.points if held else ():
-        key = RowKey(Measured.DEVIATION, point.sigma)
-        seen = Row(Panel(Part.NOISY), key, IDENTITY, FOUR_WAY, majority=1 / OPTIONS)
-        rate = replace(seen, fresh=point.rate, low=point.low, high=point.high)
-        rebuilt = replace(seen, panel=Panel(Part.REBUILT), fresh=point.rebuilt_rate)
-        found += [
-            replace(rate, attacker="recogniser"),
-            replace(rebuilt, attacker="nearest picture"),
-            Row(Panel(), key, *FACES, fresh=point.ms_ssim, attacker="reconstructor"),
-        ]
-    taken = ""
-    if held is None:
-        show.missing.append("the noise was not calibrated")
-    else:
-        taken = f" Calibrated: σ = {held.sigma:g}."
-        if show.trials.sigma not in (None, held.sigma):
-            taken += f" --sigma named {show.trials.sigma:g} instead."
-        if not held.reached:
-            taken += " No deviation of the grid was enough; this is its last."
-    return show.exhibit(Name.NOISE, found, rate=RATE, taken=taken)
 
 
 def figure2(show: Show) -> Exhibit:
@@ -205,7 +182,27 @@ def figure7(show: Show) -> Exhibit:
             continue
         wanted = [(name, ACCURACY) for name in (*task.public, *task.private)]
         found += show.rows(show.defences, wanted, of, show.panel(of))
+        if of is Set.A:
+            longer = show.finished(show.asked(show.trials.longer))
+            key = RowKey(Measured.UNDEFENDED_LONGER)
+            found += make_rows(longer, key, wanted[: len(task.public)], show.panel(of))
     return show.exhibit(Name.FIGURE_7, found)
+
+
+def adversary(show: Show) -> Exhibit:
+    """The game's own adversaries, and what they are a few steps later."""
+    runs, found = show.runs(Set.A, DeepObfuscator()), list[Row]()
+    hidden = show.trials.private[0] or ""
+    scratch = make_rows(runs, RowKey(Measured.FROM_SCRATCH), ((hidden, ACCURACY), FACES))
+    floors = {
+        row.metric: {n: getattr(row, n) for n in ("majority", "label_only", "ceiling")}
+        for row in scratch
+    }
+    if runs and show.runner is not None:
+        states = adversary_rows(show.runner, runs[0].folder, hidden)
+        found = [replace(row, **floors.get(row.metric, {})) for row in states]
+    found += [replace(row, in_game=None) for row in scratch]
+    return show.exhibit(Name.ADVERSARY, found)
 
 
 def architectures(show: Show) -> Exhibit:
@@ -238,16 +235,22 @@ ENTRIES: dict[Name, Callable[[Show], Exhibit]] = {
     Name.FIGURE_5: figure5,
     Name.FIGURE_6: figure6,
     Name.FIGURE_7: figure7,
+    Name.ADVERSARY: adversary,
     Name.ARCHITECTURES: architectures,
+    Name.LENGTH: length,
+    Name.FACTORIAL: factorial,
 }
 """In the report's order. The runs that one needs are those that it asks its `Show` for."""
+
+BY_NAME_ONLY = (Name.LENGTH, Name.FACTORIAL)
+"""Exhibits that take an hour or more each, made where they are named."""
 
 NOISY = (Name.TABLE_4, Name.NOISE, Name.FIGURE_4, Name.FIGURE_5, Name.FIGURE_7)
 """Exhibits that need the noise baseline, or its calibration."""
 
 
 def wanted(trials: Trials, exhibits: Sequence[str]) -> tuple[Name, ...]:
-    """Some exhibits by name, in the report's order; all where none is named.
+    """Some exhibits by name, in the report's order; all but `BY_NAME_ONLY` where none is named.
 
     Raises:
         InputError: no such exhibit (the message lists them), or no attribute for the first role
@@ -259,7 +262,9 @@ def wanted(trials: Trials, exhibits: Sequence[str]) -> tuple[Name, ...]:
             close = suggest(name, known)
             every = "" if close.startswith("known") else f" (known are {', '.join(known)})"
             raise InputError(f"unknown exhibit {name!r}: {close}{every}")
-    names = tuple(name for name in ENTRIES if not exhibits or name in exhibits)
+    names = tuple(
+        name for name in ENTRIES if name in (exhibits or set(ENTRIES) - set(BY_NAME_ONLY))
+    )
     if set(names) - {Name.TABLE_1, Name.TABLE_2}:  # these need no run
         trials.check_roles()
     return names

@@ -237,21 +237,22 @@ def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
     found = []
     for who in (who for who in Participant if who in right):
         share = share_right(np.concatenate(right[who]), np.concatenate(people[who]))
-        found.append(
-            Row(
-                panel=Panel(MODES[mode]),
-                row=replace(key, by=who),
-                subject=IDENTITY,
-                metric=FOUR_WAY,
-                in_game=float(np.mean(fooled[who])) if who in fooled else None,
-                fresh=share.share,
-                low=share.low,
-                high=share.high,
-                attacker=who,
-                majority=1 / OPTIONS,
-                seeds=len(shown),
-            )
+        row = Row(
+            panel=Panel(MODES[mode]),
+            row=replace(key, by=who),
+            subject=IDENTITY,
+            metric=FOUR_WAY,
+            fresh=share.share,
+            low=share.low,
+            high=share.high,
+            attacker=who,
+            majority=1 / OPTIONS,
+            seeds=len(shown),
         )
+        if who in fooled:
+            own = share_right(np.concatenate(fooled[who]), np.concatenate(people[who]))
+            row = replace(row, in_game=own.share, in_game_low=own.low, in_game_high=own.high)
+        found.append(row)
     return found
 
 

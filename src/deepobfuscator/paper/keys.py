@@ -39,7 +39,10 @@ class Name(StrEnum):
     FIGURE_5 = "figure5"
     FIGURE_6 = "figure6"
     FIGURE_7 = "figure7"
+    ADVERSARY = "adversary"
     ARCHITECTURES = "architectures"
+    LENGTH = "length"
+    FACTORIAL = "factorial"
 
 
 class Set(Enum):
@@ -63,6 +66,7 @@ class Part(Enum):
     WHOLE = ""
     NOISY = "recogniser on the noisy picture"
     REBUILT = "pixels of the rebuilt picture"
+    TRADE_OFF = "trade-off, by deviation"
     RANDOM = "random options"
     MATCHED = "matched options"
     GAMES = "other games"
@@ -93,6 +97,7 @@ class Measured(Enum):
 
     DEEPOBFUSCATOR = "DeepObfuscator"
     UNDEFENDED = "No adversarial training"
+    UNDEFENDED_LONGER = "No adversarial training, O moved as often as in the game"
     NOISE = "Noise"
     NEITHER = "Neither"
     ATTRIBUTES_ALONE = "Attributes alone"
@@ -114,10 +119,18 @@ class Measured(Enum):
     ATTACKED_BY_AC = "AC's architecture"
     ATTACKED_BY_RESNET = "Residual network"
     ATTACKED_BY_MLP = "Multilayer perceptron"
+    AS_ENDED = "As the game left it"
+    RE_ESTIMATED = "… batch norm re-estimated on the frozen O"
+    TUNED = "… and its threshold tuned"
+    AFTER_10 = "… and 10 steps more"
+    AFTER_50 = "… or 50 steps more"
+    AFTER_250 = "… or 250 steps more"
+    FROM_SCRATCH = "The strongest trained from scratch"
     MEAN_FACE = "The mean face"
     GREY = "Plain grey"
     STRANGER = "Another person's picture"
     DEVIATION = ""
+    LENGTH = " "
 
 
 class Participant(StrEnum):
@@ -139,10 +152,13 @@ class RowKey:
     """Deviation of the noise, where there is one and it is known."""
     by: Participant | None = None
     """Who answered, in the perceptual study."""
+    rounds: int | None = None
+    """Of Algorithm 1, where an exhibit looks at a game as it goes on."""
 
     def __str__(self) -> str:
         deviation = "" if self.sigma is None else f"σ = {self.sigma:g}"
-        return ", ".join(filter(None, (self.of.value, deviation, self.by)))
+        length = "" if self.rounds is None else f"{self.rounds:,} rounds"
+        return ", ".join(filter(None, (self.of.value.strip(), deviation, self.by, length)))
 
 
 class ClaimKey(StrEnum):
@@ -154,6 +170,7 @@ class ClaimKey(StrEnum):
     SERVICE_KEPT = "service_kept"
     ALL_RECONSTRUCTORS = "all_reconstructors"
     NOBODY_RECOGNISED = "nobody_recognised"
+    NOBODY_RECOGNISED_FRESH = "nobody_recognised_fresh"
     NOISE_IS_WORSE = "noise_is_worse"
     FORGETS = "forgets"
     LOSSES_RISE = "losses_rise"

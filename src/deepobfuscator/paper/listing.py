@@ -117,12 +117,12 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
         for spec in needed(assumed, (name,)):
             users[spec.folder].append(name)
     for spec in needed(assumed, names):
-        pending = known is None and isinstance(spec.trial.defence, do.PixelNoise)
+        pending = known is None and spec.trial.defence == assumed.noise
         state, seconds = (State.MISSING, None) if pending else _state(runner, spec)
         items.append(
             Item(
                 name=f"{spec.trial.defence.name}-?" if pending else spec.folder.name,
-                about=_about(spec.trial, pending),
+                about=_about(spec.trial, pending, batches[0]),
                 state=state,
                 units=_units(spec, batches),
                 seconds=seconds,
@@ -147,14 +147,16 @@ def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
     return (State.BEGUN if folder.is_dir() else State.MISSING), None
 
 
-def _about(trial: do.Trial, pending: bool) -> str:
+def _about(trial: do.Trial, pending: bool, per_pass: int) -> str:
     """A trial in words; ``pending`` says that its noise is not calibrated yet."""
     defence = trial.defence
     changed = {k: v for k, v in vars(defence).items() if v != getattr(type(defence), k, None)}
     fields = [f"{name} {value}" for name, value in changed.items()]
     fields = ["sigma to be calibrated"] if pending else fields
     task = f"{{{', '.join(trial.task.public)} | {', '.join(trial.task.private)}}}"
-    return ", ".join([task, *fields, f"seed {trial.setting.seed}"])
+    games = [p for p in defence.phases(trial.setting) if len(p.stages) > 1]
+    rounds = [f"{sum(p.rounds(per_pass) for p in games):,} rounds"] if games else []
+    return ", ".join([task, *fields, *rounds, f"seed {trial.setting.seed}"])
 
 
 def _batches(trial: do.Trial) -> tuple[int, int]:

@@ -1,9 +1,12 @@
 """How a reproduction is smaller than the paper's, in words."""
 
-from deepobfuscator import PRESETS, Trial
+from deepobfuscator import PRESETS, DeepObfuscator, Trial
 
 CELEBA = 202_599
 """Pictures of CelebA, the paper's."""
+
+PAPER_PASS = 160_000 // 64
+"""Batches in a pass of the paper's training pictures (section 4.1)."""
 
 
 def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
@@ -34,6 +37,16 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
         f"{getattr(mine, name):g} for {words} (preset paper: {getattr(theirs, name):g})"
         for name, words in lengths.items()
     )
+    game = DeepObfuscator().phases(mine)[-1]
+    rounds = list[str]()
+    if pictures:
+        per_pass = max(1, pictures["defender"] // mine.batch_size)
+        epoch = PAPER_PASS // len(game.stages)
+        rounds.append(
+            f"The game has {game.rounds(per_pass):,} rounds of Algorithm 1, a batch for each of "
+            f"its {len(game.stages)} stages; a pass over the paper's 160,000 training pictures is "
+            f"{epoch}."
+        )
     one = "One seed: intervals are over test people and leave out training again."
     several = (
         f"{seeds} seeds: a figure is their mean, its interval reaches from the lowest to the "
@@ -42,6 +55,7 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
     return [
         *found,
         f"Passes over the pictures: {', '.join(passes)}; the paper does not say.",
+        *rounds,
         "Fresh attackers of the brief suite: the paper's AC, a residual network and a perceptron "
         "for attributes, the mirror for faces, the same for every row; Table 3 and Figures 2 and 5 "
         "name those they add. A larger suite finds more.",

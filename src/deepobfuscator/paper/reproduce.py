@@ -17,6 +17,7 @@ from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.claims import claims
 from deepobfuscator.paper.exhibits import ENTRIES, NOISY, needed, wanted
 from deepobfuscator.paper.keys import Name
+from deepobfuscator.paper.length import play
 from deepobfuscator.paper.reductions import reductions
 from deepobfuscator.paper.render.exhibit import Claim, Exhibit
 from deepobfuscator.paper.render.page import Meta, page, summary_markdown
@@ -65,6 +66,7 @@ def reproduce(
     session = _Session(runner, trials, wanted(trials, exhibits), faces)
     with do.locked(trials.out):
         session.calibrate()
+        session.play_long()
         session.run(ahead)
         made = session.exhibits()
         judged = claims(made)
@@ -99,6 +101,15 @@ class _Session:
                 self.calibration = calibration.calibrate(self.runner, self.trials.first(), folder)
         if self.calibration is not None and not named:
             self.trials = replace(self.trials, sigma=self.calibration.sigma)
+
+    def play_long(self) -> None:
+        """Play the game of the exhibit `length`, whose stages are audited as runs."""
+        if Name.LENGTH in self.names:
+            before = len(self.failed)
+            with self.surviving("length"):
+                play(self.runner, self.trials)
+            if len(self.failed) > before:  # else each would be trained as a game of its own
+                self.names = tuple(name for name in self.names if name != Name.LENGTH)
 
     def run(self, ahead: Callable[[Sequence[do.RunSpec]], None] | None) -> None:
         """Run what is left."""

@@ -1,14 +1,14 @@
 """What the paper's exhibits are made from: finished runs, and the columns and rows they share."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import deepobfuscator as do
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.keys import IMAGE, MS_SSIM, Measured, Name, Panel, Reference, RowKey, Set
-from deepobfuscator.paper.published import published
+from deepobfuscator.paper.published import majority, published
 from deepobfuscator.paper.render.exhibit import Column, Curve, Exhibit, Row
 from deepobfuscator.paper.render.rows import Figure, make_rows
 from deepobfuscator.paper.trials import Trials
@@ -38,8 +38,14 @@ class Show:
 
     def specs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunSpec]:
         """The runs of a defence on a set, one a seed; None is the noise baseline."""
+        return self.asked(
+            lambda: self.trials.specs(of, self.trials.noise if defence is None else defence, *also)
+        )
+
+    def asked(self, make: Callable[[], list[do.RunSpec]]) -> list[do.RunSpec]:
+        """The runs that ``make`` gives; where the data does not allow them, why is noted."""
         try:
-            found = self.trials.specs(of, self.trials.noise if defence is None else defence, *also)
+            found = make()
         except do.InputError as error:
             if str(error) not in self.missing:
                 self.missing.append(str(error))
@@ -65,8 +71,11 @@ class Show:
 
     def runs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunResult]:
         """The finished runs of a defence on a set; see `specs`."""
-        found = self.specs(of, defence, *also)
-        return [run for spec in found if (run := self.read(spec)) is not None]
+        return self.finished(self.specs(of, defence, *also))
+
+    def finished(self, specs: Sequence[do.RunSpec]) -> list[do.RunResult]:
+        """Those of the runs that are finished."""
+        return [run for spec in specs if (run := self.read(spec)) is not None]
 
     @property
     def defences(self) -> dict[RowKey, do.Defence | None]:
@@ -119,7 +128,7 @@ class Show:
             name,
             text["title"],
             text["caption"].format(**words),
-            tuple(replace(x, published=x.published or published(name, x)) for x in rows),
+            tuple(beside_published(name, row) for row in rows),
             curves=tuple(curves),
             faces=tuple(faces),
             tables=tuple(tables),
@@ -155,6 +164,12 @@ class Show:
             columns.append(Column(heading, note, own))
         by = f"by a fresh {held['attack'].item()}{quality(runs, None)}"
         return [*columns, Column(heading, by, held["reconstructed"])]
+
+
+def beside_published(name: Name, row: Row) -> Row:
+    """A row with the paper's figure, and what a constant answer is right in there."""
+    row = replace(row, published=row.published or published(name, row))
+    return replace(row, published_majority=majority(row))
 
 
 def quality(runs: Sequence[do.RunResult], attack: str | None) -> str:

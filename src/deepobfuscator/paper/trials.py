@@ -143,6 +143,23 @@ class Trials:
             found.append(self._spec(trial, also))
         return found
 
+    def longer(self) -> list[do.RunSpec]:
+        """Undefended runs of set (a) in which O moves as often as in `DeepObfuscator`'s game and
+        the pre-training before it together.
+
+        Raises:
+            InputError: the data has no attribute for a role.
+        """
+        found = []
+        for spec in self.specs(Set.A, do.Undefended()):
+            setting = spec.trial.setting
+            passes = sum(
+                p.epochs * sum("O" in s.movers for s in p.stages) / len(p.stages)
+                for p in do.DeepObfuscator().phases(setting)
+            )
+            found.append(self._spec(replace(spec.trial, setting=replace(setting, epochs=passes))))
+        return found
+
     def _spec(self, trial: do.Trial, also: tuple[str, ...] = ()) -> do.RunSpec:
         above = self.undefended(trial)
         ceiling = None if above == trial else self.folder(above)
@@ -177,7 +194,9 @@ class Trials:
         """Each trial once, with all the attacks that are asked of it; ceilings first."""
         found: dict[Path, do.RunSpec] = {}
         for spec in specs:
-            for one in (self._spec(self.undefended(spec.trial)), spec):
+            above = self._spec(self.undefended(spec.trial))
+            named = spec.ceiling in (None, above.folder)  # else it is asked for by itself
+            for one in (above, spec) if named else (spec,):
                 before = found.get(one.folder, one).config
                 found[one.folder] = replace(one, config=one.config.joined(before))
         return sorted(found.values(), key=lambda spec: spec.ceiling is not None)

@@ -4,14 +4,26 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from deepobfuscator.core.records import IMAGE
+from deepobfuscator.core.records import IMAGE, Record
 from deepobfuscator.report.runs import RunResult
-from deepobfuscator.report.subjects import Role, Subject, SubjectReport, declared, report_of
+from deepobfuscator.report.subjects import (
+    Role,
+    Subject,
+    SubjectReport,
+    Undeclared,
+    declared,
+    report_of,
+    undeclared,
+)
 
 IMAGE_SUBJECT = Subject(IMAGE, Role.IMAGE)
+
+Span = tuple[float, float, float]
+"""A figure and the ends of its 95 % interval."""
 
 UNDEFENDED = ("undefended", "raw")
 """Names of the defences that defend nothing: the ceilings of the others."""
@@ -53,9 +65,30 @@ class Comparison:
 
     @cached_property
     def subjects(self) -> list[Subject]:
-        """Public attributes, private attributes, and the image where any run has a figure of it."""
-        measured = any(self.reading(run, IMAGE_SUBJECT) for run in self.runs)
-        return [*self._attributes, IMAGE_SUBJECT] if measured else self._attributes
+        """Public attributes, private attributes, and the image and identity where any run has a
+        figure of them.
+        """
+        of_task, measured = (Role.PUBLIC, Role.PRIVATE), set(self._reports)
+        every = dict.fromkeys(s for run in self.runs for s in declared(run))
+        return [
+            s
+            for s in every
+            if s.role in of_task or any((run.folder, s) in measured for run in self.runs)
+        ]
+
+    @property
+    def attacked(self) -> list[Subject]:
+        """The subjects that nobody should learn."""
+        return [s for s in self.subjects if s.role is not Role.PUBLIC]
+
+    @property
+    def defended(self) -> list[Configuration]:
+        """The configurations that are more than the undefended baseline."""
+        return [c for c in self.configurations if c.defended]
+
+    def undeclared(self, configuration: Configuration) -> list[tuple[Undeclared, ...]]:
+        """By seed, attributes outside the task by excess; only runs that tested any."""
+        return [found for run in configuration.runs if (found := undeclared(run))]
 
     def readings(self, configuration: Configuration, subject: Subject) -> list[SubjectReport]:
         """By seed, what those runs of ``configuration`` that have a figure say of ``subject``."""
@@ -64,25 +97,56 @@ class Comparison:
 
     def reading(self, run: RunResult, subject: Subject) -> SubjectReport | None:
         """What ``run`` says of ``subject``; None where it has no figure of it."""
-        report = self._reports[run.folder, subject]
-        return report if report.result else None
+        return self._reports.get((run.folder, subject))
 
     @cached_property
     def _reports(self) -> dict[tuple[Path, Subject], SubjectReport]:
-        return {
+        found = {
             (run.folder, subject): report_of(run, subject, self.undefended(run.seed))
             for run in self.runs
-            for subject in (*self._attributes, IMAGE_SUBJECT)
+            for subject in declared(run)
         }
-
-    @property
-    def _attributes(self) -> list[Subject]:
-        return [s for s in declared(self.first) if s.role in (Role.PUBLIC, Role.PRIVATE)]
+        return {key: report for key, report in found.items() if report.result}
 
     def undefended(self, seed: int) -> RunResult | None:
         """The undefended run of the same seed, else of the first; None where there is none."""
         plain = [run for run in self.runs if run.defence in UNDEFENDED]
         return next((run for run in plain if run.seed == seed), plain[0] if plain else None)
+
+
+def surviving(readings: Sequence[SubjectReport]) -> Span | None:
+    """Which part of the undefended leak survives, with its 95 % interval.
+
+    The leak is what attackers predict beyond the public labels. Over several seeds the mean, the
+    lowest and the highest end. None where a seed has no undefended leak to compare with.
+    """
+    spans = [ratio(r.excess, r.ceiling_excess) for r in readings]
+    known = [span for span in spans if span]
+    if not known or len(known) < len(spans):
+        return None
+    values, lows, highs = zip(*known, strict=True)
+    return sum(values) / len(values), min(lows), max(highs)
+
+
+def ratio(part: Record | None, whole: Record | None) -> Span | None:
+    """``part / whole`` with a 95 % interval; None unless all of ``whole``'s interval is above 0.
+
+    The interval comes from those of both figures, as if they were independent (MOVER; Donner and
+    Zou, "Closed-form confidence intervals for functions of the normal mean and standard
+    deviation", 2012). Figures on the same people are not, which makes it wide rather than narrow.
+    """
+    if part is None or whole is None or whole.low <= 0:
+        return None
+    if part == whole:
+        return 1.0, 1.0, 1.0
+    a, b, product = part, whole, part.value * whole.value
+
+    def root(end: float, other: float) -> float:
+        return sqrt(max(product**2 - end * other * (2 * a.value - end) * (2 * b.value - other), 0))
+
+    low = (product - root(a.low, b.high)) / (b.high * (2 * b.value - b.high))
+    high = (product + root(a.high, b.low)) / (b.low * (2 * b.value - b.low))
+    return a.value / b.value, low, high
 
 
 def compare(runs: Iterable[RunResult]) -> list[Comparison]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from deepobfuscator.core.records import WITHIN, WITHIN_AUC, Record, headline_metric
+from deepobfuscator.core.records import PERCEPTUAL, WITHIN, WITHIN_AUC, Record, headline_metric
 from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS
 
 METRICS = {metric.name: metric.title for metric in ATTRIBUTE_METRICS.values()} | {
     "ms_ssim": "MS-SSIM",
     "ssim": "SSIM",
     "psnr": "PSNR",
+    PERCEPTUAL: "perceptual distance (not LPIPS)",
     "ms_ssim_worst": "MS-SSIM, most exposed 5 %",
     "eer": "equal error rate",
     "rank1": "rank-1 identification",

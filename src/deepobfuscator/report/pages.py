@@ -1,9 +1,12 @@
 """Pages: everything a person should see, each in one file that loads nothing."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import jinja2
 import numpy as np
@@ -13,8 +16,9 @@ from numpy.typing import NDArray
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import LABEL_ONLY
 from deepobfuscator.report import audit_plots, formatting, plots, tables, wording
-from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison
+from deepobfuscator.report.comparison import IMAGE_SUBJECT, Comparison, Configuration
 from deepobfuscator.report.formatting import METRICS, listed, number, value_of
+from deepobfuscator.report.matrix import matrix_of
 from deepobfuscator.report.subjects import Role, Subject
 from deepobfuscator.report.svg import picture
 
@@ -30,6 +34,9 @@ ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+AUDIT_PAGE = "report.html"
+"""Name of an audit's page in its run folder."""
 
 HUES = 7
 """Colours of the style sheet for defences, after which they repeat."""
@@ -54,8 +61,10 @@ def render(template: str, **values: Any) -> str:
     return ENVIRONMENT.get_template(template).render(style=style, **values)
 
 
-def comparison_page(report: "ComparisonReport", faces: bool = True) -> str:
-    """The page of runs side by side; see `ComparisonReport.save`."""
+def comparison_page(report: "ComparisonReport", faces: bool = True, folder: Path = Path()) -> str:
+    """The page of runs side by side, with links that hold in ``folder``; see
+    `ComparisonReport.save`.
+    """
     comparisons = report.comparisons
     unfinished = [run for run in report.runs if not run.finished]
     if not comparisons:
@@ -70,11 +79,14 @@ def comparison_page(report: "ComparisonReport", faces: bool = True) -> str:
         unfinished=unfinished,
         with_faces=faces,
         command=report.command,
+        contrasts=report.differences,
         versions=_versions(comparisons),
         plots=plots,
         tables=tables,
         words=wording,
         write=formatting,
+        matrix_of=matrix_of,
+        audits_of=partial(_audits, folder=folder),
         panel_of=_panel,
         faces_of=_faces,
         curves_of=_curves,
@@ -93,6 +105,17 @@ def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
     return {label: f"hue{i % HUES}" for i, label in hued} | plain
 
 
+def _audits(configuration: Configuration, folder: Path) -> list[tuple[str, str]]:
+    """A name and an address, relative to ``folder``, of every audit page of a configuration."""
+    several = len(configuration.runs) > 1
+    return [
+        (f"seed {run.seed}" if several else "audit", quote(Path(path).as_posix()))
+        for run in configuration.runs
+        if (page := run.folder.resolve() / AUDIT_PAGE).is_file()
+        for path in [os.path.relpath(page, folder.resolve())]
+    ]
+
+
 def _panel(
     comparison: Comparison, subject: Subject, colours: dict[str, str]
 ) -> tuple[str, str, Markup, str]:
@@ -104,12 +127,13 @@ def _panel(
     ]
     metric, name = METRICS[subject.metric], subject.name
     heading, note = {
-        Role.PUBLIC: (f"Utility: {name}", f"{metric} of the service, % · right is useful"),
+        Role.PUBLIC: (f"Utility: {name}", f"{metric} of the service, % · higher = better"),
         Role.PRIVATE: (
             f"Attribute inference: {name}",
-            f"{metric} of attackers, % · right is leaked",
+            f"{metric} of attackers, % · higher = more leakage",
         ),
-        Role.IMAGE: ("Reconstruction", f"{metric} to the raw picture · right is leaked"),
+        Role.IMAGE: ("Reconstruction", f"{metric} to the raw picture · higher = more leakage"),
+        Role.IDENTITY: ("Re-identification", f"{metric} of attackers · higher = more leakage"),
     }[subject.role]
     drawing = plots.panel(subject, rows) if rows else Markup("<p>No figure yet.</p>")
     details = {r.result.detail for row in rows for r in row.readings if r.result}

@@ -132,6 +132,9 @@ class SubjectReport(Subject):
     """Why attackers that find no leak here would prove nothing; None where they would."""
     worst: Record | None
     """MS-SSIM of the 5 % best reconstructed pictures."""
+    perceptual: Mapping[str, Record]
+    """Perceptual distance of the headline attacker, the floors and the ceiling by name, where it
+    was measured."""
     attackers: tuple[AttackerReport, ...]
     """Fresh attackers by threat model, the best on test first."""
     references: Mapping[str, AttackerReport]
@@ -214,6 +217,8 @@ def report_of(
         service = one(found, attack=SERVICE, metric=metric)
         return service if public else best(found, name, metric)
 
+    headline = None if public else result(about)
+    compared = (*([headline.attack] if headline else []), *records.FLOORS, records.CEILING)
     return SubjectReport(
         name=name,
         role=subject.role,
@@ -221,7 +226,7 @@ def report_of(
         status=found.status,
         leak=found.leak,
         result=result(about),
-        headline=None if public else result(about),
+        headline=headline,
         maximum=reference(records.MAXIMUM),
         floors={f: record for f in records.FLOORS if (record := reference(f))},
         ceiling=reference(records.CEILING) or result(beside),
@@ -235,6 +240,11 @@ def report_of(
         ceiling_excess=found.ceiling,
         weakness=None if public else found.weakness,
         worst=best(about, name, "ms_ssim_worst"),
+        perceptual={
+            who: distance
+            for who in compared
+            if (distance := one(about, attack=who, metric=records.PERCEPTUAL, given=""))
+        },
         attackers=tuple(sorted(fresh, key=lambda a: (str(a.threat), -a.figures[metric].value))),
         references=references,
         budget=_budget(about, run, subject),

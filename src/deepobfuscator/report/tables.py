@@ -8,6 +8,7 @@ from typing import Any
 
 from deepobfuscator.core import records
 from deepobfuscator.core.records import Record, ThreatKind
+from deepobfuscator.experiments.contrasts import Contrast
 from deepobfuscator.metrics.attributes import ATTRIBUTE_METRICS
 from deepobfuscator.report.comparison import Comparison
 from deepobfuscator.report.formatting import (
@@ -16,8 +17,11 @@ from deepobfuscator.report.formatting import (
     capital,
     cell,
     excess_text,
+    interval,
     mean,
     number,
+    points,
+    signed,
     value_of,
 )
 from deepobfuscator.report.subjects import (
@@ -30,7 +34,7 @@ from deepobfuscator.report.subjects import (
 
 OF_ATTRIBUTES = ("balanced_accuracy", *(m for m in ATTRIBUTE_METRICS if m != "balanced_accuracy"))
 OF_OTHERS = {
-    Role.IMAGE: ("ms_ssim", "ssim", "psnr", "ms_ssim_worst"),
+    Role.IMAGE: ("ms_ssim", "ssim", "psnr", records.PERCEPTUAL, "ms_ssim_worst"),
     Role.IDENTITY: ("auc", "eer", "rank1"),
 }
 """The metrics that a table of all attackers shows."""
@@ -136,11 +140,12 @@ def _attacks(
     """A table for each run of subjects with the same metrics; ``lead`` heads the first cells."""
     tables = []
     last = ("Above the labels", "On own validation", "Inputs", "Detail")
-    for metrics, some in groupby(found, lambda f: OF_OTHERS.get(f[1].role, OF_ATTRIBUTES)):
+    for known, group in groupby(found, lambda f: OF_OTHERS.get(f[1].role, OF_ATTRIBUTES)):
+        some = [(cells, subject, a) for cells, subject, attackers in group for a in attackers]
+        measured = {metric for _, _, attacker in some for metric in attacker.figures}
+        metrics = [m for m in known if m != records.PERCEPTUAL or m in measured]
         rows = tuple(
-            (*cells, *_attack_row(subject, attacker, metrics))
-            for cells, subject, attackers in some
-            for attacker in attackers
+            (*cells, *_attack_row(subject, attacker, metrics)) for cells, subject, attacker in some
         )
         headers = (*lead, "Attacker", *map(capital, metrics), *last)
         tables += [Table(headers, rows, grouped=True)] if rows else []
@@ -234,3 +239,20 @@ def as_markdown(table: Table) -> str:
 
     ruler = "|" + " --- |" * len(table.headers) + "\n"
     return line(table.headers) + ruler + "".join(map(line, table.rows))
+
+
+def differences(found: Sequence[Contrast]) -> Table:
+    """Means of defences over their seeds, then differences of two defences, for each figure."""
+    rows = list[tuple[str, ...]]()
+    for c in sorted(found, key=lambda c: (c.subject, c.metric)):
+        about = f"{c.subject}: {METRICS[c.metric]}"
+        seeds = " and ".join(map(str, dict.fromkeys(c.seeds)))
+        if not c.other:
+            rows.append((about, c.one, interval(c.metric, c.value, c.low, c.high), DASH, seeds))
+            continue
+        ends = " to ".join(signed(c.metric, v) for v in (c.low, c.high))
+        p = DASH if c.p_holm is None else "< .001" if c.p_holm < 0.001 else f"{c.p_holm:.3f}"[1:]
+        shown = f"{points(c.metric, c.value)} ({ends})"
+        rows.append((about, f"{c.one} less {c.other}", shown, p, seeds))
+    headers = ("Figure", "Defence", "Mean or difference (95 %)", "p", "Seeds")
+    return Table(headers, tuple(rows), grouped=True)

@@ -15,6 +15,8 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded, write_atomic
 from deepobfuscator.core.records import Record, ThreatKind
 from deepobfuscator.core.registry import suggest
+from deepobfuscator.experiments import contrasts
+from deepobfuscator.experiments.contrasts import Contrast
 from deepobfuscator.report import audit_plots, pages
 from deepobfuscator.report.comparison import Comparison, compare
 from deepobfuscator.report.runs import RunResult, find_runs, read_run
@@ -26,7 +28,7 @@ from deepobfuscator.report.subjects import (
     report_of,
     undeclared,
 )
-from deepobfuscator.report.tables import Table, as_markdown, utility_and_leakage
+from deepobfuscator.report.tables import Table, as_markdown, differences, utility_and_leakage
 from deepobfuscator.report.wording import Verdict, judge_audit
 
 FORMAT = "deepobfuscator-audit/1"
@@ -169,6 +171,22 @@ class ComparisonReport:
         """Finished runs, put side by side where they differ only in defence and seed."""
         return compare(self.runs)
 
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        """Means of the defences over their seeds, and differences between defences; none where a
+        comparison had one seed.
+
+        Raises:
+            InputError: a file of a comparison cannot be read.
+        """
+        folders = dict.fromkeys(run.folder.parent for run in self.runs)
+        return [contrast for folder in folders for contrast in contrasts.read(folder)]
+
+    @property
+    def differences(self) -> Table:
+        """`contrasts` as a table."""
+        return differences(self.contrasts)
+
     @property
     def table(self) -> Table:
         """Utility and leakage of every run beside floors and ceilings."""
@@ -185,7 +203,8 @@ class ComparisonReport:
             InputError: no finished run, a file of a run that cannot be read, or ``path`` cannot be
                 written.
         """
-        write_atomic(expanded(path), pages.comparison_page(self, faces))
+        page = expanded(path)
+        write_atomic(page, pages.comparison_page(self, faces, page.parent))
 
     def __repr__(self) -> str:
         return as_markdown(self.table)
@@ -208,9 +227,14 @@ def finish(
     told = json.loads(path.read_bytes())
     told["gates"] = [asdict(gate.judge(run.records)) for gate in gates]
     write_atomic(path, f"{json.dumps(told, indent=1)}\n".encode())
+    return publish(run, page, faces)
+
+
+def publish(run: RunResult, page: Path | None = None, faces: bool = True) -> AuditReport:
+    """Write summary and page of an audited run, as `finish` does; nothing of the audit changes."""
     report = AuditReport.of(run)
-    report.save(folder / "audit.json")
-    report.save(page or folder / "report.html", faces)
+    report.save(run.folder / "audit.json")
+    report.save(page or run.folder / pages.AUDIT_PAGE, faces)
     return report
 
 
@@ -226,6 +250,7 @@ def _summary(subject: SubjectReport) -> dict[str, Any]:
         if a.threat.kind is not ThreatKind.BUDGET
     ]
     budget = [{"pictures": n, "attack": r.attack, "figure": r} for n, r in subject.budget]
+    found |= {"perceptual": subject.perceptual} if subject.perceptual else {}
     return found | {"attackers": attackers, "budget": budget}
 
 

@@ -1,12 +1,12 @@
-"""What the figures mean, in words: sentences made by rule, never more than was measured."""
+"""What the figures mean, in words: one glossary, sentences that claim only what was measured."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deepobfuscator.auditing.leakage import Status, Weakness, worst
-from deepobfuscator.core.records import LABEL_ONLY, WITHIN, Record, ThreatKind
-from deepobfuscator.report.comparison import Comparison, Configuration
+from deepobfuscator.core.records import WITHIN, Record, ThreatKind
+from deepobfuscator.report.comparison import Comparison, Configuration, surviving
 from deepobfuscator.report.formatting import (
     METRICS,
     excess_text,
@@ -22,12 +22,60 @@ from deepobfuscator.report.subjects import COMMON, Role, Subject, SubjectReport,
 MOST_NAMES = 4
 """A sentence names at most so many things."""
 
+GLOSSARY = {
+    "newly trained attacker": "Trained from scratch on the frozen encoder, on pictures of its own. "
+    "Protection is judged by these attackers only.",
+    "training adversary": "The attacker that the defence was trained against, as it was at the end "
+    "of training. It usually looks weaker than a newly trained attacker.",
+    "headline figure": "The attacker that did best on its own validation pictures, scored once on "
+    "the test pictures.",
+    "label-only floor": "What can be predicted from the true public labels without the features.",
+    "majority floor": "What always answering the most frequent class reaches (for pictures, the "
+    "mean face).",
+    "ceiling": "The same attackers, or the service, on the undefended encoder or on raw pictures.",
+    "leak": "Attackers predict more than the public labels give away: the 95 % interval of the "
+    "difference, paired over the same people and widened for the number of private attributes, is "
+    "above zero. Attackers who are given more (public labels, several pictures of a person, the "
+    "defender’s own data) count too.",
+    "no leak found": "None of these attackers found a leak, although they do find one without the "
+    "defence. A stronger attacker may still find one.",
+    "inconclusive": "No leak was found, but these attackers do not find one without the defence "
+    "either, so that nothing follows.",
+    "mirror": "A decoder that reverses the encoder’s layers, trained to reconstruct the picture.",
+    "L_C, L_AC": "Cross-entropy of the service C and of the attribute adversary AC.",
+    "L_AR1, L_AR2": "Reconstruction losses of adversary AR (equations 6 and 8 of the paper): "
+    "L_AR1 is 1 − MS-SSIM to the true picture, which AR minimises; L_AR2 compares the "
+    "reconstruction with plain noise, which the encoder minimises.",
+}
+"""Terms that recur on every page; written once, here."""
+
+OUTCOMES = {
+    Status.BROKEN: "audit broken",
+    Status.USELESS: "useless service",
+    Status.LEAK: "leak",
+    Status.CANNOT_TELL: "inconclusive",
+    Status.TOO_WEAK: "attack too weak",
+    Status.NOT_ATTACKED: "not attacked",
+    Status.NO_LEAK: "no leak found",
+}
+"""How pages call each outcome."""
+
+BRIEF = {
+    Status.BROKEN: ("invalid", "the negative control leaks"),
+    Status.USELESS: ("useless", "no better than one answer for all"),
+    Status.LEAK: ("leak", "leak"),
+    Status.CANNOT_TELL: ("inconclusive", "raw pictures reveal nothing either"),
+    Status.TOO_WEAK: ("inconclusive", "attack too weak"),
+    Status.NOT_ATTACKED: ("–", "not attacked"),
+    Status.NO_LEAK: ("none found", "by these attackers"),
+}
+"""Each outcome in place of a figure, and a few words beneath it."""
 
 WEAK = {
-    Weakness.NO_CEILING: "no undefended encoder was attacked beside it",
-    Weakness.NOTHING: "the same attackers do not clearly read it from {at} either",
-    Weakness.LITTLE: "of {at} they read less than half of what is read of raw pictures",
-    Weakness.SHORT: "the strongest attacker on {at} still gains by learning twice as long",
+    Weakness.NO_CEILING: "no undefended encoder was attacked for comparison",
+    Weakness.NOTHING: "the same attackers do not clearly predict it from {at} either",
+    Weakness.LITTLE: "from {at} they predict less than half of what raw pictures reveal",
+    Weakness.SHORT: "the strongest attacker on {at} still improves with twice the training",
 }
 """Why attackers that found nothing prove nothing, with a name for the ceiling."""
 
@@ -43,14 +91,10 @@ class Verdict:
     """What was tested, what leaked and by how much, what was not tried, in some sentences."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What is to be said of one configuration."""
-
-    status: Status | None
-    """The worst outcome over its private attributes and images; None for the baseline."""
-    sentences: tuple[str, ...]
-    """Plain sentences, utility first."""
+def weak(why: Weakness, status: Status) -> str:
+    """Why attackers that found nothing prove nothing."""
+    at = "raw pictures" if status is Status.CANNOT_TELL else "the undefended encoder"
+    return WEAK[why].format(at=at)
 
 
 def few(names: Iterable[str]) -> list[str]:
@@ -76,16 +120,16 @@ def judge_audit(
             line.append(_sentence(outcome, found))
     line += [_beyond(undeclared)] if undeclared else []
     if not_tried := [n["what"] for n in notes.get("not_tried", [])]:
-        line.append(f"Not tried: {listed(few(not_tried))}.")
+        line.append(f"Not run: {listed(few(not_tried))}.")
     names = few(s.called for s in attacked if s.status is status)
     what = listed(names, "or")
     title = {
         Status.BROKEN: "This audit is broken: its negative control leaks",
         Status.USELESS: f"The service is useless for {listed(few(s.name for s in bad))}",
-        Status.LEAK: f"Fresh attackers learn more of {listed(names)} than the public labels tell",
-        Status.CANNOT_TELL: f"These attackers cannot tell whether anything of {what} leaks",
-        Status.TOO_WEAK: f"These attackers are too weak to tell whether anything of {what} leaks",
-        Status.NOT_ATTACKED: f"Nobody attacked {what or 'anything'}: nothing can be said yet",
+        Status.LEAK: f"Attackers recover {listed(names)} beyond what the public labels tell",
+        Status.CANNOT_TELL: f"Inconclusive: even raw pictures reveal no {what} to these attackers",
+        Status.TOO_WEAK: f"Inconclusive: these attackers are too weak to judge {what}",
+        Status.NOT_ATTACKED: f"Not attacked yet: {what or 'anything'}",
         Status.NO_LEAK: f"These attackers found no leak of {what}",
     }[status]
     return Verdict(status, title, " ".join(line))
@@ -94,7 +138,7 @@ def judge_audit(
 def _useless(subject: SubjectReport) -> str:
     reached = figure_text(subject.service["balanced_accuracy"])
     return (
-        f"Useless: the service does no better on {subject.name} than always answering the same, "
+        f"Useless: on {subject.name} the service is no better than always the same answer, "
         f"balanced accuracy {reached}."
     )
 
@@ -103,12 +147,12 @@ def _tested(notes: Mapping[str, Any], attacked: Sequence[SubjectReport]) -> str:
     attackers = {(s.role, a.name) for s in attacked for a in s.attackers if a.threat == COMMON}
     scored = [s.headline for s in attacked if s.headline]
     if not scored:
-        return "No fresh attacker was run."
+        return "No newly trained attacker was run."
     largest = max(scored, key=lambda f: f.n)
-    suite = f" of the suite “{notes['suite']}”" if notes.get("suite") else ""
+    suite = f" of the {notes['suite']} suite" if notes.get("suite") else ""
     were = f"attackers{suite} were" if len(attackers) > 1 else f"attacker{suite} was"
     people = f" of {largest.n_people:,} people" if largest.n_people else ""
-    return f"{len(attackers)} fresh {were} scored once on {largest.n:,} test pictures{people}."
+    return f"{len(attackers)} newly trained {were} scored on {largest.n:,} test pictures{people}."
 
 
 def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
@@ -117,171 +161,144 @@ def _sentence(outcome: Status, found: Sequence[SubjectReport]) -> str:
     either = listed(names, "or")
     leaks = few(_leak(s, s.leak) for s in found if s.leak)
     bounds = [(s, s.maximum_excess or s.excess) for s in found]
-    most = few(f"{s.called} (they read at most {points(s.metric, b.high)})" for s, b in bounds if b)
-    at = "raw pictures" if outcome is Status.CANNOT_TELL else "the undefended encoder"
-    weak = "; ".join(
-        f"about {listed(few(s.called for s in found if s.weakness is why), 'or')}: "
-        f"{text.format(at=at)}"
-        for why, text in WEAK.items()
-        if any(s.weakness is why for s in found)
+    most = few(f"{s.called} (at most {points(s.metric, b.high)})" for s, b in bounds if b)
+    why = "; ".join(
+        f"for {listed(few(s.called for s in found if s.weakness is reason), 'and')}, "
+        f"{weak(reason, outcome)}"
+        for reason in WEAK
+        if any(s.weakness is reason for s in found)
     )
     return {
-        Status.BROKEN: f"Attackers who learned from shuffled pairs read {either} too, so that no "
+        Status.BROKEN: f"Attackers trained on shuffled pairs predict {either} too, so that no "
         "figure of this audit counts.",
-        Status.LEAK: f"Leaks above what the public labels alone give: {'; '.join(leaks)}.",
-        Status.CANNOT_TELL: f"Cannot tell {weak}.",
-        Status.TOO_WEAK: f"Too weak to tell {weak}.",
+        Status.LEAK: f"Leaks above the label-only floor: {'; '.join(leaks)}.",
+        Status.CANNOT_TELL: f"Inconclusive: {why}.",
+        Status.TOO_WEAK: f"Attack too weak: {why}.",
         Status.NOT_ATTACKED: f"Not attacked: {listed(names)}.",
-        Status.NO_LEAK: f"No leak was found by these attackers of {listed(most, 'or')}.",
+        Status.NO_LEAK: f"These attackers found no leak of {listed(most, 'or')}.",
     }[outcome]
 
 
 def _leak(subject: SubjectReport, leak: Record) -> str:
     if leak.metric == WITHIN:
-        return f"{subject.called}, {_within(leak)}"
-    by = f"{subject.called} {excess_text(leak)}{_given(leak)}"
+        return f"{subject.called}{given(leak)}, {figure_text(leak)} where 50 % is chance"
+    by = f"{subject.called} {excess_text(leak)}{given(leak)}"
     if leak.given:  # the headline is of attackers who had less
         return by
     reached = with_unit(subject.metric, value_of(subject.headline))
-    return f"{by}, to {METRICS[subject.metric]} {reached}"
+    return f"{by}, {METRICS[subject.metric]} {reached}"
 
 
-def _within(leak: Record) -> str:
-    return (
-        f"read at {figure_text(leak)} among pictures with equal public labels, where 50 % is chance"
-    )
-
-
-def _given(leak: Record) -> str:
+def given(leak: Record) -> str:
     """Under which threat model it was found, where that is not the common one."""
-    if leak.threat.kind is ThreatKind.LABELS:
-        return " once these labels are given too"
-    if leak.threat.kind is ThreatKind.PERSON:
-        return " from several pictures of a person, beyond the labels of all of them"
-    if leak.threat.kind is ThreatKind.INSIDER:
-        return " to an insider, who has the defender's pictures and labels too"
-    return f" from the average of {leak.given}" if leak.given else ""
+    if leak.metric == WITHIN:
+        return " among pictures with equal public labels"
+    known = {
+        ThreatKind.COMMON: "",
+        ThreatKind.LABELS: " given the public labels",
+        ThreatKind.PERSON: " from several pictures of a person, beyond the labels of all of them",
+        ThreatKind.INSIDER: " to an insider with the defender’s data",
+    }
+    return known.get(leak.threat.kind, f" from the average of {leak.given}")
 
 
 def _beyond(undeclared: Sequence[Undeclared]) -> str:
     leaking = [u for u in undeclared if u.leaks]
-    among = f"Of {len(undeclared)} attributes that the task does not name"
+    among = f"Of {len(undeclared)} attribute{'s' * (len(undeclared) > 1)} outside the task"
     if not leaking:
         return f"{among}, none was found to leak."
     by = excess_text(leaking[0].excess)
-    return f"{among}, {len(leaking)} leak; most of all {leaking[0].name}, {by}."
+    many = "s" * (len(leaking) == 1)
+    return f"{among}, {len(leaking)} leak{many}; most of all {leaking[0].name}, {by}."
 
 
 def title_of(comparison: Comparison) -> str:
-    """The outcome on the private attributes in one sentence, without a full stop."""
-    private = [s for s in comparison.subjects if s.role is Role.PRIVATE]
-    defended = [c for c in comparison.configurations if c.defended]
+    """Which defence hides what from these attackers; sentences without the last full stop."""
+    defended = comparison.defended
     if not defended:
         plain = comparison.configurations[0]
         figures = [
-            f"{s.name} at {with_unit(s.metric, _mean(readings))}"
-            for s in private
-            if (readings := comparison.readings(plain, s))
+            f"{s.called} at {METRICS[s.metric]} {with_unit(s.metric, mean(values))}"
+            for s in comparison.attacked
+            if (values := [value_of(r.result) for r in comparison.readings(plain, s)])
         ]
-        return f"Without a defence, fresh attackers read {listed(figures) or 'nothing yet'}"
-    outcomes = {
-        (subject.name, c.label): worst(r.status for r in comparison.readings(c, subject))
-        for subject in private
-        for c in defended
-    }
-    public = [s for s in comparison.subjects if s.role is Role.PUBLIC]
-    useless = [
-        c.label
-        for c in defended
-        if any(r.useless for s in public for r in comparison.readings(c, s))
-    ]
-    if useless:
-        return (
-            f"Useless service under {listed(few(useless))}: no better than always the same answer"
-        )
-    leaks = [key for key, outcome in outcomes.items() if outcome is Status.LEAK]
-    if leaks and Status.BROKEN not in outcomes.values():
-        what = listed(few(dict.fromkeys(name for name, _ in leaks)), "or")
-        through = len({label for _, label in leaks})
-        if len(defended) == 1:
-            return f"Fresh attackers read {what} through {defended[0].label}"
-        return f"Fresh attackers read {what} through {through} of {len(defended)} defences"
-    what = listed(few(s.name for s in private), "or")
-    return {
-        Status.BROKEN: "The audit is broken: its negative control leaks",
-        Status.CANNOT_TELL: f"These attackers cannot tell whether {what} leaks",
-        Status.TOO_WEAK: f"These attackers are too weak to tell whether {what} leaks",
-        Status.NOT_ATTACKED: f"Not every attribute was attacked: nothing can be said of {what} yet",
-        Status.NO_LEAK: f"No leak of {what} above the floor was found by these attackers",
-    }[worst(outcomes.values())]
-
-
-def _mean(readings: Sequence[SubjectReport]) -> float | None:
-    return mean([value_of(r.result) for r in readings])
-
-
-def finding_of(comparison: Comparison, configuration: Configuration) -> Finding:
-    """What is to be said of one configuration."""
-    sentences, outcomes = [], []
-    for subject in comparison.subjects:
-        readings = comparison.readings(configuration, subject)
-        if subject.role is Role.PUBLIC:
-            sentences += [_utility(subject, readings, configuration.defended)] if readings else []
-            outcomes += [Status.USELESS] if any(r.useless for r in readings) else []
-            continue
-        outcomes.append(worst(r.status for r in readings))
-        sentences.append(_leakage(subject, readings, configuration.defended))
-    status = worst(outcomes) if configuration.defended else None
-    return Finding(status, tuple(sentences))
-
-
-def _utility(subject: Subject, readings: Sequence[SubjectReport], defended: bool) -> str:
-    ceiling = mean([value_of(r.ceiling) for r in readings])
-    said = f"The service tells {subject.name} at {with_unit(subject.metric, _mean(readings))}"
-    if useless := [r for r in readings if r.useless]:
-        return f"{said}. {_useless(useless[0])}"
-    if not defended:
-        return f"{said}."
-    if ceiling is None:
-        return f"{said}; no undefended encoder stands beside it."
-    return f"{said} (undefended: {with_unit(subject.metric, ceiling)})."
-
-
-def _leakage(subject: Subject, readings: Sequence[SubjectReport], defended: bool) -> str:
-    image, metric = subject.role is Role.IMAGE, subject.metric
-    what = "Faces" if image else subject.name
-    if not readings:
-        return f"{what}: no fresh attacker was run on this."
-    figure = with_unit(metric, _mean(readings)) + f" (mean of {len(readings)} seeds)"
-    if len(readings) == 1 and (only := readings[0].headline):
-        figure = figure_text(only)
-    reached = f"fresh attackers {'rebuild at MS-SSIM' if image else 'read'} {figure}"
-    if not defended:
-        return f"{what}: {reached}."
-    in_game = mean([value_of(r.in_game) for r in readings])
-    game = f"the game’s own adversary ended at {with_unit(metric, in_game)}, "
-    return f"{what}: {'' if in_game is None else game}{reached}{_outcome(subject, readings)}"
-
-
-def _outcome(subject: Subject, readings: Sequence[SubjectReport]) -> str:
-    floor = mean([value_of(r.floors.get(LABEL_ONLY)) for r in readings])
-    at = f"label-only floor of {with_unit(subject.metric, floor)}"
-    leaks = [r.leak for r in readings if r.leak]
-    leak = f" above the {at}, under {len(leaks)} of {len(readings)} seeds."
-    if len(readings) == 1 and leaks and leaks[0].metric == WITHIN:
-        leak = f": {_within(leaks[0])}."
-    elif len(readings) == 1 and leaks:
-        leak = f"{_given(leaks[0])}: {excess_text(leaks[0])} above the {at}."
-    why = next((r.weakness for r in readings if r.weakness), Weakness.NO_CEILING)
-    raw, weak = (
-        f", but {WEAK[why].format(at=at)}: " for at in ("raw pictures", "the undefended encoder")
+        return f"Without a defence, attackers reach {listed(few(figures)) or 'nothing yet'}"
+    useless = [c for c in defended if _serves_nothing(comparison, c)]
+    told = [f"The service is useless under {listed(few(c.label for c in useless))}"]
+    told = told if useless else []
+    rest = [c for c in defended if c not in useless]
+    patterns: dict[tuple[Status, ...], list[Subject]] = {}
+    for subject in comparison.attacked:
+        found = [worst(r.status for r in comparison.readings(c, subject)) for c in rest]
+        if Status.BROKEN in found:
+            return "The audit is broken: its negative control leaks"
+        patterns.setdefault(tuple(found), []).append(subject)
+    for outcomes, subjects in patterns.items() if rest else ():
+        told.append(_pattern(comparison, rest, outcomes, subjects))
+    others = [c for c in rest if any(u.leaks for run in comparison.undeclared(c) for u in run)]
+    told += (
+        [f"{_every(others, rest)} leak{'s' * (len(others) == 1)} other attributes"]
+        if others
+        else []
     )
-    return {
-        Status.BROKEN: ". Attackers who learned from shuffled pairs read it too: the audit is "
-        "broken.",
-        Status.LEAK: f", a leak{leak}",
-        Status.CANNOT_TELL: f". That is not above the {at}{raw}nothing can be told.",
-        Status.TOO_WEAK: f". That is not above the {at}{weak}the attack is too weak to tell.",
-        Status.NOT_ATTACKED: f". Nothing was paired with the {at}: audit this run again.",
-        Status.NO_LEAK: f". No leak above the {at} was found by these attackers.",
-    }[worst(r.status for r in readings)]
+    return ". ".join(told)
+
+
+def _serves_nothing(comparison: Comparison, configuration: Configuration) -> bool:
+    public = [s for s in comparison.subjects if s.role is Role.PUBLIC]
+    return any(r.useless for s in public for r in comparison.readings(configuration, s))
+
+
+def _pattern(
+    comparison: Comparison,
+    defended: Sequence[Configuration],
+    outcomes: Sequence[Status],
+    subjects: Sequence[Subject],
+) -> str:
+    """One sentence on subjects that fare alike under every defence."""
+    what = listed(few(s.called for s in subjects))
+    by: dict[Status, list[Configuration]] = {}
+    for c, outcome in zip(defended, outcomes, strict=True):
+        by.setdefault(outcome, []).append(c)
+    leaking, hiding = by.pop(Status.LEAK, []), by.pop(Status.NO_LEAK, [])
+    unclear = [c for group in by.values() for c in group]
+    shares = ""
+    if len(subjects) == 1 and leaking:
+        shares = _shares(comparison, leaking, subjects[0])
+    said = []
+    if hiding:
+        hides = "hides" if len(hiding) == 1 else "hide"
+        said.append(f"{_named(hiding)} {hides} {what} from these attackers")
+        if leaking:
+            does = "does" if len(leaking) == 1 else "do"
+            said.append(f"{_named(leaking)} {does} not{f' ({shares})' if shares else ''}")
+    elif leaking:
+        leaks = "leaks" if len(leaking) == 1 else "leak"
+        who = _every(leaking, defended)
+        said.append(f"{who} {leaks} {what}{f': {shares}' if shares else ''}")
+    if unclear:
+        under = "" if len(unclear) == len(defended) else f" under {_named(unclear)}"
+        said.append(f"{what}{under}: inconclusive")
+    return "; ".join(said)
+
+
+def _named(configurations: Sequence[Configuration]) -> str:
+    return listed(few(c.label for c in configurations))
+
+
+def _every(some: Sequence[Configuration], defended: Sequence[Configuration]) -> str:
+    if len(some) < len(defended) or len(some) == 1:
+        return _named(some)
+    return "Both" if len(some) == 2 else f"All {len(some)}"
+
+
+def _shares(comparison: Comparison, leaking: Sequence[Configuration], subject: Subject) -> str:
+    """How much of the undefended leak each lets through; empty where that cannot be said."""
+    spans = [surviving(comparison.readings(c, subject)) for c in leaking]
+    values = [100 * span[0] for span in spans if span]
+    if len(values) < len(spans):
+        return ""
+    if len(values) > MOST_NAMES:
+        values = [min(values), max(values)]
+        return f"{values[0]:.0f} % to {values[1]:.0f} % of the undefended leak"
+    return f"{listed([f'{value:.0f} %' for value in values])} of the undefended leak"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
@@ -47,7 +48,7 @@ def play_stage(
     gradient 0.
     """
     for name, player in players.items():
-        player.train(name in current.movers)
+        set_mode(player, name in current.movers, current.by_batch)
     losses: dict[str, Tensor] = {}
     for turn in range(current.repeat):
         r = Round(players, batch, current.movers, context)
@@ -59,12 +60,22 @@ def play_stage(
                 # Fused Adam walks memory: another layout would be taken for other weights.
                 p.grad = g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
             for name in step.movers:
-                optimisers[name].step()
+                optimisers[current.optimiser(name)].step()
         losses |= r.losses()
         if turn + 1 < current.repeat:
             batch.features = r.features.detach()
     average_statistics([players[name] for name in sorted(current.movers)], context)
     return losses
+
+
+def set_mode(player: nn.Module, moves: bool, by_batch: bool = False) -> None:
+    """Make ``player`` ready for a stage: one that does not move stays as it is, whether its batch
+    norm uses running statistics or, ``by_batch``, those of the batch.
+    """
+    player.train(moves)
+    for norm in (m for m in player.modules() if isinstance(m, _BatchNorm)):
+        norm.train(moves or by_batch)
+        norm.track_running_stats = moves or not by_batch
 
 
 def average_statistics(players: Iterable[nn.Module], context: Context) -> None:
@@ -181,12 +192,14 @@ def play(
         at, states = _load(begun, checkpoint, players, context)
     size = context.divisible(min(setting.batch_size, len(material)))
     per_epoch = len(material) // size
-    lengths = [max(1, math.ceil(p.epochs * per_epoch)) if p.epochs else 0 for p in phases]
+    lengths = [p.batches(per_epoch) for p in phases]
     for index, phase in list(enumerate(phases))[at.phase :]:
         total = lengths[index]
         recorder = Recorder(context, phase.steady)
+        names = {s.optimiser(name): name for s in phase.stages for name in sorted(s.movers)}
         optimisers = {
-            name: adam(players[name], recorder.records, states.get(name)) for name in phase.movers
+            key: adam(players[name], recorder.records, states.get(key))
+            for key, name in names.items()
         }
         states = {}
         order, order_of = np.empty(0, dtype=np.int64), -1
@@ -198,7 +211,7 @@ def play(
                 if epoch != order_of:
                     draw = np.random.default_rng(derive_seed(setting.seed, index, epoch, 0))
                     order, order_of = draw.permutation(len(material)), epoch
-                rate = learning_rate(setting.learning_rate, b, total, phase.anneal)
+                rate = learning_rate(phase.rate * setting.learning_rate, b, total, phase.anneal)
                 for optimiser in optimisers.values():
                     set_rate(optimiser, rate)
                 torch.manual_seed(derive_seed(setting.seed, index, b, 1, context.rank))
@@ -215,6 +228,8 @@ def play(
                 )
                 at.count(recorder.play(number, step, batch))
                 at.batch, done = b + 1, sum(lengths[:index]) + b + 1
+                if phase.watch:
+                    phase.watch(at.batch, players)
                 every = min(HISTORY_EVERY, max(len(phase.stages), total // 20))
                 if at.batch % every == 0 or at.batch == total:
                     at.point(phase.name, done, at.batch / per_epoch, context)
@@ -228,7 +243,8 @@ def play(
             saver.optimisers = {}
             saver.now(at)
     for player in players.values():
-        player.eval().zero_grad()
+        set_mode(player, False)
+        player.zero_grad()
     return at.history
 
 

@@ -4,6 +4,7 @@ Everything that trains is a list of phases, a phase is a cycle of stages, and a 
 players move and by which loss (equations 1 to 9).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,8 @@ class TrainConfig:
     adversary_epochs: float = 2.0
     """Passes for AC and AR on the frozen O, before the game."""
     game_epochs: float = 12.0
-    """Passes for the game itself, whose stages take turns batch by batch."""
+    """Passes for the game itself, whose stages take turns batch by batch: a round of Algorithm 1's
+    four stages takes four batches."""
     infer_epochs: float = 4.0
     """Passes over the attacker's inputs for each fresh attribute attacker."""
     reconstruct_epochs: float = 5.0
@@ -160,11 +162,20 @@ class Stage:
     name: str
     updates: tuple[Update, ...]
     repeat: int = 1
+    by_batch: bool = False
+    """Whether batch norm of the players that stay as they are uses the batch's statistics, as that
+    of the movers does; else their running ones."""
+    own_adam: bool = False
+    """Whether the movers' Adam has moments of this stage alone; else all stages share them."""
 
     @property
     def movers(self) -> set[str]:
         """Every player that moves in this stage, and nobody else does."""
         return {name for u in self.updates for name in u.movers}
+
+    def optimiser(self, mover: str) -> str:
+        """Names the optimiser that moves ``mover`` in this stage."""
+        return f"{mover}, {self.name}" if self.own_adam else mover
 
 
 @dataclass(frozen=True)
@@ -174,10 +185,15 @@ class Phase:
     name: str
     epochs: float
     stages: tuple[Stage, ...]
+    rate: float = 1.0
+    """Learning rate relative to the setting's."""
     anneal: bool = True
     """Whether the learning rate falls along a cosine; else it stays at its peak."""
     score: Callable[[Players], float] | None = None
     """Where given, the state of the movers with the highest score at an epoch's end is kept."""
+    watch: Callable[[int, Players], None] | None = None
+    """Where given, called after every batch with how many the phase has had, and with the players,
+    which it must leave as they are. A game that goes on from a checkpoint repeats some calls."""
     steady: bool = False
     """Whether a stage computes the same for every batch, whatever came before, so that a GPU may
     record it once and replay it; a loss with a memory or a schedule of its own does not."""
@@ -186,6 +202,16 @@ class Phase:
     def movers(self) -> list[str]:
         """Every player that moves in this phase."""
         return sorted(set().union(*(s.movers for s in self.stages)))
+
+    def batches(self, per_pass: int) -> int:
+        """Batches of the whole phase, where a pass over the inputs has ``per_pass``."""
+        return max(1, math.ceil(self.epochs * per_pass)) if self.epochs else 0
+
+    def rounds(self, per_pass: int) -> int:
+        """How often all stages had their turn: Algorithm 1's iterations, and the number that two
+        games are compared by; a pass is as many batches as the data has, whatever the stages.
+        """
+        return self.batches(per_pass) // len(self.stages)
 
 
 def update(*movers: str, loss: Loss) -> Update:

@@ -72,13 +72,13 @@ def test_the_verdict_tells_what_was_tested_what_leaked_and_what_was_not_tried(
     plant_audit: Any,
 ) -> None:
     line = summarise(read_run(plant_audit("leaky")))["verdict"]["line"]
-    assert "12 fresh attackers of the suite “quick”" in line
+    assert "12 newly trained attackers of the quick suite" in line
     assert "on 3,000 test pictures of 1,012 people" in line
-    assert "Male +24.2 points (+23.1 to +25.3), to balanced accuracy 79.3\xa0%" in line
-    assert "faces +.131 (+.120 to +.142), to MS-SSIM .412" in line
+    assert "Male +24.2 points (+23.1 to +25.3), balanced accuracy 79.3\xa0%" in line
+    assert "faces +.131 (+.120 to +.142), MS-SSIM .412" in line
     assert "identity +.280" in line
     assert "6 leak; most of all Big_Lips, +12.0 points" in line
-    assert "Not tried: white-box inversion." in line
+    assert "Not run: white-box inversion." in line
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_verdict_tells_what_was_tested_what_leaked_and_what_was_not_tried(
             "tight",
             {},
             "no leak found",
-            "No leak was found by these attackers of Male (they read at most +3.0",
+            "These attackers found no leak of Male (at most +3.0",
         ),
         ("tight", {"able": 0.555}, "attack too weak to tell", "from the undefended encoder either"),
         (
@@ -114,7 +114,7 @@ def test_without_a_ceiling_it_is_said_that_nobody_knows(plant_audit: Any) -> Non
     run = read_run(plant_audit("tight"))
     kept = tuple(r for r in run.records if r.attack != CEILING)
     verdict = summarise(dataclasses.replace(run, records=kept))["verdict"]
-    assert "no undefended encoder was attacked beside it" in verdict["line"]
+    assert "no undefended encoder was attacked for comparison" in verdict["line"]
 
 
 def test_the_headline_is_chosen_on_validation_and_the_maximum_stands_beside(
@@ -179,5 +179,5 @@ def test_a_leak_found_only_with_the_labels_is_said_so(plant_audit: Any) -> None:
         for r in run.records
     )
     line = summarise(dataclasses.replace(run, records=moved))["verdict"]["line"]
-    assert "Male +4.0 points (+3.0 to +5.0) once these labels are given too" in line
+    assert "Male +4.0 points (+3.0 to +5.0) given the public labels" in line
     assert "given too, to" not in line, "the headline is of attackers without the labels"

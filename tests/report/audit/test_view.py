@@ -31,7 +31,7 @@ def test_a_subject_is_found_by_its_name(plant_audit: Any) -> None:
 
 def test_a_report_is_read_at_a_glance(plant_audit: Any) -> None:
     lines = repr(report(plant_audit("leaky"))).splitlines()
-    assert lines[0].startswith("Fresh attackers learn more of")
+    assert lines[0].startswith("Attackers recover Male")
     male = next(line for line in lines if "Male:" in line)
     assert "79.3 (78.2–80.4), floor 55.1, ceiling 94.0" in male
     assert "excess +24.2 points (+23.1 to +25.3), leak" in male

@@ -29,10 +29,15 @@ class Row:
     published: float | None = None
     """The paper's figure, always of an adversary that played in the game (or was fitted by its
     authors, where the exhibit says so)."""
+    published_majority: float | None = None
+    """Share of the larger class in the paper's data, where ``published`` is an accuracy."""
     service: bool = False
     """Whether ``fresh`` is the service's own figure on a public attribute: more is better."""
     in_game: float | None = None
     """The game's own adversary at the end of training."""
+    in_game_low: float | None = None
+    """Lower end of the 95 % interval of ``in_game``, where it was taken."""
+    in_game_high: float | None = None
     fresh: float | None = None
     """The strongest attacker trained from scratch on the frozen encoder, or the service."""
     low: float | None = None

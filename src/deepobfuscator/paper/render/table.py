@@ -79,6 +79,13 @@ def measured(row: Row) -> str:
     return do.interval(row.metric, row.fresh, row.low, row.high)
 
 
+def played(row: Row) -> str:
+    """The figure in the game of ``row``, with its interval where it was taken."""
+    if row.in_game is None or row.in_game_low is None or row.in_game_high is None:
+        return do.number(row.metric, row.in_game)
+    return do.interval(row.metric, row.in_game, row.in_game_low, row.in_game_high)
+
+
 def subject_name(subject: str) -> str:
     """How a subject is called."""
     return {IMAGE: "Faces rebuilt", IDENTITY: "People re-identified"}.get(subject, subject)
@@ -106,7 +113,8 @@ class _Column(NamedTuple):
 COLUMNS = (
     _Column("", "l", lambda row: str(row.row), None),
     _Column("Published", "r", printed, None),
-    _Column("In the game", "r", lambda row: do.number(row.metric, row.in_game)),
+    _Column("Majority there", "r", lambda row: do.number(row.metric, row.published_majority)),
+    _Column("In the game", "r", played),
     _Column(FRESH, "r", measured, None),
     _Column("Attacker", "l", lambda row: row.attacker or ("the service" if row.service else DASH)),
     _Column("Majority", "r", lambda row: do.number(row.metric, row.majority)),

@@ -1,0 +1,70 @@
+"""MaxEnt-ARL: O is paid for the adversary's entropy, not for its error.
+
+Roy and Boddeti, "Mitigating Information Leakage in Image Representations: A Maximum Entropy
+Approach" (CVPR 2019). An adversary that errs always could be turned round; one that knows nothing
+could not.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.data.table import Task
+from deepobfuscator.defences.base import SERVICE, NetworkDefence
+from deepobfuscator.nn.vgg import Encoder
+from deepobfuscator.training.objectives import (
+    INFER,
+    Phase,
+    Players,
+    Round,
+    TrainConfig,
+    stage,
+    update,
+)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy in nats of Bernoulli variables of logits (n, K): summed over K, mean over n."""
+    logits = logits.float()
+    each = functional.softplus(logits) - logits * logits.sigmoid()
+    return each.sum(1).mean()
+
+
+@dataclass(frozen=True)
+class MaxEntARL(NetworkDefence):
+    """AC minimises L(AC); O and C minimise L(C) less the entropy of AC's answer."""
+
+    name: ClassVar[str] = "maxent-arl"
+    contender: ClassVar[bool] = False
+    assumptions: ClassVar[tuple[str, ...]] = (
+        "O and C are trained for the service first, and the adversary on the frozen O, as for "
+        "every defence here; then defender and adversary take turns, a batch each.",
+    )
+
+    lambda1: float = 1.0
+    """α of the paper: weight of the entropy."""
+
+    def __post_init__(self) -> None:
+        if self.lambda1 < 0:
+            raise InputError("--lambda1 must not be negative")
+
+    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
+        """AC, like C."""
+        return {"AC": self.build_classifier(encoder, len(task.private), config)}
+
+    def phases(self, config: TrainConfig) -> list[Phase]:
+        """Service, adversary, then defender and adversary in turn."""
+        attack = stage("attack", INFER)
+        game = stage("defend", update("O", "C", loss=self.defend)), attack
+        return [
+            Phase("pre-train O, C", config.epochs, (SERVICE,), steady=True),
+            Phase("pre-train AC", config.adversary_epochs, (attack,), steady=True),
+            Phase("maximum-entropy game", config.game_epochs, game, anneal=False, steady=True),
+        ]
+
+    def defend(self, r: Round) -> Tensor:
+        """L(C) - α H(AC)."""
+        return r.L_C - self.lambda1 * entropy(r.private_logits)

@@ -1,0 +1,114 @@
+"""Differences between the defences of a comparison, over seeds and over people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+from deepobfuscator.auditing.headlines import headlines
+from deepobfuscator.auditing.run import noted
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.records import read_jsonl
+from deepobfuscator.experiments.comparison import folder_name
+from deepobfuscator.experiments.runner import Runner, RunSpec
+from deepobfuscator.metrics.methods import over_seeds
+from deepobfuscator.metrics.sample import Sample, holm
+
+FILE = "contrasts.json"
+"""Beside the run folders of a comparison."""
+
+Figures = Mapping[tuple[str, str], Sample]
+"""Of one run, by subject and metric."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A figure of a defence, the mean over its seeds; or the difference of two such means."""
+
+    subject: str
+    metric: str
+    """balanced_accuracy of the service or of the headline attacker, within_labels, ms_ssim, auc."""
+    one: str
+    """A defence with the fields that are not at their defaults."""
+    other: str
+    """Another, whose mean is subtracted; empty for the mean itself."""
+    value: float
+    low: float
+    """Lower end of the 95 % interval over seeds and people."""
+    high: float
+    p_holm: float | None
+    """Of no difference, two-sided, after Holm (1979) over the pairs of this figure."""
+    seeds: tuple[int, ...]
+    """Of either defence."""
+
+
+def contrasts(runner: Runner, specs: Sequence[RunSpec]) -> list[Contrast]:
+    """Means and differences of the defences that have two seeds at least; no attacker is trained.
+
+    Raises:
+        InputError: a run that is not trained, or not audited to the end.
+    """
+    folders = dict[str, list[Path]]()
+    for spec in {spec.folder: spec for spec in specs}.values():
+        folders.setdefault(folder_name(spec.trial.defence), []).append(spec.folder)
+    several = {name: some for name, some in folders.items() if len(some) > 1}
+    return compared(
+        {name: [figures_of(runner, folder) for folder in some] for name, some in several.items()}
+    )
+
+
+def figures_of(runner: Runner, folder: Path) -> Figures:
+    """The figures of one audited run.
+
+    Raises:
+        InputError: as `contrasts`.
+    """
+    if (known := noted(folder)) is None:
+        raise InputError(f"{folder} is not audited to the end: audit it")
+    audit = replace(runner.opened(folder), config=known[0])
+    return headlines(audit, read_jsonl(folder / "records.jsonl"))
+
+
+def compared(figures: Mapping[str, Sequence[Figures]]) -> list[Contrast]:
+    """The same of figures by defence, one mapping a seed."""
+    keys = dict.fromkeys(key for runs in figures.values() for run in runs for key in run)
+    found = list[Contrast]()
+    for subject, metric in keys:
+        held = {
+            name: [run[subject, metric] for run in runs]
+            for name, runs in figures.items()
+            if all((subject, metric) in run for run in runs)
+        }
+        for name, samples in held.items():
+            mean = over_seeds(samples)
+            ends = mean.value, mean.low, mean.high
+            found.append(Contrast(subject, metric, name, "", *ends, None, (len(samples),)))
+        pairs = [(a, b, over_seeds(held[a], held[b])) for a, b in combinations(held, 2)]
+        for (a, b, gap), p in zip(pairs, holm([gap.p for *_, gap in pairs]), strict=True):
+            seeds = len(held[a]), len(held[b])
+            found.append(Contrast(subject, metric, a, b, gap.value, gap.low, gap.high, p, seeds))
+    return found
+
+
+def write(folder: Path, found: Sequence[Contrast]) -> None:
+    """Keep contrasts in the folder of a comparison."""
+    text = json.dumps([asdict(contrast) for contrast in found], indent=1)
+    write_atomic(folder / FILE, f"{text}\n".encode())
+
+
+def read(folder: Path) -> list[Contrast]:
+    """What `write` kept; none where there is nothing.
+
+    Raises:
+        InputError: the file is not readable.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return []
+    try:
+        held = json.loads(path.read_text())
+        return [Contrast(**{**one, "seeds": tuple(one["seeds"])}) for one in held]
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{path}: not readable; compare again to make it anew") from None
