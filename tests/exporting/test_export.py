@@ -16,6 +16,7 @@ from PIL import Image
 
 import deepobfuscator as do
 from deepobfuscator.data.files_source import fit
+from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.external import External
 from deepobfuscator.exporting import graphs, wires
 from deepobfuscator.exporting.parity import Service, asked
@@ -213,3 +214,24 @@ def test_an_audit_of_the_folder_attacks_what_is_left_after_the_wire(
     np.testing.assert_array_equal(encoder(given).numpy(), wanted)
     with pytest.raises(do.InputError, match=r"audit edge\.int8\.onnx beside it"):
         External.of(str(out / "edge.onnx")).open(None)
+
+
+ENCODERS = [n for n, kind in Defence.members().items() if kind.trains and n in (
+    "undefended", "narrow-code", "quantised", "pixelate", "blur", "pixel-noise", "feature-noise",
+)]  # fmt: skip
+"""Those with an encoder of their own; the others have that of undefended."""
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_defence_has_an_encoder_that_exports(name: str) -> None:
+    encoder = Defence.find(name)().build_encoder(do.TrainConfig(size=(32, 32), width=1 / 32))
+    encoder.eval()
+    given = torch.rand(3, 3, 32, 32)
+    found = asked(graphs.traced(encoder, (3, 32, 32), "planes", "features"))(given.numpy())
+    with torch.no_grad():
+        wanted = encoder(given).numpy()
+    assert found.shape == wanted.shape
+    if encoder.stochastic:
+        assert 0.5 < found.std() / wanted.std() < 2
+    else:
+        np.testing.assert_allclose(found, wanted, atol=1e-4)

@@ -42,16 +42,17 @@ def parse(name: str) -> int | None:
     return NAMES[name]
 
 
-def fitted(features: Floats, bits: int, code: bool) -> Wire:
-    """Levels for features (n, *shape): of each channel those with the smallest squared error, of a
-    ``code`` of two values those two.
+def fitted(features: Floats, bits: int, leveled: bool) -> Wire:
+    """Levels for features (n, *shape): of each channel those with the smallest squared error; of
+    what the encoder has ``leveled`` itself, evenly, its own.
     """
     shape = features.shape[1:]
     if bits == 16:
         return Wire(16, shape)
-    if code:
-        zero, one = float(features.min()), float(features.max())
-        return Wire(bits, shape, (zero,) * shape[0], (one - zero or 1.0,) * shape[0])
+    if leveled:
+        lowest, highest = float(features.min()), float(features.max())
+        between = (highest - lowest) / (2**bits - 1) or 1.0
+        return Wire(bits, shape, (lowest,) * shape[0], (between,) * shape[0])
     channels = np.moveaxis(features, 1, 0).reshape(shape[0], -1)
     rows = np.linspace(0, channels.shape[1] - 1, min(FITTED_ON, channels.shape[1]))
     values = channels[:, rows.astype(np.int64)].astype(np.float64)
@@ -89,12 +90,14 @@ def choose(
     Raises:
         InputError: a setting was asked for that a code does not need; none is good enough.
     """
-    code = wire_bits == prod(features.shape[1:])
-    if code and wanted not in (None, 1):
-        raise InputError("the encoder gives bits: leave --wire at auto")
+    bits_each = wire_bits / prod(features.shape[1:])
+    leveled = bits_each in BITS[:-1]
+    if leveled and wanted not in (None, bits_each):
+        raise InputError(f"the encoder gives {bits_each:g} bits a value: leave --wire at auto")
     lost: dict[str, float] = {}
-    for bits in (1,) if code else BITS if wanted is None else (wanted,):
-        wire = fitted(features, bits, code)
+    tried = (int(bits_each),) if leveled else BITS if wanted is None else (wanted,)
+    for bits in tried:
+        wire = fitted(features, bits, leveled)
         if wanted is not None:
             return wire
         lost[wire.name] = loses(wire)

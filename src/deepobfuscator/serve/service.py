@@ -40,7 +40,7 @@ class Figures:
             return found if more else found.labels(**labels)
 
         requests = made(Counter, "requests", "Requests answered.", "route", "status")
-        self.requests = lambda route, status: requests.labels(*labels.values(), route, status)
+        self._requests, self._labels = requests, tuple(labels.values())
         self.pictures = made(Counter, "pictures", "Pictures answered.")
         self.seconds = made(Histogram, "request_seconds", "From request to answer.")
         self.batches = made(
@@ -48,6 +48,10 @@ class Figures:
         )
         self.waiting = made(Gauge, "queue_pictures", "Pictures that wait.")
         self.ready = made(Gauge, "ready", "1 while requests are answered.")
+
+    def count(self, route: str, status: int) -> None:
+        """One request was answered."""
+        self._requests.labels(*self._labels, route, status).inc()
 
 
 class Service:
