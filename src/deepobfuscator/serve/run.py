@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import signal
 import socket
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -108,6 +109,8 @@ def serve(options: argparse.Namespace) -> None:
             f"{manifest.name} {manifest.model} at {scheme}://{host}:{listener.getsockname()[1]}",
             flush=True,
         )
+        # uvicorn drains, then raises the signal again for whoever handled it before.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
