@@ -191,6 +191,15 @@ packing (float[n, {shape}] {FEATURES}) => (float16[n, {wire.values}] {PAYLOAD}) 
   {PAYLOAD} = Cast <to = 10> (flat)
 }}""")
     parts, rest = 8 // wire.bits, wire.bytes * 8 // wire.bits - wire.values
+    # Steps and scalars: a product with a row of places takes as long as a convolution.
+    weighed = "".join(
+        f"""
+  first_{k} = Constant <value = int64[1] {{{k}}}> ()
+  part_{k} = Slice (padded, first_{k}, end, axis, stride)
+  place_{k} = Constant <value = float {{{2 ** (k * wire.bits)}}}> ()
+  weighed_{k} = Mul (part_{k}, place_{k})"""
+        for k in range(parts)
+    )
     model = parser.parse_model(f"""{HEAD}
 packing (float[n, {shape}] {FEATURES}) => (uint8[n, {wire.bytes}] {PAYLOAD})
 <float none = {{0}}> {{
@@ -202,12 +211,10 @@ packing (float[n, {shape}] {FEATURES}) => (uint8[n, {wire.bytes}] {PAYLOAD})
   flat = Flatten (levels)
   pads = Constant <value = int64[4] {{0, 0, 0, {rest}}}> ()
   padded = Pad (flat, pads)
-  apart = Constant <value = int64[3] {{0, {wire.bytes}, {parts}}}> ()
-  parts = Reshape (padded, apart)
-  places = Constant <value = float[{parts}] {{{_places(wire)}}}> ()
-  weighed = Mul (parts, places)
-  last = Constant <value = int64[1] {{-1}}> ()
-  joined = ReduceSum <keepdims = 0> (weighed, last)
+  end = Constant <value = int64[1] {{{wire.bytes * parts}}}> ()
+  axis = Constant <value = int64[1] {{1}}> ()
+  stride = Constant <value = int64[1] {{{parts}}}> (){weighed}
+  joined = Sum ({", ".join(f"weighed_{k}" for k in range(parts))})
   {PAYLOAD} = Cast <to = 2> (joined)
 }}""")
     model.graph.initializer.extend(_scales(wire))
