@@ -17,6 +17,7 @@ import torch
 
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.exporting import graphs, wires
+from deepobfuscator.exporting import payload as payload_graphs
 from deepobfuscator.exporting.int8 import as_planes, quantised
 from deepobfuscator.exporting.parity import asked
 from deepobfuscator.nn.vgg import Obfuscator, initialise
@@ -68,7 +69,7 @@ def product(size: tuple[int, int], width: float, batch: int) -> Iterator[dict[st
     )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "edge.onnx"
-        graphs.saved(graphs.chained(graphs.intake(size), int8, graphs.packing(wire)), path)
+        graphs.saved(graphs.chained(graphs.intake(size), int8, payload_graphs.packing(wire)), path)
         session = open_session(path)
     some = {"pictures": pictures[:batch]}
     (payload,) = session.run(None, some)

@@ -19,6 +19,7 @@ from deepobfuscator.data.files_source import fit
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.external import External
 from deepobfuscator.exporting import graphs, wires
+from deepobfuscator.exporting import payload as payload_graphs
 from deepobfuscator.exporting.parity import Service, asked
 from deepobfuscator.exporting.ship import attributes, unclaimed
 from deepobfuscator.nn.onnx_file import shipped as shipped_graph
@@ -159,9 +160,9 @@ def test_graphs_pack_as_the_wire_says(bits: int, shape: tuple[int, ...]) -> None
     scales = () if bits == 16 else ((-0.5,) * shape[0], (0.3,) * shape[0])
     wire = Wire(bits, shape, *scales)
     features = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
-    payload = asked(graphs.packing(wire))(features)
+    payload = asked(payload_graphs.packing(wire))(features)
     np.testing.assert_array_equal(payload.view(np.uint8), wire.pack(features))
-    back = asked(graphs.unpacking(wire))(payload)
+    back = asked(payload_graphs.unpacking(wire))(payload)
     np.testing.assert_allclose(back, wire.features(wire.pack(features)), rtol=1e-6)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.exporting import graphs, parity, wires
+from deepobfuscator.exporting import graphs, parity, payload, wires
 from deepobfuscator.exporting.int8 import as_planes, quantised
 from deepobfuscator.exporting.parity import Floats
 from deepobfuscator.training.bundle import Bundle, apply
@@ -67,7 +67,7 @@ def build(
     size = trial.setting.size
 
     plain = graphs.traced(encoder, (3, *size), "planes", graphs.FEATURES)
-    scored = graphs.scored(classifier)
+    scored = graphs.Scored(classifier)
     cloud = graphs.traced(scored, encoder.features, graphs.FEATURES, graphs.SCORES)
     differ = _same_numbers(bundle, plain, cloud, own[: parity.SHOWN], context)
     device = quantised(plain, learnt) if int8 else plain
@@ -82,10 +82,10 @@ def build(
         encoder.wire_bits,
         lambda wire: service.loses(scores(_by_graph(device), wire), unrounded),
     )
-    intake, packing = graphs.intake(size), graphs.packing(wire)
+    intake, packing = graphs.intake(size), payload.packing(wire)
     made = {
         EDGE: graphs.chained(intake, plain, packing),
-        CLOUD: graphs.chained(graphs.unpacking(wire), cloud),
+        CLOUD: graphs.chained(payload.unpacking(wire), cloud),
     }
     if int8:
         made[INT8] = graphs.chained(intake, device, packing)
@@ -94,13 +94,13 @@ def build(
     again = service.agreement(scores(by_torch, wire, len(own)), same) if encoder.stochastic else 1.0
     worth, agree = {"torch": service.worth(expected)}, {"torch": again}
     for file in (EDGE, INT8)[: 1 + int8]:
-        payload = parity.asked(made[file])(own)
-        found = answer(payload)
+        given = parity.asked(made[file])(own)
+        found = answer(given)
         agree[file], worth[file] = service.agreement(found, same), service.worth(found)
         # A setting that was asked for may cost what it costs.
         lost = service.loses(found, expected if wanted is None else same)
         service.check(file, agree[file], again, lost)
-    sent = payload.view(np.uint8)
+    sent = given.view(np.uint8)
     wire = wires.compressed(wire, sent)
     fitted, by_pillow = parity.preprocessed(parity.asked(intake), own[: parity.SHOWN])
     return Built(
