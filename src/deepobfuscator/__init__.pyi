@@ -45,6 +45,7 @@ from .experiments.presets import PRESETS as PRESETS
 from .experiments.runner import Runner as Runner
 from .experiments.runner import RunSpec as RunSpec
 from .experiments.trial import Trial as Trial
+from .exporting.ship import export as export
 from .nn.vgg import Encoder as Encoder
 from .report.runs import RunResult as RunResult
 from .report.subjects import SubjectReport as SubjectReport

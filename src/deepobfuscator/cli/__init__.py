@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import deepobfuscator
 from deepobfuscator import api
 from deepobfuscator.auditing.gates import parse_gate
+from deepobfuscator.cli import deploy, paper
 from deepobfuscator.cli.options import (
     Parser,
+    add_command,
     check_run,
     defence_of,
     described,
@@ -26,15 +28,6 @@ from deepobfuscator.cli.options import (
     trial_given,
     trial_options,
 )
-from deepobfuscator.cli.paper import (
-    cluster_of,
-    cluster_options,
-    reproduce,
-    reproduce_options,
-    say,
-    survey,
-    survey_options,
-)
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded
 from deepobfuscator.core.registry import suggest
@@ -44,7 +37,7 @@ from deepobfuscator.data.table import parse_source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.nn.onnx_file import is_onnx
+from deepobfuscator.nn.onnx_file import is_onnx, shipped
 from deepobfuscator.report.view import ComparisonReport
 
 EXAMPLES = """examples:
@@ -55,6 +48,7 @@ EXAMPLES = """examples:
   deepobfuscator report runs/ -o report.html
   deepobfuscator reproduce table4 figure7 --data celeba:PATH    the paper's exhibits
   deepobfuscator survey runs/smile                              ask people to recognise faces
+  deepobfuscator export runs/smile ship/                        for devices and a server
 
 Every command resumes where it was stopped and skips finished work."""
 
@@ -124,7 +118,7 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     parser.add_argument("--version", action="version", version=deepobfuscator.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    train = _command(commands, "train", "Train a defence and keep it as a bundle.", _train)
+    train = add_command(commands, "train", "Train a defence and keep it as a bundle.", _train)
     trial_options(train)
     train.add_argument("--trial", type=expanded, help="repeat the trial in this trial.json")
     train.add_argument("--out", type=expanded, help="run folder (default: runs/DEFENCE-KEY)")
@@ -136,7 +130,7 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     chosen = peek(arguments, "--defence") or DeepObfuscator.name
     fields_of(train.add_argument_group(f"options of {chosen}"), Defence.find(chosen))
 
-    audit = _command(commands, "audit", AUDIT.splitlines()[0], _audit)
+    audit = add_command(commands, "audit", AUDIT.splitlines()[0], _audit)
     audit.description = AUDIT
     audit.formatter_class = argparse.RawDescriptionHelpFormatter
     audit.add_argument(
@@ -171,7 +165,7 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     )
     trial_options(audit)
 
-    contest = _command(
+    contest = add_command(
         commands, "compare", "Train and audit defences side by side, one report.", _compare
     )
     trial_options(contest)
@@ -186,30 +180,29 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
     suite_options(contest)
     contest.add_argument("--seeds", type=int, help="seeds for each defence (default: its own)")
     contest.add_argument("--out", type=expanded, help="folder (default: runs/compare-KEY)")
-    cluster_options(contest)
+    paper.cluster_options(contest)
     contest.add_argument("--no-faces", action="store_true", help=NO_FACES)
 
-    again = _command(commands, "reproduce", "Regenerate the paper's tables and figures.", reproduce)
-    reproduce_options(again)
-    survey_options(
-        _command(commands, "survey", "Ask people to recognise reconstructed faces.", survey)
+    again = add_command(
+        commands, "reproduce", "Regenerate the paper's tables and figures.", paper.reproduce
+    )
+    paper.reproduce_options(again)
+    paper.survey_options(
+        add_command(
+            commands, "survey", "Ask people to recognise reconstructed faces.", paper.survey
+        )
     )
 
-    report = _command(commands, "report", "One page from all runs in some folders.", _report)
+    for name, (description, run, options) in deploy.COMMANDS.items():
+        options(add_command(commands, name, description, run, device=name == "export"))
+
+    report = add_command(
+        commands, "report", "One page from all runs in some folders.", _report, False
+    )
     report.add_argument("folders", type=expanded, nargs="+", metavar="FOLDER", help="run folders")
     report.add_argument("-o", "--out", type=expanded, default=Path("report.html"), help="the page")
     report.add_argument("--no-faces", action="store_true", help=NO_FACES)
     return parser, commands.choices
-
-
-def _command(
-    commands: Any, name: str, description: str, run: Callable[[argparse.Namespace, str], int | None]
-) -> Parser:
-    parser: Parser = commands.add_parser(name, help=description, description=description)
-    parser.set_defaults(run=run)
-    if name != "report":
-        parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    return parser
 
 
 def _train(options: argparse.Namespace, command: str) -> None:
@@ -237,7 +230,7 @@ def _train(options: argparse.Namespace, command: str) -> None:
 
 
 def _audit(options: argparse.Namespace, command: str) -> int:
-    target, made = options.target, dict[str, Any]()
+    target, made = shipped(options.target), dict[str, Any]()
     if Path(target).is_dir():
         check_run(Path(target))
         given = trial_given(options, but="data") or ("--out" if options.out else None)
@@ -287,19 +280,19 @@ def _compare(options: argparse.Namespace, command: str) -> None:
         suite=options.suite,
         other=options.other_data,
         out=options.out,
-        cluster=cluster_of(options),
+        cluster=paper.cluster_of(options),
         faces=not options.no_faces,
         device=options.device,
         command=command,
     )
     for table in (report.table, report.differences)[: 1 + bool(report.contrasts)]:
-        say(table)
+        paper.say(table)
     folders = [run.folder for run in report.runs]
     print(f"records: {', '.join(map(str, folders))}\nreport: {folders[0].parent / 'report.html'}")
 
 
 def _report(options: argparse.Namespace, command: str) -> None:
     report = ComparisonReport.read(options.folders, command)
-    say(report.table)
+    paper.say(report.table)
     report.save(options.out, not options.no_faces)
     print(f"records: {', '.join(map(str, options.folders))}\nreport: {options.out}")

@@ -6,7 +6,7 @@ import math
 import shlex
 import typing
 from collections import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,6 +44,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Complain as everything else does."""
         raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    description: str,
+    run: Callable[[argparse.Namespace, str], int | None],
+    device: bool = True,
+) -> Parser:
+    """A command with its line of help, and what runs it."""
+    parser: Parser = commands.add_parser(name, help=description, description=description)
+    parser.set_defaults(run=run)
+    if device:
+        parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    return parser
 
 
 def trial_options(parser: Parser) -> None:

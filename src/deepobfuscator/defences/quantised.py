@@ -17,7 +17,7 @@ from deepobfuscator.training.objectives import TrainConfig
 def quantised(features: Tensor, bits: int, most: float) -> Tensor:
     """The nearest of 2^bits levels evenly spaced from 0 to ``most``; gradients pass within."""
     steps = 2**bits - 1
-    clipped = features.clamp(0, most)
+    clipped = features.clamp(0.0, most)
     level = torch.round(clipped * (steps / most)) * (most / steps)
     return torch.add(clipped, (level - clipped).detach())
 

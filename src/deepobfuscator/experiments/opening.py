@@ -16,6 +16,7 @@ from deepobfuscator.defences.external import External
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial, pictures_there, same_data
 from deepobfuscator.nn.external import ExternalEncoder, examine
+from deepobfuscator.nn.onnx_file import shipped
 from deepobfuscator.nn.targets import Made
 from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.objectives import TrainConfig
@@ -37,7 +38,7 @@ def opened(
     The arguments are those of `deepobfuscator.audit`, which raises alike.
     """
     if isinstance(target, str | Path):
-        target = os.path.expanduser(target)
+        target = shipped(os.path.expanduser(target))
     if isinstance(target, str) and Path(target).is_dir():
         folder, trial = Path(target), Trial.of(Path(target))
         if config or defender_data or output or out:

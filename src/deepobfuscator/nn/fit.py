@@ -27,18 +27,20 @@ class Normed(nn.Module):
         """(n, inputs, h, w) to (n, outputs, h, w)."""
         if self.norm.training:
             return functional.relu(self.norm(self.convolution(features)), inplace=True)
-        norm, weight = self.norm, self.convolution.weight
+        transposed = isinstance(self.convolution, nn.ConvTranspose2d)
+        convolve = functional.conv_transpose2d if transposed else functional.conv2d
+        return functional.relu(convolve(features, *self.folded(), padding=1), inplace=True)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the convolution that frozen convolution and norm are together."""
+        norm = self.norm
         assert norm.running_mean is not None
         assert norm.running_var is not None
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         shift = norm.bias - norm.running_mean * scale
         if isinstance(self.convolution, nn.ConvTranspose2d):
-            folded = weight * scale[None, :, None, None]
-            maps = functional.conv_transpose2d(features, folded, shift, padding=1)
-        else:
-            folded = weight * scale[:, None, None, None]
-            maps = functional.conv2d(features, folded, shift, padding=1)
-        return functional.relu(maps, inplace=True)
+            return self.convolution.weight * scale[None, :, None, None], shift
+        return self.convolution.weight * scale[:, None, None, None], shift
 
 
 class Lift(nn.Module):

@@ -1,13 +1,15 @@
 """ONNX files in onnxruntime."""
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +18,12 @@ from deepobfuscator.core.files import sha256
 from deepobfuscator.nn.intake import Intake, sole
 from deepobfuscator.nn.outputs import choice
 
+if TYPE_CHECKING:
+    from deepobfuscator_edge import Manifest, Wire
+
+EXPORT = "deepobfuscator-export/"
+"""How the format of an exported folder's manifest begins."""
+
 TYPES = {"float": torch.float32, "double": torch.float64}
 """Types whose ONNX names are not torch's."""
 
@@ -23,6 +31,33 @@ TYPES = {"float": torch.float32, "double": torch.float64}
 def is_onnx(target: object) -> TypeGuard[str]:
     """Whether ``target`` is the path of an ONNX file."""
     return isinstance(target, str) and target.lower().endswith(".onnx")
+
+
+def shipped(target: str) -> str:
+    """The graph that devices run, where ``target`` is a folder made by export; else ``target``."""
+    manifest = _manifest(Path(target))
+    return target if manifest is None else str(Path(target) / manifest.edge)
+
+
+def _manifest(folder: Path) -> "Manifest | None":
+    """The manifest of an exported folder; None where the folder is none.
+
+    Raises:
+        InputError: it was altered, or the package that reads it is missing.
+    """
+    try:
+        if not json.loads((folder / "manifest.json").read_text())["format"].startswith(EXPORT):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    try:
+        from deepobfuscator_edge import EdgeError, Manifest
+    except ImportError:
+        raise InputError(f"{folder} needs: pip install 'deepobfuscator[export]'") from None
+    try:
+        return Manifest.read(folder)
+    except EdgeError as error:
+        raise InputError(str(error)) from None
 
 
 def onnx_digest(target: str) -> str:
@@ -50,13 +85,15 @@ def open_onnx(
     target: str, size: tuple[int, int] | None, output: str | None
 ) -> tuple[Intake, Callable[[Intake, Tensor], Tensor]]:
     """What an ONNX file takes, and the function that asks it: on the processor, with as many
-    threads as torch has.
+    threads as torch has. The graph of an exported folder gives what is left after the wire.
 
     Raises:
         InputError: onnxruntime or the file is missing, the file is no model it can run, or it does
             not take pictures alone (see `Intake`) or has several outputs and ``output`` is none.
     """
-    _file(target)
+    manifest = _manifest(_file(target).parent)
+    if manifest is not None and Path(target).name != manifest.edge:
+        raise InputError(f"{target} is not what devices run: audit {manifest.edge} beside it")
     try:
         import onnxruntime
     except ImportError:
@@ -78,13 +115,20 @@ def open_onnx(
     dtype = TYPES.get(kind) or getattr(torch, kind, None)
     if not isinstance(dtype, torch.dtype) or dtype == torch.bfloat16:  # numpy has none
         raise InputError(f"{target} takes {kind}: export it for float32 pictures in [0, 1]")
+    if manifest is not None:
+        size = size or manifest.size
     intake = Intake.declared(target, inputs[0].shape, dtype, size)
-    return intake, partial(_ask, session, inputs[0].name, output)
+    wire = manifest.wire if manifest is not None else None
+    return intake, partial(_ask, session, inputs[0].name, output, wire)
 
 
-def _ask(session: Any, name: str, output: str, intake: Intake, pictures: Tensor) -> Tensor:
+def _ask(
+    session: Any, name: str, output: str, wire: "Wire | None", intake: Intake, pictures: Tensor
+) -> Tensor:
     given = intake(pictures.detach().float().cpu()).numpy()
     (answer,) = session.run([output], {name: given})
+    if wire is not None:  # an exported one gives a payload: what a service sees is in it
+        answer = wire.features(answer.view(np.uint8))
     return torch.from_numpy(answer).to(pictures.device)
 
 

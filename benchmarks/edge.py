@@ -1,0 +1,119 @@
+"""The device: the exported encoder in int8, pictures to message, against torch eager in float32.
+
+The product fits pictures to size, encodes and packs them, all in one graph; the reference has them
+at their size and stops at the features.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepobfuscator.data.augment import as_input
+from deepobfuscator.exporting import graphs, wires
+from deepobfuscator.exporting import payload as payload_graphs
+from deepobfuscator.exporting.int8 import as_planes, quantised
+from deepobfuscator.exporting.parity import asked
+from deepobfuscator.nn.vgg import Obfuscator, initialise
+from deepobfuscator_edge.edge import open_session
+from deepobfuscator_edge.manifest import Attribute, Manifest, Wire
+from deepobfuscator_edge.message import decode, encode
+from harness import Contender, Options, Row, alternate, measurements
+
+REPEATS = 5
+"""Runs whose median is one measurement."""
+
+
+def encoder(size: tuple[int, int], width: float) -> Obfuscator:
+    """O at initial weights, norms included."""
+    made = Obfuscator((size[0], size[1]), width)
+    initialise(made, 0)
+    return made.eval()
+
+
+def drawn(size: tuple[int, int], count: int) -> np.ndarray:
+    """Pictures (count, H, W, 3) in 0..255, smooth enough for zstd to have something to do."""
+    coarse = np.random.default_rng(0).integers(0, 256, (count, 9, 8, 3), dtype=np.uint8)
+    rows, columns = (np.arange(side) * n // side for side, n in zip(size, (9, 8), strict=True))
+    return np.ascontiguousarray(coarse[:, rows][:, :, columns])
+
+
+def eager(size: tuple[int, int], width: float, batch: int) -> Iterator[dict[str, float]]:
+    """Torch, float32."""
+    network, pictures = encoder(size, width), drawn(size, batch)
+
+    def run() -> None:
+        with torch.no_grad():
+            network(as_input(pictures, torch.device("cpu")))
+
+    while True:
+        yield {"ms": timed(run)}
+
+
+def product(size: tuple[int, int], width: float, batch: int) -> Iterator[dict[str, float]]:
+    """The exported graph, and the message around its answer."""
+    pictures, network = drawn(size, max(batch, 16)), encoder(size, width)
+    plain = graphs.traced(network, (3, *size), "planes", graphs.FEATURES)
+    int8 = quantised(plain, pictures)
+    wire = wires.fitted(asked(int8)(as_planes(pictures)), 4, False)
+    wire = Wire(wire.bits, wire.shape, wire.low, wire.step, zstd=True)
+    height, width_ = size
+    manifest = Manifest(
+        *("bench", "0" * 12, (height, width_), wire, (Attribute("A"),), "e"), files={"e": ""}
+    )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "edge.onnx"
+        graphs.saved(graphs.chained(graphs.intake(size), int8, payload_graphs.packing(wire)), path)
+        session = open_session(path)
+    some = {"pictures": pictures[:batch]}
+    (payload,) = session.run(None, some)
+    message = encode(payload, manifest)
+    while True:
+        yield {
+            "ms": timed(partial(session.run, None, some)),
+            "wire": timed(lambda: decode(encode(payload, manifest), manifest)),
+            "bytes": len(message) / batch,
+        }
+
+
+def timed(run: Any) -> float:
+    """Median milliseconds."""
+    times = []
+    for _ in range(REPEATS):
+        began = perf_counter()
+        run()
+        times.append(1000 * (perf_counter() - began))
+    return median(times)
+
+
+def bench(options: Options) -> list[Row]:
+    """Two rows for each batch size: the encoder, and what the message adds."""
+    size, width, turns = (216, 176), 1.0, 5
+    if options.quick:
+        size, width, turns = (32, 32), 1 / 16, 1
+    rows = []
+    for batch in (1, 16):
+        arguments = {"size": size, "width": width, "batch": batch}
+        taken = alternate(
+            {
+                "product": Contender("edge:product", arguments),
+                "reference": Contender("edge:eager", arguments),
+            },
+            turns,
+            options,
+        )
+        case = f"{size[0]}x{size[1]}, width {width:g}, batch {batch}"
+        ours, message = (measurements(taken["product"], name) for name in ("ms", "wire"))
+        theirs = measurements(taken["reference"], "ms")
+        rows.append(Row("edge", case, "ms", ours, "torch eager fp32", theirs))
+        share = f"{message.median / ours.median:.0%} of the encoder"
+        size_ = measurements(taken["product"], "bytes").median
+        note = f"encode and decode, int4 and zstd; {share}; {size_:,.0f} bytes a picture"
+        rows.append(Row("edge", f"{case}, message", "ms", message, note=note))
+    return rows

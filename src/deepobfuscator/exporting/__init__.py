@@ -1,0 +1,1 @@
+"""From a trained run to a folder that devices and a server run without torch."""

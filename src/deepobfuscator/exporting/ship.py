@@ -1,0 +1,182 @@
+"""A trained run as a folder for devices and a server.
+
+SHIP/edge.onnx        encoder, from pictures of any size to what leaves the device
+SHIP/edge.int8.onnx   the same with int8 convolutions: the one that devices run
+SHIP/cloud.onnx       classifier, from what leaves the device to scores
+SHIP/manifest.json    what they are, what was measured
+SHIP/README.md        the model card
+SHIP/SHA256SUMS       over all of them
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import torch
+
+import deepobfuscator
+from deepobfuscator.core.config import to_json
+from deepobfuscator.core.errors import InputError
+from deepobfuscator.core.files import expanded, sha256, write_atomic
+from deepobfuscator.core.runtime import resolve_device
+from deepobfuscator.data.table import Source
+from deepobfuscator.experiments.runner import Runner
+from deepobfuscator.experiments.trial import Trial, pictures_there, same_data
+from deepobfuscator.exporting import graphs, wires
+from deepobfuscator.exporting.build import build
+from deepobfuscator.exporting.card import card
+from deepobfuscator_edge.errors import EdgeError
+from deepobfuscator_edge.manifest import (
+    CARD,
+    CLOUD,
+    EDGE,
+    FORMAT,
+    INT8,
+    MANIFEST,
+    SUMS,
+    Attribute,
+    Manifest,
+)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def export(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    wire: str = wires.AUTO,
+    int8: bool = True,
+    source: Source | None = None,
+    device: str = "auto",
+    command: str = "",
+) -> Manifest:
+    """Export a trained run to a folder, which appears whole or not at all.
+
+    Args:
+        run: a run or its folder.
+        out: replaced where it holds an export of the same run.
+        name: of the model, in addresses of the service; by default that of the run folder.
+        wire: ``auto``, ``int1``, ``int2``, ``int4``, ``int8`` or ``float16``.
+        int8: whether devices run int8 convolutions.
+        source: the run's pictures, where they lie elsewhere by now.
+        device: where torch computes: ``auto``, ``cpu`` or ``cuda``.
+        command: what was typed, for messages and notes.
+
+    Raises:
+        InputError: nothing to export, another export in ``out``, a network that cannot be exported
+            or whose graph does not answer as torch does.
+    """
+    run, out = expanded(os.fspath(run)), expanded(os.fspath(out))
+    wanted = wires.parse(wire)
+    trial = Trial.of(run)
+    if not trial.defence.trains:
+        raise InputError(
+            f"{trial.defence.name} is no trained defence: there is no classifier to ship"
+        )
+    if not NAME.fullmatch(name := name or run.absolute().name):
+        raise InputError(
+            f"--name {name}: letters, digits, '.', '_' and '-' make a name, at most 64"
+        )
+    unclaimed(out, trial)
+    if source is not None:
+        trial = replace(trial, source=source)
+    pictures_there(trial, run)
+    runner = Runner(resolve_device(device), command)
+    context = replace(runner.on(trial, run), precision="fp32")
+    data = runner.data(trial, context)
+    same_data(data, run)
+    bundle = runner.target(trial, run).bundle
+    with context.progress("export", 1):
+        made = build(trial, bundle, data, context, wanted, int8)
+    about = {
+        "run": {"key": trial.key, "trial": to_json(trial, machine=False)},
+        "data": data.summary["pictures"],
+        "measured": made.measured,
+        "versions": {
+            "deepobfuscator": deepobfuscator.__version__,
+            "torch": torch.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    new = out.with_name(f".{out.name}.part")
+    old = out.with_name(f".{out.name}.old")
+    try:
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+        new.mkdir(parents=True)
+        for file, graph in made.graphs.items():
+            graphs.saved(graph, new / file)
+        files = {file: sha256(new / file) for file in made.graphs}
+        edge = INT8 if int8 else EDGE
+        manifest = Manifest(
+            name=name,
+            model=hashlib.sha256(f"{files[edge]}{files[CLOUD]}".encode()).hexdigest()[:12],
+            size=trial.setting.size,
+            wire=made.wire,
+            attributes=attributes(trial),
+            edge=edge,
+            files=files,
+            stochastic=bundle.encoder.stochastic,
+            about=about,
+        )
+        finish(new, manifest)
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+    return manifest
+
+
+def finish(folder: Path, manifest: Manifest) -> None:
+    """Write manifest, card and checksums beside the graphs in ``folder``."""
+    text = json.dumps(manifest.as_json(), indent=1)
+    write_atomic(folder / MANIFEST, f"{text}\n")
+    write_atomic(folder / CARD, card(manifest))
+    listed = sorted(p for p in folder.iterdir() if p.name != SUMS and not p.name.startswith("."))
+    write_atomic(folder / SUMS, "".join(f"{sha256(p)}  {p.name}\n" for p in listed))
+
+
+def unclaimed(out: Path, trial: Trial) -> None:
+    """Raise InputError where ``out`` holds anything but an export of the same run."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        there = json.loads((out / MANIFEST).read_text())
+        key = there["about"]["run"]["key"] if there["format"] == FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError):
+        key = None
+    if key is None:
+        raise InputError(f"{out} exists and is no export: name another folder")
+    if key != trial.key:
+        raise InputError(
+            f"{out} holds the export of another run ({key}): delete it, or name another folder"
+        )
+
+
+def attributes(trial: Trial) -> tuple[Attribute, ...]:
+    """What the service of a run tells."""
+    classes = dict(trial.task.classes)
+    return tuple(Attribute(name, tuple(classes.get(name, ()))) for name in trial.task.public)
+
+
+def opened(folder: Path) -> Manifest:
+    """The manifest of an exported folder; raises InputError where there is none."""
+    try:
+        return Manifest.read(folder)
+    except EdgeError as error:
+        raise InputError(str(error)) from None

@@ -1,0 +1,99 @@
+"""A tiny export made without torch, and a server of it in a process of its own."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import parser
+
+from deepobfuscator_edge.manifest import Attribute, Manifest, Wire
+
+HEAD = '<ir_version: 10, opset_import: ["" : 18]>'
+EDGE = f"""{HEAD}
+edge (uint8[n, H, W, 3] pictures) => (uint8[n, 3] payload) {{
+  numbers = Cast <to = 1> (pictures)
+  axes = Constant <value = int64[2] {{1, 2}}> ()
+  means = ReduceMean <keepdims = 0> (numbers, axes)
+  payload = Cast <to = 2> (means)
+}}"""
+CLOUD = f"""{HEAD}
+cloud (uint8[n, 3] payload) => (float[n, 3] scores) {{
+  numbers = Cast <to = 1> (payload)
+  white = Constant <value = float {{255}}> ()
+  scores = Div (numbers, white)
+}}"""
+
+
+def make_export(folder: Path, name: str = "tiny") -> Manifest:
+    """The scores are the means of red, green and blue."""
+    folder.mkdir(parents=True)
+    files = {}
+    for file, text in (("edge.onnx", EDGE), ("cloud.onnx", CLOUD)):
+        onnx.save(parser.parse_model(text), folder / file)
+        files[file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    manifest = Manifest(
+        name=name,
+        model="0123456789ab",
+        size=(8, 8),
+        wire=Wire(8, (3,), (0.0,) * 3, (1.0,) * 3),
+        attributes=(Attribute("Red"), Attribute("Rest", ("green", "blue"))),
+        edge="edge.onnx",
+        files=files,
+    )
+    (folder / "manifest.json").write_text(json.dumps(manifest.as_json()))
+    sums = [(hashlib.sha256(p.read_bytes()).hexdigest(), p.name) for p in sorted(folder.iterdir())]
+    (folder / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for digest, name in sums))
+    return manifest
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    make_export(tmp_path / "ship")
+    return tmp_path / "ship"
+
+
+class Server:
+    """``python -m deepobfuscator.serve`` until it is stopped."""
+
+    def __init__(self, folder: Path, *options: object) -> None:
+        words = [sys.executable, "-m", "deepobfuscator.serve", folder, "--threads", "1", *options]
+        self.process = subprocess.Popen(
+            [str(word) for word in words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        line = self.process.stdout.readline()
+        self.url = line.split()[-1] if line else ""
+        self.first = self.process.stderr.readline()
+        """The first line of the log."""
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> str:
+        """The rest of the log."""
+        self.process.send_signal(how)
+        return self.process.communicate(timeout=60)[1]
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Server]]:
+    started: list[Server] = []
+
+    def start(*given: object) -> Server:
+        started.append(Server(*given))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+        for stream in (server.process.stdout, server.process.stderr):
+            if stream is not None:
+                stream.close()
