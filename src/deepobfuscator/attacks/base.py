@@ -23,32 +23,31 @@ from deepobfuscator.training.loop import derive_seed, play
 from deepobfuscator.training.objectives import Loss, Phase, Round, cross_entropy, stage, update
 
 START = 0.1
-"""Share of the passes on a first loss, where there is one."""
+"""Fraction of the passes that minimise the first loss, if there is one."""
 
 BRIEF, QUICK, STANDARD, EXHAUSTIVE = SUITES = ("brief", "quick", "standard", "exhaustive")
-"""Sets of attackers, each within the next."""
+"""Sets of attackers; each contains the previous one."""
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A frozen attacker; called with float32 features (n, *shape), on any device.
 
-    A guess depends on the features alone and leaves them as they were: two calls agree.
+    The prediction depends on the features alone and does not modify them: two calls agree.
     """
 
     guess: Guess
-    """What it makes of features: logits (n, K), images (n, 3, H, W) in [0, 1], or embeddings
-    (n, d)."""
+    """Features to logits (n, K), images (n, 3, H, W) in [0, 1], or embeddings (n, d)."""
     curve: tuple[float, ...] = ()
-    """How good it was on its own validation inputs after each epoch; higher is better."""
+    """Score on its own validation inputs after each epoch; higher is better."""
     gallery: Guess | None = None
-    """Of an identity attack: embeds raw images (n, 3, H, W) of known people; None where it
-    queries the encoder with them."""
+    """Identity attacks: embeds raw images (n, 3, H, W) of known people; None if the attack
+    queries the encoder with them instead."""
     network: nn.Module | None = None
-    """The network behind ``guess``, where there is one."""
+    """The network behind ``guess``, if there is one."""
 
     def __call__(self, features: Tensor) -> Tensor:
-        """The guess."""
+        """The prediction."""
         return self.guess(features)
 
 
@@ -56,85 +55,86 @@ class Fitted:
 class Attack(Family):
     """A frozen dataclass whose fields, with defaults, are the attack's hyperparameters.
 
-    A subclass sets ``name`` and ``target`` and defines `fit`, which gives a frozen attacker. The
-    audit scores that: an attack cannot grade itself. It trains on ``threat.own`` and makes every
-    choice on ``threat.validation``; the test part is not in the threat, and to look for it
-    elsewhere is forbidden. Whatever it draws comes from ``threat.setting.seed`` and its own
-    ``seed`` (`derive_seed`), so that it gives the same guesses when it is fitted again.
+    A subclass sets ``name`` and ``target`` and defines `fit`, which returns a frozen attacker. The
+    audit scores it: an attack cannot grade itself. It trains on ``threat.own`` and makes every
+    choice on ``threat.validation``; the test part is not in the threat and must not be obtained
+    elsewhere. All randomness is derived from ``threat.setting.seed`` and its own ``seed``
+    (`derive_seed`), so that fitting it again gives the same predictions.
     """
 
     target: ClassVar[str]
-    """What it guesses: ``attributes`` (logits), ``image`` or ``identity`` (embeddings, compared by
-    their cosine)."""
+    """What it predicts: ``attributes`` (logits), ``image`` or ``identity`` (embeddings, compared by
+    cosine similarity)."""
     suite: ClassVar[str] = STANDARD
-    """The smallest suite it belongs to."""
+    """The smallest suite that contains it."""
     most: ClassVar[int | None] = None
-    """Inputs it is scored on, where more take too long; those of whole people for identity."""
+    """Number of inputs it is scored on, if more take too long; whole people for identity."""
 
     seed: int = 0
-    """Draws its initial weights and batches, beside the trial's seed."""
+    """Seeds its initial weights and batches, together with the trial's seed."""
     passes: float = 1.0
-    """Length relative to the setting's: twice as long without gain is evidence of convergence."""
+    """Training length relative to the setting's: no gain at twice the length is evidence of
+    convergence."""
 
     @abstractmethod
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """An attacker, chosen on the attacker's own validation inputs.
+        """Train an attacker; every choice is made on the attacker's own validation inputs.
 
         Args:
-            threat: all that it may use.
+            threat: everything that it may use.
             context: device, precision, progress.
-            checkpoint: file to go on from where it exists; removed at the end by the caller.
-            title: shown before the attack's label while it runs.
+            checkpoint: file to resume from, if it exists; the caller removes it at the end.
+            title: progress title, shown before the attack's label.
 
         Raises:
-            InputError: training diverged, or the checkpoint is of another attack.
+            InputError: training diverged, or the checkpoint belongs to another attack.
         """
 
     def lacks(self, threat: Threat) -> str:
-        """Why this attack cannot be tried under ``threat``; empty where it can."""
+        """Why this attack cannot run under ``threat``; empty if it can."""
         return ""
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
-        """What ``suite`` tries of this attack."""
+        """The variants of this attack that ``suite`` runs."""
         return (cls(),) if SUITES.index(cls.suite) <= SUITES.index(suite) else ()
 
     @property
     def described(self) -> dict[str, object]:
-        """Its fields and the constants of its class, as JSON: what its results depend on."""
+        """Its fields and class constants as JSON: what its results depend on."""
         constants = {n: getattr(self, n, None) for n in ("rate", "share", "most", "target")}
         return {**to_json(self), **constants}
 
     @property
     def label(self) -> str:
-        """The name, and every field that is not at its default."""
+        """The name and every non-default field."""
         fields = [f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
         return " ".join([self.name, *(f"{f.name}={getattr(self, f.name)}" for f in fields)])
 
 
 @dataclass(frozen=True)
 class TrainedAttack(Attack):
-    """A network, trained in one phase and kept at the epoch that was best on validation.
+    """A network, trained in one phase; the epoch with the best validation score is kept.
 
-    A subclass defines `network`, and `objective` and `score` where no base does.
+    A subclass defines `network`, and `objective` and `score` if no base class does.
     """
 
     rate: ClassVar[float] = 1.0
-    """Learning rate relative to the setting's."""
+    """Learning rate, as a multiple of the setting's."""
     share: ClassVar[float] = 1.0
-    """Passes relative to the setting's."""
+    """Number of passes, as a multiple of the setting's."""
     role: ClassVar[str] = "AC"
-    """The player of the game whose place it takes."""
+    """The player of the game that it replaces."""
     length: ClassVar[str] = "infer_epochs"
-    """The field of the setting that holds its passes."""
+    """The field of the setting that holds its number of passes."""
     steady: ClassVar[bool] = False
-    """Whether its network and loss compute the same for every batch, as `Phase.steady` says."""
+    """Whether its network and loss run the same computation for every batch; see `Phase.steady`."""
 
     @abstractmethod
     def network(self, threat: Threat) -> nn.Module:
-        """A network for features (n, *threat.features), at any weights."""
+        """A network for features (n, *threat.features), with arbitrary weights."""
 
     @abstractmethod
     def objective(self, r: Round) -> Tensor:
@@ -142,20 +142,20 @@ class TrainedAttack(Attack):
 
     @abstractmethod
     def score(self, guess: Guess, threat: Threat, context: Context) -> float:
-        """How good ``guess`` is on the attacker's validation inputs; higher is better."""
+        """Score of ``guess`` on the attacker's validation inputs; higher is better."""
 
     def start(self, network: nn.Module, threat: Threat) -> None:
-        """Give ``network`` its initial weights."""
+        """Initialise the weights of ``network``."""
         initialise(network, derive_seed(threat.setting.seed, *self.label.encode()))
 
     def guess(self, network: nn.Module) -> Guess:
-        """What the trained network guesses."""
+        """Features to the trained network's predictions."""
         return network
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Train on the attacker's own inputs, from initial weights that the seeds draw."""
+        """Train on the attacker's own inputs, from initial weights determined by the seeds."""
         return self.train(threat, context, checkpoint, title)
 
     def train(
@@ -167,7 +167,7 @@ class TrainedAttack(Attack):
         *,
         first: Loss | None = None,
     ) -> Fitted:
-        """As `fit`; the `START` of all passes minimises ``first``, if that is given."""
+        """As `fit`; the first `START` of all passes minimises ``first``, if given."""
         network = self.network(threat)
         self.start(network, threat)
         context.place(network)
@@ -197,17 +197,17 @@ class TrainedAttack(Attack):
 
 @dataclass(frozen=True)
 class InferenceAttack(TrainedAttack):
-    """Attribute inference: trains as AC does (equation 4); the network gives logits (n, K)."""
+    """Attribute inference: trains as AC does (equation 4); the network returns logits (n, K)."""
 
     target: ClassVar[str] = "attributes"
     suite: ClassVar[str] = QUICK
     steady: ClassVar[bool] = True
     seeds: ClassVar[tuple[int, ...]] = (1, 1, 3, 5)
-    """Seeds in each suite."""
+    """Number of seeds in each suite."""
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
-        """Several seeds and, beyond the quick suite, one that learns twice as long."""
+        """Several seeds and, beyond the quick suite, one attacker trained twice as long."""
         seeds = range(cls.seeds[SUITES.index(suite)])
         found = tuple(cls(seed=s) for s in seeds) if super().variants(suite) else ()
         return (*found, cls(passes=2.0)) if found and suite not in (BRIEF, QUICK) else found
@@ -240,7 +240,7 @@ def distance(r: Round) -> Tensor:
 
 @dataclass(frozen=True)
 class ReconstructionAttack(TrainedAttack):
-    """Trains as AR does (equation 7); the network gives images (n, 3, H, W) in [0, 1]."""
+    """Trains as AR does (equation 7); the network returns images (n, 3, H, W) in [0, 1]."""
 
     target: ClassVar[str] = "image"
     rate: ClassVar[float] = 8.0
@@ -262,16 +262,16 @@ class ReconstructionAttack(TrainedAttack):
         return tuple(cls(loss=loss) for loss in LOSSES) if found and suite == EXHAUSTIVE else found
 
     def objective(self, r: Round) -> Tensor:
-        """The loss that the field names."""
+        """The loss selected by the field."""
         return LOSSES[self.loss](r)
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Train; where a colour channel comes out inverted, train anew with L1 as the first loss.
+        """Train; if a colour channel comes out inverted, retrain with L1 as the first loss.
 
-        From there MS-SSIM's gradient is weak, and L1 does not end there. It is no start for all:
-        where nothing is inverted it costs URec#1 some of its few steps.
+        MS-SSIM's gradient is too weak to leave that optimum; L1 does not converge to it. L1 is not
+        the default start: where nothing is inverted it costs URec#1 some of its few steps.
         """
         fitted = super().fit(threat, context, checkpoint, title)
         if self.loss == "l1" or not any_inverted(fitted, threat.validation, context):
@@ -288,7 +288,7 @@ class ReconstructionAttack(TrainedAttack):
 
 
 def mean_ms_ssim(guess: Guess, own: AttackerData, context: Context) -> float:
-    """Of reconstructions from all of ``own``."""
+    """Computed on reconstructions of all of ``own``."""
     total = 0.0
     for rows in own.chunks():
         rebuilt = apply(guess, own.features_of(rows), context)
@@ -297,6 +297,6 @@ def mean_ms_ssim(guess: Guess, own: AttackerData, context: Context) -> float:
 
 
 def outputs(guess: Guess, own: AttackerData, context: Context, rows: Rows | None = None) -> Tensor:
-    """What an attacker makes of inputs (all, or the given rows), on the CPU."""
+    """An attacker's predictions for inputs (all, or the given rows), on the CPU."""
     found = [apply(guess, own.features_of(some), context).cpu() for some in own.chunks(rows)]
     return torch.cat(found)

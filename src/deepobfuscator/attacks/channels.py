@@ -1,4 +1,4 @@
-"""Colour channels that a reconstructor gives the wrong way round: a local optimum of MS-SSIM."""
+"""Colour channels that a reconstructor inverts: a local optimum of MS-SSIM."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,13 @@ from deepobfuscator.data.augment import as_input
 from deepobfuscator.training.bundle import apply
 
 LOOKED_AT = 256
-"""Inputs that show whether a channel is inverted."""
+"""Number of inputs on which inverted channels are detected."""
 INVERTED = -0.25
-"""Correlation with the true channel below which it is. One that was learned badly is near 0."""
+"""A channel is inverted if its correlation with the true one is below this; a badly learned one is
+near 0."""
 BEHIND = 0.4
-"""A channel so far behind the best one was inverted, too, and has turned halfway."""
+"""A channel whose correlation lags the best one's by this much was inverted too and has recovered
+halfway."""
 
 
 def correlations(rebuilt: Tensor, truth: Tensor) -> Tensor:
@@ -27,8 +29,8 @@ def correlations(rebuilt: Tensor, truth: Tensor) -> Tensor:
 
 
 def any_inverted(guess: Guess, own: AttackerData, context: Context) -> bool:
-    """Whether ``guess`` gives a colour channel of the attacker's inputs the wrong way round, or
-    far worse than another.
+    """Whether ``guess`` inverts a colour channel of the attacker's inputs, or reconstructs it far
+    worse than another.
     """
     rows = own.chunks()[0][:LOOKED_AT]
     rebuilt = apply(guess, own.features_of(rows), context)

@@ -1,4 +1,4 @@
-"""A picture for each value of the code: the most that few values can give back."""
+"""One picture per code value: the best reconstruction possible from a code of few values."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Codebook(Attack):
-    """The mean of the attacker's own pictures with the same code, which is best by squared error,
-    drawn towards the mean of all where that is better by MS-SSIM.
+    """The mean of the attacker's own pictures with the same code, which minimises squared error,
+    shrunk towards the overall mean where that improves MS-SSIM.
     """
 
     name: ClassVar[str] = "codebook"
@@ -28,10 +28,10 @@ class Codebook(Attack):
     suite: ClassVar[str] = STANDARD
 
     strengths: tuple[float, ...] = (0.0, 1.0, 4.0, 16.0)
-    """Mean pictures that are added to those of each value, to choose from on validation."""
+    """Candidate shrinkage: copies of the mean picture added to each value; chosen on validation."""
 
     def lacks(self, threat: Threat) -> str:
-        """A code of few values, and memory for a picture of each."""
+        """Needs a code of few values, and memory for one picture per value."""
         found = few_values(threat.own)
         if found is None:
             return TOO_MANY
@@ -42,7 +42,7 @@ class Codebook(Attack):
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Average the pictures of each value, and choose how strongly rare ones are shrunk."""
+        """Average the pictures of each value; choose how strongly rare values are shrunk."""
         own = threat.own
         values, places = coded(own)
         sums = torch.zeros(len(values) + 1, 3, *threat.size)
@@ -51,7 +51,7 @@ class Codebook(Attack):
             sums.index_add_(0, torch.from_numpy(places[rows]), pictures.contiguous())
         counts = torch.from_numpy(np.bincount(places, minlength=len(values) + 1)).float()
         mean = sums.sum(0) / len(own)
-        counts[-1], sums[-1] = 1, mean  # of a value never seen: -1 is the last place
+        counts[-1], sums[-1] = 1, mean  # for unseen values: index -1 is the last row
 
         def paint(features: Tensor, strength: float) -> Tensor:
             at = torch.from_numpy(values.places(features))

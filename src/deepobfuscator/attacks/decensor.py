@@ -1,7 +1,7 @@
-"""De-censoring: attackers who know the game and start from its adversaries.
+"""De-censoring: attackers that know the game and start from its adversaries.
 
-Game 0 is the one that was played: its adversaries have seen the encoder through all its training.
-Others are the same defence, played by the attacker on its own inputs.
+Game 0 is the original one: its adversaries were trained alongside the encoder. The others are the
+same defence, retrained by the attacker on its own inputs.
 """
 
 from copy import deepcopy
@@ -22,42 +22,42 @@ from deepobfuscator.attacks.threat import Threat
 
 @dataclass(frozen=True)
 class WarmStart(TrainedAttack):
-    """Base of both: the adversary as a game left it, trained on against the frozen encoder."""
+    """Base of both: an adversary at the end of a game, trained further on the frozen encoder."""
 
     suite: ClassVar[str] = STANDARD
 
     game: int = 0
-    """Which game it comes from."""
+    """The game that it comes from."""
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
-        """From the game that was played; in the exhaustive suite also from two others."""
+        """From the original game; in the exhaustive suite also from two others."""
         return tuple(cls(game=g) for g in range({STANDARD: 1, EXHAUSTIVE: 3}.get(suite, 0)))
 
     def lacks(self, threat: Threat) -> str:
-        """A game with such an adversary."""
+        """Needs a game with such an adversary."""
         known = threat.player(self.role) is not None
         return "" if known else "no known game: it was trained without adversaries, or elsewhere"
 
     def network(self, threat: Threat) -> nn.Module:
-        """The adversary with the weights that the game gave it."""
+        """The adversary with its weights at the end of the game."""
         player = threat.player(self.role, self.game)
         assert player is not None
         return deepcopy(player)
 
     def start(self, network: nn.Module, threat: Threat) -> None:
-        """Leave the weights as they are."""
+        """Keep the weights."""
 
 
 @dataclass(frozen=True)
 class WarmClassifier(WarmStart, InferenceAttack):
-    """AC as a game left it."""
+    """AC at the end of a game."""
 
     name: ClassVar[str] = "warm-ac"
 
 
 @dataclass(frozen=True)
 class WarmReconstructor(WarmStart, ReconstructionAttack):
-    """AR as a game left it."""
+    """AR at the end of a game."""
 
     name: ClassVar[str] = "warm-ar"

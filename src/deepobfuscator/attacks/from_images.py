@@ -1,4 +1,4 @@
-"""Attributes read from rebuilt images rather than from features (section 4.2, figure 2c)."""
+"""Attributes predicted from reconstructed images instead of features (section 4.2, figure 2c)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,27 +20,27 @@ FRESH, IN_GAME = READERS = ("fresh", "in-game")
 
 @dataclass(frozen=True)
 class Rebuilding(TrainedAttack):
-    """Base of attacks that see what a reconstructor makes of the features, and nothing else."""
+    """Base of attacks that see only what a reconstructor outputs for the features."""
 
     salt: ClassVar[int]
-    """Added to that of the attacker's data."""
+    """Appended to the salt of the attacker's data."""
     raw: ClassVar[float | None] = None
-    """Share of its own inputs that are left raw, drawn anew for every batch; the gallery then
-    holds raw images. None leaves none."""
+    """Fraction of its own inputs that stay raw, redrawn every batch; the gallery then holds raw
+    images. None: no input stays raw."""
 
     def lacks(self, threat: Threat) -> str:
-        """A reconstructor."""
+        """Needs a reconstructor."""
         return super().lacks(threat) or ("" if threat.decoder else "no reconstructor")
 
     def rebuilder(self, threat: Threat) -> Guess:
-        """Features to images."""
+        """Maps features to images."""
         assert threat.decoder is not None
         return threat.decoder()
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Train on the attacker's own inputs as the reconstructor rebuilds them."""
+        """Train on the reconstructions of the attacker's own inputs."""
         rebuild = self.rebuilder(threat)
 
         def seen(own: AttackerData, raw: float | None) -> AttackerData:
@@ -67,19 +67,19 @@ class Rebuilding(TrainedAttack):
 
 @dataclass(frozen=True)
 class FromImages(Rebuilding, InferenceAttack):
-    """A residual network that reads attributes from rebuilt images."""
+    """A residual network that predicts attributes from reconstructed images."""
 
     name: ClassVar[str] = "from-images"
     suite: ClassVar[str] = STANDARD
     salt: ClassVar[int] = 200
 
     reconstructor: str = FRESH
-    """Whose images it reads: ``fresh``, the reconstructor fitted on the frozen encoder, or
-    ``in-game``, AR as the game left it."""
+    """Source of its images: ``fresh``, the reconstructor newly trained on the frozen encoder, or
+    ``in-game``, AR at the end of the game."""
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
-        """One for each reconstructor."""
+        """One per reconstructor."""
         found = super().variants(suite)
         return tuple(cls(reconstructor=r) for r in READERS) if found else ()
 
@@ -94,6 +94,6 @@ class FromImages(Rebuilding, InferenceAttack):
         return residual_classifier(threat.features, threat.labels, threat.setting.width)
 
     def rebuilder(self, threat: Threat) -> Guess:
-        """The reconstructor that the field names."""
+        """The reconstructor selected by the field."""
         player = threat.player("AR") if self.reconstructor == IN_GAME else None
         return player or super().rebuilder(threat)

@@ -1,4 +1,4 @@
-"""Identity: who is it? An embedding learned on the attacker's own people, tested on strangers."""
+"""Re-identification: an embedding learned on the attacker's own people, tested on unseen people."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,11 +20,11 @@ from deepobfuscator.training.objectives import Round
 EMBEDDING = 128
 NO_PEOPLE = "the data does not say who is on a picture, or has one picture a person"
 SHARPNESS = 16.0
-"""Scale of the cosines in the softmax over people."""
+"""Scale of the cosine logits in the softmax over people."""
 
 
 class Recogniser(nn.Module):
-    """An embedding, and a softmax over the attacker's own people that teaches it."""
+    """An embedding, and the softmax over the attacker's own people that trains it."""
 
     def __init__(self, layers: list[nn.Module], values: int, people: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Recogniser(nn.Module):
 
 @dataclass(frozen=True)
 class Identify(TrainedAttack):
-    """Embeds the features themselves; knows the gallery by querying the encoder with it."""
+    """Embeds the features; the gallery is obtained by querying the encoder."""
 
     name: ClassVar[str] = "identify"
     target: ClassVar[str] = "identity"
@@ -50,7 +50,7 @@ class Identify(TrainedAttack):
     """Channels of the last residual block at width 1."""
 
     def lacks(self, threat: Threat) -> str:
-        """People with two inputs, to learn from and to choose on."""
+        """Needs people with two inputs, for training and for validation."""
         ready = all(can_tell_people(own) for own in (threat.own, threat.validation))
         return "" if ready else NO_PEOPLE
 
@@ -60,7 +60,7 @@ class Identify(TrainedAttack):
         return Recogniser(layers, values, int(threat.own.person.max()) + 1)
 
     def guess(self, network: nn.Module) -> Guess:
-        """The embedding; the softmax over the attacker's people has done its work."""
+        """The embedding alone; the softmax over people served only for training."""
         assert isinstance(network, Recogniser)
         return network.embed
 
@@ -72,7 +72,7 @@ class Identify(TrainedAttack):
         return loss
 
     def score(self, guess: Guess, threat: Threat, context: Context) -> float:
-        """AUC of verification on validation."""
+        """Verification AUC on validation."""
         embedded = outputs(guess, threat.validation, context).numpy()
         person = threat.validation.person
         known, asked = trial_rows(person)
@@ -83,7 +83,7 @@ class Identify(TrainedAttack):
 
 @dataclass(frozen=True)
 class Reidentify(Rebuilding, Identify):
-    """Embeds images, raw or rebuilt by a reconstructor at random; the gallery is raw images."""
+    """Embeds images, raw or reconstructed at random; the gallery is raw images."""
 
     name: ClassVar[str] = "reidentify"
     suite: ClassVar[str] = STANDARD
@@ -92,7 +92,7 @@ class Reidentify(Rebuilding, Identify):
 
 
 def can_tell_people(own: AttackerData) -> bool:
-    """Whether there are two people, and one of them in two inputs."""
+    """Whether there are at least two people, one of them with two inputs."""
     return 2 <= len(np.unique(own.person)) < len(own)
 
 

@@ -1,4 +1,4 @@
-"""Attribute inference: the paper's AC and four other readers of the same features."""
+"""Attribute inference: the paper's AC and other attackers on the same features."""
 
 from dataclasses import dataclass
 from math import prod
@@ -14,7 +14,7 @@ from deepobfuscator.nn.vgg import Classifier
 
 @dataclass(frozen=True)
 class AdversaryClassifier(InferenceAttack):
-    """AC of Table 1, the architecture that plays in the game."""
+    """AC of Table 1, the architecture used in the game."""
 
     name: ClassVar[str] = "ac"
     suite: ClassVar[str] = BRIEF
@@ -25,7 +25,7 @@ class AdversaryClassifier(InferenceAttack):
 
 
 class Standardised(nn.Module):
-    """Flattened features, each brought to mean 0 and deviation 1, into a head."""
+    """Flattened features, standardised to mean 0 and deviation 1, into a head."""
 
     def __init__(self, values: int, head: nn.Module) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class MLP(InferenceAttack):
     hidden: int = 256
     """Width of both hidden layers."""
     dropout: float = 0.5
-    """Share of hidden values dropped while training."""
+    """Dropout rate of the hidden layers."""
 
     def network(self, threat: Threat) -> nn.Module:
         """A multilayer perceptron."""
@@ -72,7 +72,7 @@ class MLP(InferenceAttack):
 
 @dataclass(frozen=True)
 class ResidualNet(InferenceAttack):
-    """Three residual blocks and a global average: far fewer weights than AC."""
+    """Three residual blocks and global average pooling: far fewer weights than AC."""
 
     name: ClassVar[str] = "resnet"
     suite: ClassVar[str] = BRIEF
@@ -80,6 +80,6 @@ class ResidualNet(InferenceAttack):
     """Channels of the last block at width 1; the first two have half."""
 
     def network(self, threat: Threat) -> nn.Module:
-        """A small residual network; halves the map between blocks while it can."""
+        """A small residual network; halves the feature map between blocks while possible."""
         width = threat.setting.width
         return residual_classifier(threat.features, threat.labels, width, self.channels)

@@ -1,5 +1,5 @@
-"""White-box inversion: gradient descent through the encoder to the image whose features are the
-ones seen. It runs anew for every image, so that few are scored.
+"""White-box inversion: gradient descent through the encoder to an image with the observed features.
+Every image needs its own optimisation, so only a few are scored.
 """
 
 from abc import abstractmethod
@@ -19,35 +19,35 @@ from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.training.loop import derive_seed
 
 TUNED_ON = 32
-"""Inputs of the attacker's own on which the smoothness is chosen."""
+"""Number of the attacker's own inputs on which the smoothness is chosen."""
 
 
 @dataclass(frozen=True)
 class WhiteBox(Attack):
-    """Base of both: descent on the distance of features, its smoothness chosen on validation."""
+    """Base of both: gradient descent on the feature distance; smoothness chosen on validation."""
 
     target: ClassVar[str] = "image"
     most: ClassVar[int | None] = 64
 
     steps: int = 200
-    """Steps of Adam for each image."""
+    """Adam steps per image."""
     rate: float = 0.05
-    """Adam's rate, relative to the deviation of what is looked for."""
+    """Adam's learning rate, relative to the standard deviation of the optimised variable."""
     smoothness: tuple[float, ...] = (0.03, 0.3, 3.0)
-    """Weights of the total variation to choose from, against the features' relative distance."""
+    """Candidate weights of total variation, relative to the features' relative distance."""
 
     def lacks(self, threat: Threat) -> str:
-        """A gradient."""
+        """Needs a gradient."""
         return "" if threat.encoder else "no gradient passes through the encoder"
 
     @abstractmethod
     def paint(self, threat: Threat, context: Context) -> tuple[Guess, Guess]:
-        """Where the search starts for given features, and how its place becomes an image."""
+        """Starting point of the search for given features, and the map from it to an image."""
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Choose the smoothness; the guess itself is a search."""
+        """Choose the smoothness; each prediction is a search."""
         assert threat.encoder is not None
         encoder, (begin, draw) = threat.encoder, self.paint(threat, context)
         rows = np.linspace(0, len(threat.own) - 1, min(256, len(threat.own))).astype(np.int64)
@@ -83,7 +83,7 @@ class WhiteBox(Attack):
 
 @dataclass(frozen=True)
 class Inversion(WhiteBox):
-    """Searches among all images, from the attacker's mean image."""
+    """Searches over all images, starting at the attacker's mean image."""
 
     name: ClassVar[str] = "inversion"
 
@@ -93,12 +93,12 @@ class Inversion(WhiteBox):
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
-        """In the exhaustive suite also a search four times as long, which gains still."""
+        """In the exhaustive suite also a search four times as long, which still improves."""
         found = super().variants(suite)
         return (*found, cls(passes=4.0)) if suite == EXHAUSTIVE else found
 
     def paint(self, threat: Threat, context: Context) -> tuple[Guess, Guess]:
-        """Pixels behind a sigmoid, which keeps them in [0, 1]."""
+        """Pixels through a sigmoid, which keeps them in [0, 1]."""
         rows = np.linspace(0, len(threat.own) - 1, min(512, len(threat.own))).astype(np.int64)
         mean = as_input(threat.own.pictures(rows), context.device).mean(0, keepdim=True)
         start = torch.logit(mean.clamp(0.02, 0.98))
@@ -107,12 +107,12 @@ class Inversion(WhiteBox):
 
 @dataclass(frozen=True)
 class LatentInversion(WhiteBox):
-    """Searches among what a trained decoder paints, from the features that were seen."""
+    """Searches over the outputs of a trained decoder, starting at the observed features."""
 
     name: ClassVar[str] = "inversion-prior"
 
     def lacks(self, threat: Threat) -> str:
-        """A gradient and a decoder."""
+        """Needs a gradient and a decoder."""
         return super().lacks(threat) or ("" if threat.decoder else "no decoder as a prior")
 
     def paint(self, threat: Threat, context: Context) -> tuple[Guess, Guess]:

@@ -1,4 +1,4 @@
-"""Nearest neighbours on pooled features: no training, only a memory of the attacker's inputs."""
+"""Nearest neighbours on pooled features; no training, only the attacker's stored inputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,15 @@ from deepobfuscator.attacks.trees import pooled, table
 from deepobfuscator.core.runtime import Context
 
 PAIRS = 2**23
-"""Distances computed at a time: 32 MiB."""
+"""Number of distances computed at a time: 32 MiB."""
 PLAIN, NEARER = WEIGHTS = ("plain", "nearer")
-"""How neighbours vote: alike, or by the inverse of their distance."""
+"""Neighbour weights: equal, or the inverse of the distance."""
 
 
 @dataclass(frozen=True)
 class Neighbours(Attack):
-    """The share of positives among the nearest of the attacker's inputs, by standardised pooled
-    features.
+    """The fraction of positives among the nearest of the attacker's inputs, by standardised
+    pooled features.
     """
 
     name: ClassVar[str] = "knn"
@@ -31,17 +31,17 @@ class Neighbours(Attack):
     suite: ClassVar[str] = STANDARD
 
     counts: tuple[int, ...] = (1, 5, 15, 45, 135)
-    """How many neighbours vote, to choose from on validation, for each label, together with
-    whether nearer ones count more."""
+    """Candidate numbers of neighbours; chosen on validation for each label, together with the
+    neighbour weights."""
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Remember all inputs; choose how many vote, and how."""
+        """Store all inputs; choose the number of neighbours and their weights."""
         known = torch.from_numpy(table(threat.own))
         labels = torch.from_numpy(threat.own.labelled.private).float()
         centre, spread = known.mean(0), known.std(0, correction=0)
-        # A value that never varied says nothing, and a deviation near 0 would blow it up.
+        # A constant value carries no information, and a deviation near 0 would amplify it.
         scale = torch.where(spread > 1e-6 * centre.abs().clamp(min=1e-6), 1 / spread, 0.0)
         known = (known - centre) * scale
         overall = (labels.sum(0) + 0.5) / (len(labels) + 1)
@@ -57,10 +57,10 @@ class Neighbours(Attack):
             return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
 
         def vote(distances: Tensor, rows: Tensor, count: int, how: str) -> Tensor:
-            """(n, K) log-odds; one more vote for the overall rate keeps them finite."""
+            """(n, K) log-odds; one pseudo-vote at the overall rate keeps them finite."""
             rows, weights = rows[:, :count], torch.ones_like(distances[:, :count])
             if how == NEARER:
-                # Relative to the farthest, and not above 100 times its weight: ties are common.
+                # Relative to the farthest, capped at 100 times its weight: ties are common.
                 far = distances[:, :count].amax(1, keepdim=True).clamp(min=1e-12)
                 weights = 1 / (distances[:, :count] / far).clamp(min=0.01)
                 weights = weights * (rows.shape[1] / weights.sum(1, keepdim=True))

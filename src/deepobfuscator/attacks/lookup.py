@@ -1,4 +1,4 @@
-"""A lookup table: for codes of few values nothing is to be learned but a rate for each value."""
+"""A lookup table: for codes of few values, all there is to learn is a rate for each value."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,15 @@ from deepobfuscator.attacks.threat import AttackerData, Rows, Threat
 from deepobfuscator.core.runtime import Context
 
 MOST_VALUES = 4096
-"""Distinct features that a table may have."""
+"""Maximum number of distinct features in a table."""
 LEAST_INPUTS = 4
-"""Inputs a value, on average, that a table needs."""
+"""Minimum average number of inputs per value for a table."""
 RESOLUTION = 1e-4
 """Features that differ by less, relative to the largest, are one value: a code of -1 and 1 that was
 computed in floating point is not exactly that."""
 SURE = 512
-"""Inputs that are all different show that there are too many values: of `MOST_VALUES` that are
-equally common, so many inputs would have two alike but for a chance of e^-32."""
+"""If this many inputs are all different, there are too many values: among `MOST_VALUES` equally
+common ones, two of these inputs would coincide except with probability e^-32."""
 TOO_MANY = (
     f"the features take more than {MOST_VALUES:,} values, or fewer than {LEAST_INPUTS} inputs have "
     "the same on average"
@@ -34,17 +34,17 @@ class Values:
     """The distinct features that the attacker has seen, numbered from 0."""
 
     step: float
-    """Features are rounded to multiples of it before they are compared."""
+    """Features are rounded to multiples of this before they are compared."""
     known: dict[bytes, int] = field(default_factory=dict)
     """The number of each value."""
 
     def keys(self, features: Tensor) -> list[bytes]:
-        """Names of the values of features (n, *shape)."""
+        """Dictionary keys of the values of features (n, *shape)."""
         steps = (features.detach().float().flatten(1).cpu() / self.step).round()
         return [row.tobytes() for row in steps.clamp(-(2**30), 2**30).int().numpy()]
 
     def places(self, features: Tensor) -> Rows:
-        """(n,) the number of each row's value, -1 for one that was never seen."""
+        """(n,) the number of each row's value, -1 for an unseen one."""
         return np.array([self.known.get(key, -1) for key in self.keys(features)], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -52,8 +52,8 @@ class Values:
 
 
 def few_values(own: AttackerData) -> tuple[Values, Rows] | None:
-    """The values of the attacker's own features, and the number of each input's; None where they
-    are more than `MOST_VALUES` or have fewer than `LEAST_INPUTS` inputs each on average.
+    """The values of the attacker's own features, and each input's value number; None if there are
+    more than `MOST_VALUES`, or fewer than `LEAST_INPUTS` inputs per value on average.
     """
     most = min(MOST_VALUES, len(own) // LEAST_INPUTS)
     values, places, looked = Values(0.0), list[Rows](), 0
@@ -71,7 +71,7 @@ def few_values(own: AttackerData) -> tuple[Values, Rows] | None:
 
 
 def coded(own: AttackerData) -> tuple[Values, Rows]:
-    """As `few_values`, of features that an attack does not lack."""
+    """As `few_values`, for features that passed `Attack.lacks`."""
     found = few_values(own)
     assert found is not None
     return found
@@ -79,9 +79,9 @@ def coded(own: AttackerData) -> tuple[Values, Rows]:
 
 @dataclass(frozen=True)
 class Lookup(Attack):
-    """Smoothed log-odds of each value of the code; a value never seen has those of all inputs.
+    """Smoothed log-odds of each value of the code; unseen values get the overall log-odds.
 
-    With inputs enough for each value no attacker does better on such a code.
+    With enough inputs per value, no attacker does better on such a code.
     """
 
     name: ClassVar[str] = "lookup"
@@ -89,17 +89,17 @@ class Lookup(Attack):
     suite: ClassVar[str] = QUICK
 
     strengths: tuple[float, ...] = (0.5, 2.0, 8.0, 32.0)
-    """Inputs with the overall rate that are added to each value, to choose from on validation, for
-    each label."""
+    """Candidate smoothing: pseudo-inputs at the overall rate added to each value; chosen on
+    validation for each label."""
 
     def lacks(self, threat: Threat) -> str:
-        """A code of few values."""
+        """Needs a code of few values."""
         return "" if few_values(threat.own) else TOO_MANY
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Count, and choose how strongly rates are drawn towards the overall one."""
+        """Count, and choose how strongly rates are shrunk towards the overall rate."""
         values, places = coded(threat.own)
         labels = threat.own.labelled.private.astype(np.float64)
         counts = np.bincount(places, minlength=len(values))[:, None]
@@ -108,7 +108,7 @@ class Lookup(Attack):
         overall = (labels.sum(0) + 0.5) / (len(labels) + 1)
 
         def table(strength: float) -> NDArray[np.float64]:
-            """(values + 1, K) log-odds; the last row, which -1 takes, is of values never seen."""
+            """(values + 1, K) log-odds; the last row, index -1, is for unseen values."""
             rates = (positive + strength * overall) / (counts + strength)
             rates = np.concatenate((rates, overall[None]))
             return np.asarray(np.log(rates) - np.log1p(-rates))

@@ -1,5 +1,5 @@
-"""A face recogniser that was trained elsewhere, on millions of photographs: is the rebuilt face
-known for the person whom raw pictures show?
+"""A pretrained face recogniser (millions of photographs): does the reconstructed face match raw
+pictures of the same person?
 """
 
 from collections.abc import Callable
@@ -27,26 +27,26 @@ from deepobfuscator.metrics.identity import verification
 Embedder: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 """Faces (n, SIDE, SIDE, 3) in 0..255 to embeddings (n, d)."""
 Box: TypeAlias = tuple[float, float]
-"""A square of an image: its part of the shorter side, and how far down it lies, 0 to 1."""
+"""A square crop: its size relative to the shorter side, and its vertical position, 0 to 1."""
 
 SIDE = 150
-"""Height and width in px of a face that the recogniser takes."""
+"""Height and width in px of the recogniser's input."""
 
 BOXES: tuple[Box, ...] = ((1.0, 0.5), *product((0.8, 0.65), (0.5, 0.75, 1.0)))
-"""Where the faces may be: the recogniser wants them as large and as high as it learned them."""
+"""Candidate face boxes: the recogniser needs faces at the scale and height of its training data."""
 
 TUNED_ON = 40
-"""People of the validation part, two raw pictures each, on whom the box is chosen."""
+"""Number of validation people, two raw pictures each, on which the box is chosen."""
 
 NOT_INSTALLED = "not installed: pip install 'deepobfuscator[faces]'"
 
 
 @dataclass(frozen=True)
 class Recognise(Attack):
-    """dlib's residual network (King 2017) on rebuilt faces; the gallery is raw images.
+    """dlib's residual network (King 2017) on reconstructed faces; the gallery is raw images.
 
-    It looks at what the strongest reconstructor rebuilds, or at the features themselves where
-    these are raw inputs. Another recogniser is a subclass with another `embedder`.
+    Its input is the strongest reconstructor's output, or the features themselves if these are raw
+    inputs. To use another recogniser, subclass it with another `embedder`.
     """
 
     name: ClassVar[str] = "recognise"
@@ -54,15 +54,15 @@ class Recognise(Attack):
     suite: ClassVar[str] = STANDARD
     most: ClassVar[int | None] = 1000
     packages: ClassVar[tuple[str, ...]] = ("dlib", "face_recognition_models")
-    """Modules that `embedder` needs, of the extra ``faces``."""
+    """Modules that `embedder` needs, from the extra ``faces``."""
 
     @classmethod
     def installed(cls) -> bool:
-        """Whether `embedder` finds its packages."""
+        """Whether the packages of `embedder` are installed."""
         return all(find_spec(package) is not None for package in cls.packages)
 
     def embedder(self) -> Embedder:
-        """The recogniser; its weights are part of an installed package."""
+        """The recogniser; its weights come with an installed package."""
         dlib, models = map(import_module, self.packages)
         network = dlib.face_recognition_model_v1(models.face_recognition_model_location())
 
@@ -72,7 +72,7 @@ class Recognise(Attack):
         return embed
 
     def lacks(self, threat: Threat) -> str:
-        """The package, people with two inputs, a reconstructor."""
+        """Needs the package, people with two inputs, and a reconstructor."""
         if not self.installed():
             return NOT_INSTALLED
         if not can_tell_people(threat.validation):
@@ -83,7 +83,7 @@ class Recognise(Attack):
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Choose the box on the attacker's raw validation pictures; nothing else is learned."""
+        """Choose the box on the attacker's raw validation pictures; nothing else is fitted."""
         embed, validation = self.embedder(), threat.validation
         rows = two_each(validation.person)
         person = validation.person[rows]

@@ -1,6 +1,6 @@
 """Reconstruction: the mirror of the encoder (Table 1) and the decoders of Table 2.
 
-URec#1 and URec#2 cost four to six times the mirror's time an image, so that they get a quarter of
+URec#1 and URec#2 take four to six times as long per image as the mirror, so they get a quarter of
 its passes.
 """
 
@@ -25,14 +25,14 @@ from deepobfuscator.nn.decoders import mirror, resrec, urec1, urec2
 
 @dataclass(frozen=True)
 class Mirror(ReconstructionAttack):
-    """The reverse of the encoder where its architecture is known, else the mirror of Table 1."""
+    """The reversed encoder if its architecture is known, else the mirror of Table 1."""
 
     name: ClassVar[str] = "mirror"
     suite: ClassVar[str] = BRIEF
 
     @classmethod
     def variants(cls, suite: str) -> tuple[Self, ...]:
-        """All losses beyond the quick suite, and one that learns twice as long."""
+        """Beyond the quick suite, all losses, and one attacker trained twice as long."""
         if suite in (BRIEF, QUICK):
             return (cls(),)
         return (*(cls(loss=loss) for loss in LOSSES), cls(passes=2.0))
@@ -45,18 +45,18 @@ class Mirror(ReconstructionAttack):
 
 @dataclass(frozen=True)
 class MirrorFromL1(ReconstructionAttack):
-    """The mirror, whose first tenth of the passes minimises L1: on drawn faces it gets further."""
+    """The mirror with L1 for the first tenth of the passes: better on synthetic faces."""
 
     name: ClassVar[str] = "mirror-l1"
 
     def network(self, threat: Threat) -> nn.Module:
-        """As that of `Mirror`."""
+        """As `Mirror.network`."""
         return Mirror().network(threat)
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """Train by L1, then by the loss that the field names."""
+        """Train with L1, then with the loss selected by the field."""
         return self.train(threat, context, checkpoint, title, first=distance)
 
 

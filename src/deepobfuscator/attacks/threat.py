@@ -1,4 +1,4 @@
-"""What an attacker is handed: inputs of its own, what the encoder makes of them, a budget."""
+"""What an attacker is given: inputs of its own, the encoder's features of them, a budget."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,42 +22,41 @@ Rows: TypeAlias = NDArray[np.int64]
 Guess: TypeAlias = Callable[[Tensor], Tensor]
 """A frozen attacker: features (n, *shape) to logits, images in [0, 1], or embeddings."""
 Beside: TypeAlias = "Callable[[AttackerData, Rows, bool, int], Tensor]"
-"""Of the data, rows, whether they are flipped, and the turn: what else the attacker knows of each
-row, (n, k) or (n, k, h, w)."""
+"""(data, rows, flipped, turn) to additional knowledge about each row, (n, k) or (n, k, h, w)."""
 
 
 @dataclass
 class AttackerData:
-    """Labelled inputs of the attacker's own with the features they give; a `Material`.
+    """The attacker's own labelled inputs and their features; a `Material`.
 
-    Whoever writes an attack reads features by `features_of`, labels from ``labelled`` and people
-    from `person`, in `chunks` of rows. The encoder is reached by queries alone.
+    An attack gets features from `features_of`, labels from ``labelled`` and people from `person`,
+    in `chunks` of rows. The encoder is accessible through queries only.
     """
 
     labelled: Labelled
-    """n inputs (n, H, W, 3) in 0..255 with their public, private (n, K) and further labels."""
+    """n inputs (n, H, W, 3) in 0..255 with their public, private (n, K) and other labels."""
     query: Callable[[NDArray[np.uint8], int], Tensor] | None
-    """Features (n, *shape), float32, of inputs (n, H, W, 3) in 0..255: what the attacker sees
-    when it queries with them. The number seeds what a noisy encoder draws."""
+    """Inputs (n, H, W, 3) in 0..255 to features (n, *shape), float32: one query per input. The
+    integer seeds a noisy encoder's random draws."""
     features: Shape
-    """Shape of one input's features, with whatever stands beside them."""
+    """Shape of one input's features, including what ``beside`` adds."""
     salt: int = 0
-    """Sets apart what a noisy encoder draws here from what it draws elsewhere."""
+    """Salt that makes a noisy encoder's draws here independent of those elsewhere."""
     stochastic: bool = False
-    """Whether the encoder is noisy: then every batch is queried anew."""
+    """Whether the encoder is noisy: then every batch is queried again."""
     queries: int = 1
-    """Queries of one input that are averaged."""
+    """Number of queries per input that are averaged."""
     beside: "Beside | None" = None
-    """Gives more values of the rows, joined to the features."""
+    """Additional values per row, concatenated to the features."""
     kept: dict[bool, Tensor] = field(default_factory=dict)
-    """Features known so far, of the inputs (False) and of the flipped inputs (True); complete
-    without a ``query``. Views of the same inputs share them."""
+    """Cached features of the inputs (False) and of the flipped inputs (True); complete if there is
+    no ``query``. Views of the same inputs share them."""
 
     def __len__(self) -> int:
         return len(self.labelled)
 
     def pictures(self, rows: Rows, flip: bool = False) -> NDArray[np.uint8]:
-        """Inputs (len(rows), H, W, 3) in 0..255, left and right exchanged if ``flip``."""
+        """Inputs (len(rows), H, W, 3) in 0..255, mirrored horizontally if ``flip``."""
         inputs = self.labelled.pictures[rows]
         return flipped(inputs) if flip else inputs
 
@@ -66,8 +65,8 @@ class AttackerData:
 
         Args:
             rows: (m,) numbers in [0, n).
-            flip: exchange left and right of the inputs first.
-            turn: tells one query from the next where the encoder is noisy.
+            flip: mirror the inputs horizontally first.
+            turn: distinguishes repeated queries to a noisy encoder.
         """
         seen = self.answers(rows, flip, turn)
         if self.beside is None:
@@ -78,7 +77,7 @@ class AttackerData:
         return torch.cat((seen, more), 1)
 
     def answers(self, rows: Rows, flip: bool = False, turn: int = 0) -> Tensor:
-        """The encoder's features; queried once where they stay the same and fit in memory."""
+        """The encoder's features; queried once if they are deterministic and fit in memory."""
         if flip not in self.kept:
             assert self.query is not None
             if self.stochastic or not self.fits:
@@ -92,7 +91,7 @@ class AttackerData:
 
     @cached_property
     def fits(self) -> bool:
-        """Whether half of the memory holds the features of all inputs and their flipped ones."""
+        """Whether the features of all inputs, plain and flipped, fit in half of the memory."""
         assert self.query is not None
         first = self.query(self.pictures(np.arange(1)), 0)
         return 2 * 2 * first.nbytes * len(self) < free_memory(first.device)
@@ -103,21 +102,21 @@ class AttackerData:
         return np.unique(self.labelled.people, return_inverse=True)[1].astype(np.int64)
 
     def chunks(self, rows: Rows | None = None) -> list[Rows]:
-        """The given rows, all by default, in pieces that fit in memory."""
+        """The given rows, all by default, in chunks that fit in memory."""
         rows = np.arange(len(self)) if rows is None else rows
         return np.array_split(rows, -(-len(rows) // CHUNK))
 
     def joined(self, values: int, beside: Beside) -> "AttackerData":
-        """A view in which ``beside`` gives ``values`` more channels (or values) of an input."""
+        """A view in which ``beside`` adds ``values`` channels (or values) to each input."""
         features = (self.features[0] + values, *self.features[1:])
         return replace(self, features=features, beside=beside)
 
     def labelled_by(self, private: NDArray[np.uint8]) -> "AttackerData":
-        """A view whose labels to learn are ``private`` (n, k)."""
+        """A view whose target labels are ``private`` (n, k)."""
         return replace(self, labelled=replace(self.labelled, private=private))
 
     def only(self, rows: Rows) -> "AttackerData":
-        """The given rows alone."""
+        """A view of the given rows only."""
         old = self.labelled
         some = Labelled(
             pictures=old.pictures[rows],
@@ -136,7 +135,7 @@ class AttackerData:
         draw: np.random.Generator,
         part: slice = slice(None),
     ) -> Batch:
-        """A `Material`'s batch: features instead of an encoder, of half the inputs flipped."""
+        """A `Material`'s batch: precomputed features; half of the inputs are flipped."""
         turned, turn = draw.random(len(rows))[part] < 0.5, int(draw.integers(1, 2**31))
         rows = rows[part]
         halves = ((rows[turned], True), (rows[~turned], False))
@@ -153,33 +152,33 @@ class AttackerData:
 
 @dataclass
 class Threat:
-    """All that an attacker is handed; the test part is not in it.
+    """Everything an attacker is given; it does not contain the test part.
 
-    An attack uses what is here and nothing else. Fields that may be None are knowledge that not
-    every attacker has; an attack that needs one says so in `Attack.lacks`.
+    An attack uses nothing else. Optional fields are knowledge that not every attacker has; an
+    attack that needs one declares it in `Attack.lacks`.
     """
 
     own: AttackerData
-    """Inputs to train on."""
+    """Training inputs."""
     validation: AttackerData
-    """Inputs to choose on, of other people."""
+    """Validation inputs, of other people."""
     size: tuple[int, int]
     """Height and width of an input in px."""
     setting: TrainConfig
     """Batch size, learning rate, lengths, width, seed: the budget."""
     mirror: Callable[[], nn.Module | None] | None = None
-    """Declared knowledge of the encoder's architecture: builds its reverse, features to images;
-    None is a black box."""
+    """Knowledge of the encoder's architecture: builds its reverse, features to images; None is a
+    black box."""
     encoder: nn.Module | None = None
-    """White box: the encoder itself, images (n, 3, H, W) in [0, 1] to features, where a gradient
-    passes through it. It is in evaluation mode and stays as it is."""
+    """White box: the differentiable encoder itself, images (n, 3, H, W) in [0, 1] to features. It
+    is in evaluation mode and must not be changed."""
     games: Callable[[int], Players] | None = None
-    """Knows the defence: the players of the game, 0 as it was played, others played anew on the
-    attacker's own inputs."""
+    """Knows the defence: the players of the game; 0 is the original game, others are retrained on
+    the attacker's own inputs."""
     decoder: Callable[[], Guess] | None = None
-    """A reconstructor of these features that was fitted already: features to images."""
+    """An already trained reconstructor of these features: features to images."""
     strongest: Callable[[], Guess] | None = None
-    """The one that was best on validation of all trained reconstructors of these features."""
+    """The trained reconstructor of these features that was best on validation."""
 
     @property
     def features(self) -> Shape:
@@ -188,9 +187,9 @@ class Threat:
 
     @property
     def labels(self) -> int:
-        """Number of labels to learn, K."""
+        """Number of target labels, K."""
         return len(self.own.labelled.private[0])
 
     def player(self, name: str, game: int = 0) -> nn.Module | None:
-        """A player of a known game; None where no game is known or nobody played by that name."""
+        """A player of a known game; None if no game is known or it has no such player."""
         return self.games(game).get(name) if self.games else None

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees on pooled features: an attacker that is no network."""
+"""Gradient-boosted trees on pooled features: an attacker that is not a neural network."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +18,7 @@ from deepobfuscator.attacks.threat import AttackerData, Threat
 from deepobfuscator.core.runtime import Context
 
 COLUMNS = 256
-"""About so many values of an input the trees see: they are slow on more."""
+"""Approximate number of values per input that the trees get: more are slow."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Trees(Attack):
     suite: ClassVar[str] = QUICK
 
     rounds: int = 100
-    """Trees at most; the number that was best on validation is kept."""
+    """Maximum number of trees; the number that is best on validation is kept."""
     leaves: int = 15
-    """Leaves of a tree."""
+    """Leaves per tree."""
 
     def fit(
         self, threat: Threat, context: Context, checkpoint: Path | None = None, title: str = ""
     ) -> Fitted:
-        """One ensemble for each label, cut where its validation loss is least."""
+        """One ensemble per label, truncated where its validation loss is lowest."""
         columns, own = table(threat.own), threat.own.labelled.private
         chosen, truth = table(threat.validation), threat.validation.labelled.private
         models: list[tuple[HistGradientBoostingClassifier | None, int]] = []
@@ -70,7 +70,7 @@ class Trees(Attack):
 def at(
     columns: NDArray[np.float32], model: HistGradientBoostingClassifier | None, rounds: int
 ) -> NDArray[np.float64]:
-    """(n,) logits after so many rounds; zeros of a label that never varied."""
+    """(n,) logits after the given number of rounds; zeros for a constant label."""
     if model is None:
         return np.zeros(len(columns))
     staged = model.staged_decision_function(columns)
