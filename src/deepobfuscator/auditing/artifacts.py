@@ -1,4 +1,4 @@
-"""What an audit keeps: arrays, a reconstructor's weights, images that were reconstructed."""
+"""Files that an audit keeps: arrays, a reconstructor's weights, reconstructed images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ from deepobfuscator.training.bundle import apply
 from deepobfuscator.training.loop import derive_seed
 
 SHOWN = 8
-"""Test images shown in the report, each of another person."""
+"""Number of test images shown in the report, each of a different person."""
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
-"""Arrays of any kind by name, as an .npz file holds them."""
+"""Arrays of any dtype by name, as in an .npz file."""
 
 
 def kept_reconstructor(
@@ -35,7 +35,7 @@ def kept_reconstructor(
     path: Path,
     title: str = "attack by ",
 ) -> Fitted:
-    """A reconstructor whose weights are kept in ``path``; fitted now unless they are there."""
+    """A reconstructor whose weights are kept in ``path``; trained now if the file is missing."""
     if path.exists():
         network, state = context.place(attack.network(threat)).eval(), load_file(path)
         curve = tuple(state.pop("curve").tolist())
@@ -53,8 +53,8 @@ def kept_reconstructor(
 def strongest_reconstructor(
     attacks: Sequence[Attack], threat: Threat, context: Context, folder: Path
 ) -> Fitted:
-    """The best on validation of those ``attacks`` that are reconstructors and left their guesses in
-    ``folder``; the mirror where none did.
+    """The best on validation of those ``attacks`` that are reconstructors with predictions in
+    ``folder``; the mirror if there are none.
     """
     tried = dict[Path, ReconstructionAttack]()
     for attack in attacks:
@@ -79,7 +79,7 @@ def image_quality(
     rows: NDArray[np.int64],
     metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
 ) -> dict[str, NDArray[np.float64]]:
-    """Each of ``metrics`` of reconstructions against the true images, (len(rows),)."""
+    """Each of ``metrics`` for reconstructions against the true images, (len(rows),)."""
     values: dict[str, list[Tensor]] = {m: [] for m in metrics}
     with torch.no_grad():
         for some in data.chunks(rows):
@@ -99,15 +99,15 @@ def reconstruct(
 
 
 def shown_rows(people: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of the images that the report shows: of `SHOWN` people from all over the part."""
+    """Rows of the images that the report shows: `SHOWN` people spread over the part."""
     _, first = np.unique(people, return_index=True)
     chosen = np.linspace(0, len(first) - 1, min(SHOWN, len(first))).round().astype(int)
     return np.asarray(np.sort(first)[chosen])
 
 
 def whole_people(person: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Rows of people drawn at random, the same for all encoders: as many as have ``most`` inputs
-    together, two at least.
+    """Rows of randomly drawn people, the same for all encoders: as many people as have ``most``
+    inputs in total, at least two.
     """
     order = np.random.default_rng(derive_seed(len(person), most)).permutation(person.max() + 1)
     total = np.cumsum(np.bincount(person)[order])
@@ -118,14 +118,14 @@ def whole_people(person: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 def most_exposed(
     quality: NDArray[np.float64], rows: NDArray[np.int64], person: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The rows that were reconstructed best, best first, each of another person."""
+    """The best reconstructed rows, best first, each of a different person."""
     order = np.argsort(-quality, kind="stable")
     _, first = np.unique(person[rows[order]], return_index=True)
     return rows[order[np.sort(first)[:SHOWN]]]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as .npz, whole or not at all."""
+    """Write arrays as .npz, atomically."""
 
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as file:

@@ -1,4 +1,4 @@
-"""Baselines without features: the majority, and what the public labels alone tell."""
+"""Baselines without features: the majority, and what the public labels alone reveal."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -12,7 +12,7 @@ Scores: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
 """One attribute's scores on validation (n,) and on test (m,); (n, C), (m, C) of C classes."""
 
 LEAST = 1e-6
-"""Rate of a class that was never seen: its logarithm must be finite."""
+"""Rate of an unseen class: its logarithm must be finite."""
 
 
 def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -21,10 +21,10 @@ def codes(public: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def label_table(public: NDArray[np.uint8], hidden: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """How often an attribute ``hidden`` (n,) is present for each combination of public labels.
+    """Rate of an attribute ``hidden`` (n,) for each combination of public labels.
 
-    No predictor from the labels alone beats this table; a combination that was never seen gets
-    the overall rate. Shape (2^M,).
+    No predictor from the labels alone beats this table; an unseen combination gets the overall
+    rate. Shape (2^M,).
     """
     labels = hidden.astype(np.float64)
     cells = 1 << public.shape[1]
@@ -34,7 +34,7 @@ def label_table(public: NDArray[np.uint8], hidden: NDArray[np.uint8]) -> NDArray
 
 
 def majority(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
-    """Everybody gets the attribute's rate among the attacker's own; see `from_labels`."""
+    """The attribute's rate in the attacker's own data, for every input; see `from_labels`."""
     if hidden.ndim == 2:
         return _classes(majority, data, hidden)
     rate = float(hidden.mean())
@@ -42,8 +42,8 @@ def majority(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
 
 
 def from_labels(data: Parts, hidden: NDArray[np.uint8]) -> Scores:
-    """The best guess from the true public labels, learned from the attacker's own ``hidden``: (n,)
-    of 0 and 1, or (n, C) of classes, whose scores are the logarithms of their rates.
+    """The best prediction from the true public labels, learned from the attacker's own ``hidden``:
+    (n,) of 0 and 1, or (n, C) of classes, whose scores are the logarithms of their rates.
     """
     if hidden.ndim == 2:
         return _classes(from_labels, data, hidden)

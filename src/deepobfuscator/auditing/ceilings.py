@@ -1,5 +1,5 @@
-"""The ceiling of an audit: what the same attackers read of the undefended encoder, and whether that
-makes them a positive control.
+"""The ceiling of an audit: what the same attackers reach on the undefended encoder, and whether
+that makes them a positive control.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from deepobfuscator.core.records import (
 
 
 def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
-    """The undefended encoder's headline for every subject and metric."""
+    """The undefended encoder's headline figure for every subject and metric."""
     found = list[Record]()
     source = records if target.ceiling is None else target.ceiling[1]
     for subject in (*target.task.private, *target.data.undeclared, IMAGE, IDENTITY):
@@ -54,7 +54,7 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
 
 
 def known_of_raw(target: Target, source: Sequence[Record]) -> list[Record]:
-    """Who is known on raw inputs, as was measured at the ceiling: no encoder has a part in it."""
+    """Re-identification from raw inputs, measured at the ceiling: it involves no encoder."""
     trial, name, seed = target.key, target.defence.name, target.setting.seed
     return [
         replace(r, trial=trial, defence=name, seed=seed)
@@ -63,8 +63,8 @@ def known_of_raw(target: Target, source: Sequence[Record]) -> list[Record]:
 
 
 def positive_control(records: Sequence[Record], subject: str) -> list[Record]:
-    """Of a ceiling: what was read of raw inputs, and what the strongest gained from the last
-    doubling of its budget.
+    """Records of a ceiling: attacks on raw inputs, and what the strongest attacker gained from the
+    last doubling of its budget.
     """
     about = [r for r in records if r.subject == subject and r.attack != CEILING]
     found = select(about, metric=EXCESS, given=str(ThreatKind.RAW))

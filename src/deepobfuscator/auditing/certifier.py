@@ -38,10 +38,10 @@ from deepobfuscator.core.runtime import free_memory
 from deepobfuscator.data.batches import Labelled
 
 PICTURES = 5
-"""k: how many pictures of one person are certified together."""
+"""k: numbers of pictures of one person that are certified together."""
 
 MOST_SHOWN = 64
-"""Pictures of the codebook that are kept for the page, the most frequent codes first."""
+"""Number of codebook pictures kept for the page, the most frequent codes first."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Certifier:
 
     @cached_property
     def people(self) -> Ints:
-        """(n,) numbers of people, or of inputs where nobody says who is on them."""
+        """(n,) person numbers, or input numbers if identities are unknown."""
         found = np.concatenate([part.people for part in self.parts])
         return np.unique(found, return_inverse=True)[1].astype(np.int64)
 
@@ -79,8 +79,8 @@ class Certifier:
         return [*records, *self.identity()]
 
     def attribute(self, subject: str, several: bool) -> list[Record]:
-        """Balanced accuracy, the same given the public labels and above what they tell, and from
-        several pictures of one person.
+        """Balanced accuracy; the same given the public labels, and its excess over what they
+        reveal; and from several pictures of one person.
         """
         scorer = Scorer(self.audit.target)
         found = [scorer.labels(part, subject) for part in self.parts]
@@ -112,12 +112,12 @@ class Certifier:
 
     @cached_property
     def flips(self) -> Flips | None:
-        """How bits are turned before they leave; None where they are not."""
+        """The noise that flips bits before they leave the device; None if there is none."""
         chance = self.audit.target.bundle.encoder.flip
         return Flips.of(self.codes.words, chance) if chance else None
 
     def noise(self, messages: int = 1) -> Noise | None:
-        """What that does to what ``messages`` of one code, or of several, tell."""
+        """The effect of that noise on ``messages`` messages of one or several codes."""
         if self.flips is None:
             return None
         channel = self.flips.channel if messages == 1 else None
@@ -132,7 +132,7 @@ class Certifier:
         counts: Counts,
         detail: str,
     ) -> list[Record]:
-        """The certificate, and beside it what these inputs show themselves."""
+        """The certificate, and the plug-in estimate on these inputs."""
         if bound is None:
             return []
         said = [detail, str(bound.form)]
@@ -146,7 +146,7 @@ class Certifier:
         return made
 
     def identity(self) -> list[Record]:
-        """The share of the test part's people, all equally likely, who are named rightly."""
+        """The fraction of the test part's people, all equally likely, who are identified."""
         target, codes = self.audit.target, self.codes
         if not target.data.known_people:
             return []
@@ -165,9 +165,9 @@ class Certifier:
         return [self.record(IDENTITY, CERTIFIED, ends, ThreatKind.COMMON, counts, detail)]
 
     def images(self) -> tuple[list[Record], Arrays]:
-        """The certified PSNR of every decoder, and the codebook: the most that codes can show.
+        """The certified PSNR bound for every decoder, and the codebook: the best reconstruction.
 
-        No certificate where so few people vouch for no error at all; nothing where the pictures of
+        No certificate if there are too few people for any bound; nothing at all if the pictures of
         all codes do not fit in memory.
         """
         height, width = self.audit.target.setting.size
@@ -200,7 +200,7 @@ class Certifier:
         return records, sheet
 
     def chunks(self) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
-        """Row numbers and pictures (m, H, W, 3) in [0, 1] of all held-out inputs, in pieces."""
+        """Row numbers and pictures (m, H, W, 3) in [0, 1] of all held-out inputs, in chunks."""
         start = 0
         for name in PARTS:
             data = self.audit.seen[name]

@@ -1,7 +1,7 @@
-"""Certificates of an encoder whose features take few values: counted on all people that trained or
-tuned nothing of it, no attacker needed.
+"""Certificates of an encoder whose features take few values: counted on all people that were not
+used to train or tune it; no attacker is needed.
 
-The attacker's, validation and test parts all count: certificates choose nothing among them.
+The attacker's, validation and test parts are all used: certificates select nothing on them.
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from deepobfuscator.core.registry import suggest
 
 @dataclass(frozen=True, repr=False)
 class Certified:
-    """What was certified of one encoder."""
+    """The certificates of one encoder."""
 
     records: tuple[Record, ...]
-    """Of `ANY` attacker; none where nothing can be certified."""
+    """Records of `ANY` attacker; empty if nothing can be certified."""
     values: int | None
-    """How many the features take; None where they could not be counted."""
+    """Number of values that the features take; None if they could not be counted."""
     pictures: int
-    """Held-out inputs that were counted."""
+    """Number of held-out inputs that were counted."""
     people: int | None
-    """People among them; None where nobody says who is on them."""
+    """Number of people among them; None if identities are unknown."""
     why_not: str = ""
-    """Why nothing is certified."""
+    """Why nothing is certified; empty otherwise."""
     epsilon: float | None = None
-    """Of local differential privacy for one message, where bits are turned at random."""
+    """ε of local differential privacy for one message, if bits are flipped at random."""
 
     def __getitem__(self, subject: str) -> Record:
-        """The certificate of an attribute, of ``image`` or of ``identity``, against attackers of
-        one picture who are given nothing.
+        """The certificate of an attribute, of ``image`` or of ``identity``, against attackers with
+        one picture and no side information.
 
         Raises:
             InputError: there is none; the message says why.

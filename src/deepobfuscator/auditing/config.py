@@ -1,4 +1,4 @@
-"""What an audit is asked to do, and what it attacks."""
+"""What an audit is configured to do, and what it attacks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.objectives import Players, TrainConfig
 
 OTHERS = 4000
-"""Drawn faces for an attacker who has no real ones."""
+"""Synthetic faces for an attacker that has no real ones."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class AuditConfig:
     suite: str = QUICK
     """One of `SUITES`."""
     other: Source | None = None
-    """Where an attacker gets inputs who has none like the defender's; from `STANDARD` on."""
+    """Data source of an attacker without inputs like the defender's; from `STANDARD` on."""
     whole: bool = True
-    """Whether attackers who know more or less than usual have their turn: a ceiling needs none."""
+    """Whether to run alternative threat models too: a ceiling needs none."""
     also: tuple[str, ...] = ()
-    """Attacks of larger suites that have their turn too, by name."""
+    """Attacks of larger suites to run as well, by name."""
 
     def __post_init__(self) -> None:
         if self.suite not in SUITES:
@@ -47,7 +47,7 @@ class AuditConfig:
 
     @property
     def attacks(self) -> list[Attack]:
-        """Every attack that is tried; those that others build on come first."""
+        """Every attack to run; those that others depend on come first."""
         found = list[Attack]()
         for name, kind in Attack.members().items():
             larger = kind.suite if name in self.also else self.suite
@@ -61,7 +61,7 @@ class AuditConfig:
         return {attack.label for attack in self.attacks}
 
     def elsewhere(self, source: Source) -> Source | None:
-        """The source of an attacker's other inputs beside the audited ``source``; None where the
+        """The other source of inputs for an attacker, given the audited ``source``; None if the
         suite has no such attacker.
         """
         if self.suite in (BRIEF, QUICK) or not self.whole:
@@ -70,8 +70,8 @@ class AuditConfig:
         return self.other or drawn
 
     def joined(self, before: "AuditConfig") -> "AuditConfig":
-        """All that this audit and one before it ask for: records replace those of an audit
-        before, and none may be lost.
+        """The union of this audit and a previous one: its records replace the previous ones, and
+        none may be lost.
         """
         return replace(
             self,
@@ -83,12 +83,12 @@ class AuditConfig:
 
 @dataclass(frozen=True)
 class Target:
-    """What an audit attacks, and what it may use."""
+    """What an audit attacks, and the data and budget that it may use."""
 
     key: str
     """Key of the trial."""
     defence: Defence
-    """What was trained, or the encoder made elsewhere."""
+    """The defence that was trained, or the external encoder."""
     task: Task
     """Public and private attributes."""
     setting: TrainConfig
@@ -96,20 +96,20 @@ class Target:
     bundle: Bundle
     """The frozen players."""
     data: Parts
-    """The attacker's samples, and those it is scored on."""
+    """The attacker's samples, and the test samples."""
     context: Context
     """Device and run folder."""
     command: str = ""
-    """What was typed."""
+    """The command line."""
     ceiling: tuple[Path, Sequence[Record]] | None = None
     """Folder and records of the audit of the undefended encoder; None if this is that one."""
     other: tuple[str, Labelled] | None = None
-    """Another source's name and its samples, for an attacker who has no others."""
+    """Another source's name and its samples, for an attacker that has no others."""
     games: Callable[[int], Players] | None = None
-    """The known defence: the players of its game, 0 as it was played, others played anew on the
-    attacker's samples; None where it is not known."""
+    """The known defence: the players of its game, 0 for the original, others retrained on the
+    attacker's samples; None if it is unknown."""
 
     @property
     def folder(self) -> Path:
-        """Where the attackers' guesses are kept."""
+        """Folder of the attackers' predictions."""
         return self.context.folder / "audit"

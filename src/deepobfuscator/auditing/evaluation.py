@@ -1,4 +1,4 @@
-"""Evaluation: the records of a whole audit, from what every attacker guessed."""
+"""Evaluation: the records of a whole audit, from every attacker's predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -48,22 +48,22 @@ from deepobfuscator.metrics.classes import log_chances
 from deepobfuscator.metrics.sample import Sample, holm, p_above
 
 BEST = 3
-"""Attackers in the ensemble: the best on validation."""
+"""Number of attackers in the ensemble: the best on validation."""
 
 UNDECLARED_METRICS = ("balanced_accuracy", "auc")
-"""What undeclared attributes are measured by."""
+"""The metrics of undeclared attributes."""
 
 
 @dataclass
 class Evaluation:
-    """Scores the guesses of one audit, the same way for all attackers."""
+    """Scores the predictions of one audit, the same way for all attackers."""
 
     audit: Audit
-    """Who guessed."""
+    """The attackers."""
     guessed: Sequence[tuple[AttackSpec, Arrays]]
-    """What every attacker guessed, common ones first."""
+    """Every attacker's predictions, those of the common threat model first."""
     undeclared: list[tuple[Record, float]] = field(default_factory=list, init=False)
-    """The headline attacker of every undeclared attribute, and the p of what it reads."""
+    """The headline attacker of every undeclared attribute, and the p-value of its leak."""
 
     @property
     def target(self) -> Target:
@@ -76,11 +76,11 @@ class Evaluation:
         return Scorer(self.target)
 
     def of(self, target: str) -> list[tuple[AttackSpec, Arrays]]:
-        """The attackers of ``attributes``, ``image`` or ``identity`` and what they guessed."""
+        """The attackers on ``attributes``, ``image`` or ``identity`` and their predictions."""
         return [(spec, guesses) for spec, guesses in self.guessed if spec.attack.target == target]
 
     def records(self) -> list[Record]:
-        """Everything, with ceilings and floors."""
+        """All records, with ceilings and floors."""
         records = self.players()
         for subject in (*self.target.task.private, *self.target.data.undeclared):
             records += self.attribute(subject)
@@ -112,7 +112,7 @@ class Evaluation:
         return records
 
     def attribute(self, subject: str) -> list[Record]:
-        """Everything about one private or undeclared attribute."""
+        """All records of one private or undeclared attribute."""
         scorer, data, first = self.scorer, self.target.data, headline_metric(subject)
         private = scorer.place(subject)[0] == "private"
         metrics = METRICS if private else UNDECLARED_METRICS
@@ -148,7 +148,7 @@ class Evaluation:
         return records
 
     def scores(self, subject: str) -> dict[str, Scores]:
-        """What the common attackers guessed of an attribute, and their ensemble."""
+        """The common attackers' predictions of an attribute, and their ensemble."""
         (side, k), found = self.scorer.place(subject), dict[str, Scores]()
         for spec, guesses in self.of("attributes"):
             model = spec.threat_model
@@ -160,7 +160,7 @@ class Evaluation:
         return found
 
     def other_threats(self, subject: str, floor: Sample, chosen: Result) -> list[Record]:
-        """Attackers who know more or less than the common ones, of whom ``chosen`` was best."""
+        """Attackers of alternative threat models; ``chosen`` was the best common attacker."""
         scorer, metric = self.scorer, headline_metric(subject)
         _, k = scorer.place(subject)
         records: list[Record] = []
@@ -189,9 +189,9 @@ class Evaluation:
         return records
 
     def several_pictures(self, subject: str, scores: Scores, chosen: Result) -> list[Record]:
-        """Attackers who know which pictures are of one person, above what the public labels of all
-        of these tell: those that see the mean of the features, and the sum of what ``chosen``
-        answered, its ``scores``.
+        """Attackers that know which pictures are of one person, above what the public labels of all
+        these pictures reveal: those that see the mean of the features, and the sum of the
+        predictions of ``chosen``, its ``scores``.
         """
         scorer, data, metric = self.scorer, self.target.data, headline_metric(subject)
         _, k = scorer.place(subject)
@@ -216,8 +216,8 @@ class Evaluation:
         return records
 
     def significance(self) -> list[Record]:
-        """Holm's p of every undeclared attribute: does its headline attacker read more than the
-        public labels tell, over all inputs or among those with equal labels?
+        """Holm-adjusted p of every undeclared attribute: does its headline attacker predict more
+        than the public labels reveal, over all inputs or among those with equal labels?
         """
         adjusted = holm([p for _, p in self.undeclared])
         detail = f"over {len(adjusted)} undeclared attributes"
@@ -251,7 +251,7 @@ class Evaluation:
         return records + scorer.compared(results) + self.gains(results)
 
     def gains(self, results: Sequence[Result]) -> list[Record]:
-        """What common attackers gained on test by learning twice as long as their likes."""
+        """Test gain of common attackers trained twice as long, over the same at normal length."""
         once_of = {
             spec.attack.label: replace(spec.attack, passes=spec.attack.passes / 2).label
             for spec, _ in self.guessed
@@ -269,13 +269,13 @@ class Evaluation:
 
 
 def of_columns(guesses: Arrays, k: int | slice) -> Scores:
-    """One attribute's guesses; of several classes as log-probabilities."""
+    """One attribute's predictions; log-probabilities if it has several classes."""
     own, test = guesses["validation"][:, k], guesses["test"][:, k]
     return (own, test) if own.ndim == 1 else (log_chances(own), log_chances(test))
 
 
 def ensemble(scores: Sequence[Scores], truth: ArrayLike) -> Scores:
-    """The mean of the best on validation by AUC, each on its own scale."""
+    """The mean of the attackers with the best validation AUC, each on its own scale."""
     bootstrap = Bootstrap(np.arange(len(scores[0][0])), draws=2)
     aucs = [bootstrap.attribute("auc", own, truth).value for own, _ in scores]
     best = [scores[i] for i in np.argsort(aucs)[::-1][:BEST]]

@@ -1,8 +1,8 @@
-"""The audit: every attacker is newly trained on the frozen encoder, and its guesses are kept.
+"""The audit: every attacker is newly trained on the frozen encoder, and its predictions are kept.
 
-Each attacker leaves its guesses in a file of its own, so that an audit that was stopped goes on at
-the attacker it was stopped in, and a larger suite does none of a smaller one twice. `evaluation`
-makes records of them.
+Each attacker writes its predictions to its own file, so an interrupted audit resumes at the current
+attacker, and a larger suite reuses the results of a smaller one. `evaluation` turns the predictions
+into records.
 """
 
 from collections.abc import Mapping
@@ -42,10 +42,10 @@ from deepobfuscator.nn.vgg import differentiable
 from deepobfuscator.training.bundle import CHUNK, apply
 
 DECODER = f"{Path(AttackSpec(Mirror()).file).stem}.safetensors"
-"""Weights of the reconstructor that other attacks build on."""
+"""File with the weights of the reconstructor that other attacks depend on."""
 
 COMPARED = 1000
-"""Test inputs whose perceptual distance is measured, of whole people."""
+"""Number of test inputs whose perceptual distance is measured; whole people."""
 
 
 @dataclass
@@ -53,9 +53,9 @@ class Audit:
     """One encoder under attack."""
 
     target: Target
-    """What is attacked, and what may be used."""
+    """What is attacked, and the data and budget that may be used."""
     config: AuditConfig
-    """Which attackers."""
+    """Which attackers to run."""
 
     @cached_property
     def specs(self) -> list[AttackSpec]:
@@ -64,8 +64,8 @@ class Audit:
 
     @cached_property
     def seen(self) -> dict[str, AttackerData]:
-        """The parts ``attacker``, ``validation`` and ``test`` as the wire shows them."""
-        # The function holds no more than it needs: the test part stays out of an attacker's reach.
+        """The parts ``attacker``, ``validation`` and ``test`` as transmitted features."""
+        # The closure captures no more than it needs: an attacker must not reach the test part.
         data, bundle, context = self.target.data, self.target.bundle, self.target.context
         encoder = bundle.encoder
 
@@ -80,7 +80,7 @@ class Audit:
 
     @cached_property
     def threat(self) -> Threat:
-        """The common attacker, who knows the architecture, and the weights where that helps."""
+        """The common attacker, which knows the architecture, and the weights where that helps."""
         target = self.target
         setting, encoder = target.setting, target.bundle.encoder
         white_box = differentiable(encoder, setting.size, target.context.device)
@@ -100,7 +100,7 @@ class Audit:
         return threat
 
     def threat_of(self, model: ThreatModel) -> Threat:
-        """What an attacker of this kind is handed."""
+        """The threat of an attacker of this kind."""
         common = self.threat
         own = model.learn(model.see(common.own), False)
         validation = model.learn(model.see(common.validation), True)
@@ -113,19 +113,19 @@ class Audit:
                 reconstruct_epochs=max(setting.reconstruct_epochs, passes),
             )
         raw = model.key.kind is ThreatKind.RAW
-        if raw or own.features != common.own.features:  # no knowledge is about these features
+        if raw or own.features != common.own.features:  # knowledge of other features
             return Threat(own, validation, setting.size, setting)
         return replace(common, own=own, validation=validation, setting=setting)
 
     def lacks(self, spec: AttackSpec) -> str:
-        """Why an attacker cannot be tried here; empty where it can."""
+        """Why an attacker cannot run here; empty if it can."""
         if spec.attack.target == "identity" and not can_tell_people(self.seen["test"]):
             return NO_PEOPLE
         return spec.threat_model.why_not or spec.attack.lacks(self.threat_of(spec.threat_model))
 
     def guesses(self, spec: AttackSpec) -> Arrays:
-        """What one attacker guesses, fitted now unless its file is there already: ``validation``
-        and ``test`` logits or embeddings, or the quality of each of its reconstructions.
+        """One attacker's predictions; it is trained now if its file is missing: ``validation`` and
+        ``test`` logits or embeddings, or the quality of each of its reconstructions.
         """
         path = self.target.folder / spec.file
         checkpoint = path.with_suffix(".ckpt")
@@ -144,7 +144,7 @@ class Audit:
         return read_arrays(path)
 
     def asked(self, spec: AttackSpec, fitted: Fitted) -> Arrays:
-        """What a fitted attacker guesses of its own validation samples and of test."""
+        """A trained attacker's predictions for its own validation samples and for test."""
         parts = {split: spec.threat_model.see(self.seen[split]) for split in SPLITS}
         if spec.attack.target == "image":
             return self.reconstructed(fitted, parts, spec.attack.most)
@@ -164,7 +164,7 @@ class Audit:
     def reconstructed(
         self, guess: Guess, parts: Mapping[str, AttackerData], most: int | None = None
     ) -> Arrays:
-        """Quality of every reconstruction (of ``most`` a split), and those the report shows."""
+        """Quality of every reconstruction (``most`` per split), and those the report shows."""
         context, test, found = self.target.context, parts["test"], Arrays()
         for split in SPLITS:
             data = parts[split]
@@ -188,7 +188,7 @@ class Audit:
         return found
 
     def reference_images(self) -> dict[str, Arrays]:
-        """The reconstructions of baselines and training adversary, as `guesses` gives them."""
+        """The reconstructions of baselines and training adversary, in the format of `guesses`."""
         path = self.target.folder / "floors.npz"
         if not path.exists():
             data, players = self.target.data, self.target.bundle.players
@@ -208,8 +208,8 @@ class Audit:
         return {who: under(held, f"{who}/") for who in names}
 
     def label_decoder(self) -> Fitted:
-        """A mirror that sees the public labels alone; kept with the ceiling's audit, since
-        baselines do not depend on a defence.
+        """A mirror that sees only the public labels; kept with the ceiling's audit, since baselines
+        do not depend on a defence.
         """
         target = self.target
         own, validation = labels_only(target.data.attacker), labels_only(target.data.validation)
@@ -220,7 +220,7 @@ class Audit:
         return kept_reconstructor(Mirror(), threat, target.context, path, title)
 
     def show_images(self, strongest: str, guesses: Mapping[str, Arrays]) -> None:
-        """The report's images: some people, and those whom ``strongest`` exposes most."""
+        """The report's images: some people, and those whom ``strongest`` reconstructs best."""
         context, part = self.target.context, self.target.data.test
         best, floor = guesses[strongest], guesses[LABEL_ONLY]
         write_arrays(
@@ -254,6 +254,6 @@ def mean_face(part: Labelled) -> Tensor:
 
 
 def labels_only(part: Labelled) -> AttackerData:
-    """The part as one sees it who has the true public labels and nothing else."""
+    """The part with the true public labels in place of features."""
     labels = torch.from_numpy(part.public).float()
     return AttackerData(part, None, (part.public.shape[1],), kept={False: labels, True: labels})

@@ -1,4 +1,4 @@
-"""Gates: limits on what an attacker may reach, for a pipeline that must fail when one is passed."""
+"""Gates: limits on an attacker's metrics; a CI pipeline fails if one is exceeded."""
 
 import math
 import re
@@ -29,7 +29,7 @@ OTHER_FIGURES = {
     IMAGE: ("ms_ssim", "ssim", "psnr", EXCESS, CERTIFIED),
     IDENTITY: ("auc", "rank1", EXCESS, CERTIFIED),
 }
-"""What may be gated where the subject is no attribute."""
+"""Metrics that may be gated for subjects other than attributes."""
 
 PASSED, EXCEEDED, WEAK = "passed", "exceeded", "attack too weak"
 UNCERTIFIED = "nothing certified"
@@ -39,42 +39,42 @@ FORM = re.compile(r"\s*(?P<subject>.+)\.(?P<metric>\w+)\s*>\s*(?P<limit>\S+)\s*"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one gate."""
+    """The outcome of one gate."""
 
     rule: str
-    """The gate in words."""
+    """The gate as text."""
     upper: float | None
-    """Upper bound that was held against the limit; None where nobody attacked."""
+    """Upper bound that was compared with the limit; None if there was no attack."""
     outcome: str
     """``passed``, ``exceeded``, ``attack too weak`` or ``nothing certified``."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """``subject.metric > limit``: fail where the upper bound lies above the limit."""
+    """``subject.metric > limit``: fails if the upper bound is above the limit."""
 
     subject: str
     """An attribute, ``image`` or ``identity``."""
     metric: str
     """One of the subject's metrics."""
     limit: float
-    """In the metric's own unit: fractions, not per cent; PSNR in dB."""
+    """In the metric's unit: fractions, not per cent; PSNR in dB."""
 
     def __str__(self) -> str:
         return f"{self.subject}.{self.metric} > {self.limit:.15g}"
 
     def check(self, audited: Collection[str]) -> None:
-        """Raise InputError where the subject is not among the ``audited``."""
+        """Raise InputError if the subject is not among the ``audited``."""
         if self.subject not in audited:
             near = suggest(self.subject, list(audited)) if audited else "no subject was"
             raise InputError(f"gate {str(self)!r}: {self.subject!r} is not audited; {near}")
 
     def judge(self, records: Sequence[Record]) -> Outcome:
-        """Hold the upper bound against the limit; ``records`` are those of one run.
+        """Compare the upper bound with the limit; ``records`` are those of one run.
 
-        The bound is that of the maximum over all attackers, simultaneous where the audit kept it.
-        Below the limit, only attackers that could have found a leak let the gate pass; so nobody
-        does where none could be run (on identities that nobody knows, say). A certificate needs no
+        The bound is that of the maximum over all attackers, simultaneous if the audit kept it. If
+        it is below the limit, the gate passes only if the attackers could have found a leak; so it
+        does not pass if none could be run (on unknown identities, say). A certificate needs no
         attacker.
         """
         subject, metric = self.subject, self.metric
@@ -105,7 +105,7 @@ def parse_gate(text: str) -> Gate:
     """Read a gate such as ``Male.excess > 0.05``.
 
     Raises:
-        InputError: not of that form, an unknown metric, or a limit no figure could ever reach.
+        InputError: not of that form, an unknown metric, or a limit that no value can exceed.
     """
     found = FORM.fullmatch(text)
     if not found:

@@ -1,4 +1,4 @@
-"""The figures of a finished audit that a comparison of methods is about, with their replicates."""
+"""The figures of a finished audit that comparisons of methods use, with bootstrap replicates."""
 
 import torch
 
@@ -16,8 +16,8 @@ def headlines(audit: Audit, records: list[Record]) -> dict[tuple[str, str], Samp
     """By subject and metric: the service's balanced accuracy on public attributes, the headline
     attacker's on private ones and among equal public labels, MS-SSIM, verification AUC.
 
-    Read from the guesses that the audit kept; nothing is trained. Samples of runs on the same test
-    part are paired.
+    Computed from the predictions that the audit kept; nothing is trained. Samples of runs on the
+    same test part are paired.
     """
     kept = [spec for spec in audit.specs if (audit.target.folder / spec.file).exists()]
     evaluation = Evaluation(audit, [(spec, audit.guesses(spec)) for spec in kept])
@@ -57,7 +57,7 @@ def headlines(audit: Audit, records: list[Record]) -> dict[tuple[str, str], Samp
 
 
 def chosen(records: list[Record], subject: str, metric: str) -> str | None:
-    """The headline attacker; None where nobody was scored."""
+    """The headline attacker; None if no attacker was scored."""
     try:
         return headline(records, subject, metric).attack
     except KeyError:

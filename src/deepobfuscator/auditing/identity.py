@@ -1,4 +1,4 @@
-"""Scores of re-identification among strangers, by the cosine similarity of embeddings."""
+"""Scores of re-identification among unseen people, by cosine similarity of embeddings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +16,9 @@ from deepobfuscator.metrics.identity import verification
 
 
 def identities(scorer: Scorer, attackers: Sequence[tuple[AttackSpec, Arrays]]) -> list[Record]:
-    """Every identity attacker and the floor, people who share labels being alike.
+    """Every identity attacker and the floor, which matches people by their labels alone.
 
-    Who sees raw inputs is no attacker but shows what can be known of them: no excess is recorded.
+    Recognition on raw inputs is a reference, not an attack on features: no excess is recorded.
     """
     if not attackers:
         return []
@@ -48,13 +48,13 @@ def verified(
     embedded: NDArray[np.floating],
     gallery: NDArray[np.floating] | None = None,
 ) -> tuple[Attempt, list[Record], Samples]:
-    """One attempt with the rows that were looked for, its records and its figures.
+    """One attempt with its probe rows, its records and its figures.
 
     Args:
         scorer: of the trial.
-        attempt: who guessed, on which split and which of its rows.
+        attempt: the attacker, the split and the rows.
         embedded: (n, d) of these rows.
-        gallery: (people, d) of each person's first input, where it is embedded differently.
+        gallery: (people, d) of each person's first input, if it is embedded differently.
     """
     people = scorer.part(attempt.split).people
     rows = np.arange(len(people)) if attempt.rows is None else attempt.rows

@@ -1,4 +1,4 @@
-"""Whether one subject leaks: one rule for the audit's page, the comparison and the gates."""
+"""Whether a subject leaks: the one rule behind the audit's page, the comparison and the gates."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,95 +23,94 @@ from deepobfuscator.metrics.sample import Measured
 
 
 class Status(StrEnum):
-    """What came of the attacks on one subject, worst first."""
+    """The verdict on one subject, worst first."""
 
     BROKEN = "audit broken"
-    """Attackers who learned from shuffled pairs read it too."""
+    """Attackers trained on shuffled pairs predict it too."""
     USELESS = "useless"
-    """The service itself does no better than one answer for everybody, whatever leaks."""
+    """The service itself does no better than a constant answer, whatever leaks."""
     LEAK = "leak"
-    """More is read than the public labels tell; the whole interval says so."""
+    """Attackers predict more than the public labels reveal; the whole interval is above zero."""
     CANNOT_TELL = "cannot tell"
-    """No leak, and the same attackers find nothing in raw inputs either."""
+    """No leak, and the same attackers find none in raw inputs either."""
     TOO_WEAK = "attack too weak to tell"
-    """No leak, and the same attackers do not do well enough at the undefended encoder either; see
+    """No leak, and the same attackers are not good enough on the undefended encoder either; see
     `Weakness`."""
     NOT_ATTACKED = "not attacked"
     """No attacker was compared with the label-only floor."""
     NO_LEAK = "no leak found"
-    """No leak, where the same attackers do find one at the ceiling."""
+    """No leak, although the same attackers find one at the ceiling."""
 
 
 class Weakness(StrEnum):
-    """Why attackers that found nothing vouch for nothing."""
+    """Why attackers that found nothing are no evidence of protection."""
 
     NO_CEILING = "no ceiling"
-    """There is no ceiling to show what they can find."""
+    """There is no ceiling that shows what they can find."""
     NOTHING = "nothing read"
-    """They read nothing at the ceiling either."""
+    """They find nothing at the ceiling either."""
     LITTLE = "little read"
-    """At the ceiling they read less than `SHARE` of what the same kind reads from raw inputs."""
+    """Their excess at the ceiling is less than `SHARE` of that on raw inputs."""
     SHORT = "budget too short"
-    """The strongest one at the ceiling still gains `EPSILON` when it learns twice as long."""
+    """The strongest one at the ceiling still gains `EPSILON` when trained twice as long."""
 
 
 SHARE = 0.5
-"""Part of the excess on raw inputs that attackers must read at the ceiling."""
+"""Fraction of the excess on raw inputs that attackers must reach at the ceiling."""
 
 EPSILON = 0.02
-"""Gain of twice the budget, in balanced accuracy or MS-SSIM, from which on it was too short."""
+"""The budget was too short if doubling it gains this much balanced accuracy or MS-SSIM."""
 
 HALF = 0.5
-"""Balanced accuracy of whoever knows nothing, of an attribute that is 0 or 1."""
+"""Balanced accuracy at chance, for a binary attribute."""
 
 USEFUL = 0.1
-"""Share of the way from one answer for everybody to no error that a service must have come."""
+"""A useful service must cover this fraction of the way from a constant answer to no error."""
 
 WIDER = 3.09 / 1.96
-"""A control speaks at 99.8 %, not 95 %: an honest audit must not call itself broken now and then.
-"""
+"""The negative control fails at 99.8 %, not 95 %: a sound audit must rarely be called broken."""
 
 SIGNIFICANT = 0.05
-"""An attribute that the task does not name leaks where Holm's p is below this."""
+"""An undeclared attribute leaks if its Holm-adjusted p is below this."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The records that decide on one subject of one run."""
+    """The records that determine the verdict on one subject of one run."""
 
     excess: Record | None
     """Headline attacker minus label-only floor, paired."""
     given_labels: Record | None
-    """The same for the headline attacker who has the true public labels besides the features."""
+    """The same for the headline attacker with the true public labels beside the features."""
     within_labels: Record | None
-    """Balanced accuracy among inputs with equal public labels, of the attacker who is best at that
+    """Balanced accuracy among inputs with equal public labels, of the attacker that is best at this
     on its own validation part; 1/2 is chance."""
     averaged: Record | None
-    """The same for the headline attacker who averages a noisy encoder's answers."""
+    """The excess of the headline attacker that averages a noisy encoder's features."""
     person: Record | None
-    """The same for the headline attacker who knows several pictures of the person, above what the
-    public labels of all of them tell."""
+    """The same for the headline attacker with several pictures of the person, above what the
+    public labels of all of them reveal."""
     insider: Record | None
-    """The same for the headline attacker who has the defender's pictures and labels, too."""
+    """The same for the headline attacker that also has the defender's pictures and labels."""
     ceiling: Record | None
-    """The same for the undefended encoder or the raw pictures."""
+    """The headline excess at the ceiling: the undefended encoder or the raw pictures."""
     raw: Record | None
     """The excess of a residual network on raw inputs, measured with an undefended ceiling."""
     gain: Record | None
-    """What the strongest attacker at the ceiling gains by learning twice as long."""
+    """What the strongest attacker at the ceiling gains when trained twice as long."""
     raw_ceiling: bool
-    """Whether the ceiling is raw pictures."""
+    """Whether the ceiling is the raw pictures."""
     controls: tuple[Record, ...]
     """Balanced accuracy of attackers on shuffled pairs."""
     private: int = 1
-    """Private attributes of the run: so many verdicts that must not be wrong by chance."""
+    """Number of private attributes of the run, for the multiple-comparison correction."""
     chance: float = HALF
-    """Balanced accuracy of one answer for everybody: one half, or 1 / C of C classes."""
+    """Balanced accuracy of a constant answer: one half, or 1 / C for C classes."""
 
     @property
     def leak(self) -> Record | None:
-        """The figure whose whole interval, widened for the number of private attributes (after
-        Bonferroni), lies above what shows no leak; None where none does.
+        """The figure whose whole interval, widened for the number of private attributes
+        (Bonferroni), lies above the no-leak level; None if none does.
         """
         wider = float(ndtri(1 - 0.025 / self.private) / ndtri(0.975))
         common = (self.excess, self.given_labels, self.averaged, self.person, self.insider)
@@ -123,11 +122,11 @@ class Evidence:
 
     @property
     def status(self) -> Status:
-        """What came of the attacks.
+        """The verdict.
 
         A leak is an excess over the label-only floor, or a balanced accuracy above 1/2 among
-        inputs with equal public labels. Where there is none, attackers with a `weakness` cannot
-        vouch for anything, and an audit whose negative control leaks vouches for nothing at all.
+        inputs with equal public labels. If there is none, attackers with a `weakness` are no
+        evidence of protection; an audit whose negative control leaks proves nothing at all.
         """
         if any(r.value - WIDER * (r.value - r.low) > self.chance for r in self.controls):
             return Status.BROKEN
@@ -141,8 +140,8 @@ class Evidence:
 
     @property
     def weakness(self) -> Weakness | None:
-        """Why these attackers, where they find no leak, prove nothing; None where they would have
-        found one: the positive control.
+        """The positive control: why these attackers, if they find no leak, prove nothing; None if
+        they would have found one.
         """
         if self.ceiling is None:
             return Weakness.NO_CEILING
@@ -162,17 +161,17 @@ def evidence(
     undefended: Sequence[Record] = (),
     private: int = 1,
 ) -> Evidence:
-    """What ``records``, all of one run, hold on ``subject``.
+    """The evidence in ``records``, all of one run, on ``subject``.
 
     Args:
         records: of one run.
         subject: an attribute, ``image`` or ``identity``.
         raw_ceiling: whether the run's ceiling is raw pictures.
-        undefended: records of an undefended run, the ceiling where the run holds none itself.
+        undefended: records of an undefended run: the ceiling if the run has none of its own.
         private: private attributes of the run.
     """
     known = {"attack": CEILING, "subject": subject}
-    # Older audits held several pictures against the label of one.
+    # Older audits compared several pictures with the label-only floor of one.
     of_all_labels = one(records, attack=LABEL_ONLY, subject=subject, given=str(ThreatKind.PERSON))
     ceiling = one(records, **known, metric=EXCESS, given="")
     raw = one(records, **known, metric=EXCESS, given=str(ThreatKind.RAW))
@@ -194,14 +193,14 @@ def evidence(
 
 
 def chance_of(records: Iterable[Record], subject: str) -> float:
-    """Balanced accuracy of one answer for everybody; one half where that was not measured."""
+    """Balanced accuracy of a constant answer; one half if that was not measured."""
     found = one(records, attack=MAJORITY, subject=subject, metric="balanced_accuracy")
     return HALF if found is None else found.value
 
 
 def best_within(records: Sequence[Record], subject: str) -> Record | None:
-    """The attacker, with the public labels or without, who is best among equal public labels on
-    its own validation part, as scored on test; None where nobody was.
+    """Test record of the attacker, with or without the public labels, that is best among equal
+    public labels on its own validation part; None if none was scored.
     """
     kinds = (ThreatKind.COMMON, ThreatKind.LABELS, ThreatKind.AVERAGED)
     found = [r for kind in kinds if (r := best(records, subject, WITHIN, kind))]
@@ -213,7 +212,7 @@ def best_within(records: Sequence[Record], subject: str) -> Record | None:
 
 
 def best(records: Iterable[Record], subject: str, metric: str, given: str = "") -> Record | None:
-    """The headline attacker's record; None where nobody was scored."""
+    """The headline attacker's record; None if no attacker was scored."""
     try:
         return headline(records, subject, metric, given)
     except KeyError:
@@ -221,16 +220,16 @@ def best(records: Iterable[Record], subject: str, metric: str, given: str = "") 
 
 
 def one(records: Iterable[Record], **wanted: object) -> Record | None:
-    """The first test record whose fields equal ``wanted``; None where there is none."""
+    """The first test record whose fields equal ``wanted``; None if there is none."""
     return next(iter(select(records, split="test", **wanted)), None)
 
 
 def useless(service: Measured | Record | None, chance: float = HALF) -> bool:
-    """Whether a service's balanced accuracy is near that of one answer for everybody."""
+    """Whether a service's balanced accuracy is near that of a constant answer."""
     least = chance + USEFUL * (1 - chance)
     return service is not None and (service.value < least or service.low <= chance)
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """The worst of some outcomes; not attacked where there is none."""
+    """The worst of some outcomes; "not attacked" if there are none."""
     return min(statuses, key=list(Status).index, default=Status.NOT_ATTACKED)

@@ -1,5 +1,5 @@
-"""Several pictures of one person, as a service that knows the account has them: what the public
-labels of all of them tell, and what an attacker's answers add up to.
+"""Several pictures of one person, as available to a service that knows the account: what the public
+labels of all of them reveal, and an attacker's predictions summed over them.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from deepobfuscator.metrics.bootstrap import Bootstrap
 
 
 def several(data: Parts) -> bool:
-    """Whether it is known who is on the pictures, and somebody is on several of each part."""
+    """Whether identities are known and each part has a person with several pictures."""
     parts = (data.attacker, data.validation, data.test)
     return data.known_people and all(len(np.unique(p.people)) < len(p) for p in parts)
 
@@ -29,14 +29,14 @@ def label_columns(part: Labelled) -> NDArray[np.float64]:
 
 
 def from_person_labels(data: Parts, hidden: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Scores:
-    """The best guess from the true public labels of all of a person's inputs.
+    """The best prediction from the true public labels of all of a person's inputs.
 
-    Learned from the attacker's own; the best by balanced accuracy on validation of trees, a
-    logistic regression and the table of the own label: never a lower floor there than that table.
+    Learned from the attacker's own data; the best by balanced accuracy on validation of trees, a
+    logistic regression and the table of the input's own labels, so never below that table there.
 
     Args:
         data: the parts.
-        hidden: (n,) labels of the attacker's own, 0 or 1.
+        hidden: (n,) labels of the attacker's own data, 0 or 1.
         truth: (m,) labels of validation.
     """
     columns = [label_columns(part) for part in (data.attacker, data.validation, data.test)]
@@ -57,10 +57,10 @@ def from_person_labels(data: Parts, hidden: NDArray[np.uint8], truth: NDArray[np
 def sums(
     attack: str, scores: Scores, of_labels: Scores, data: Parts, truth: NDArray[np.uint8]
 ) -> dict[str, Scores]:
-    """What an attack's ``scores`` of one input each add up to, by the name of who adds.
+    """An attack's per-input ``scores`` summed over each person, by the name of the summing attack.
 
-    A sum of whole answers counts a label that is the same on all inputs of a person as often as
-    there are inputs; the other sum starts from ``of_labels`` and adds what goes beyond the labels.
+    A sum of full predictions counts a label that is equal on all inputs of a person once per input;
+    the other sum starts from ``of_labels`` and adds what goes beyond the labels.
     """
     return {
         f"{attack} summed": summed(scores, data, truth),
@@ -69,7 +69,7 @@ def sums(
 
 
 def summed(scores: Scores, data: Parts, truth: NDArray[np.uint8]) -> Scores:
-    """Each input's log-odds from all inputs of its person: log-likelihood ratios added up.
+    """Each input's log-odds from all inputs of its person: the sum of log-likelihood ratios.
 
     A logistic regression on validation turns scores into log-odds.
 
@@ -90,8 +90,8 @@ def summed(scores: Scores, data: Parts, truth: NDArray[np.uint8]) -> Scores:
 def summed_beyond(
     scores: Scores, of_labels: Scores, data: Parts, truth: NDArray[np.uint8]
 ) -> Scores:
-    """`summed`, of what scores tell beyond the own labels, starting from ``of_labels``, the scores
-    by all labels of the person.
+    """As `summed`, for what scores reveal beyond the input's own labels, starting from
+    ``of_labels``, the scores given all labels of the person.
     """
     own_label = list(zip(data.validation.public.T, data.test.public.T, strict=True))
     starts = _log_odds([of_labels], truth)

@@ -1,4 +1,4 @@
-"""One audit from start to end (plan, fit, guesses, records), and what is written down of it."""
+"""One audit from start to end (plan, fit, predictions, records), and its notes."""
 
 import hashlib
 import json
@@ -41,15 +41,15 @@ from deepobfuscator.defences.external import External
 from deepobfuscator.nn.onnx_file import is_onnx
 
 YOUNGER = ("lookup", "knn", "codebook", "mirror-l1", "recognise")
-"""Attacks younger than audits that may lie on disks, the oldest first: such an audit stays done
-without them, until a larger suite is asked for."""
+"""Attacks added after existing audits may have been written, oldest first: such an audit counts as
+finished without them until a larger suite is requested."""
 
 CURVES = {"attributes": "cross-entropy", "image": "MS-SSIM", "identity": "verification AUC"}
-"""What attackers look at on their own validation samples, epoch by epoch."""
+"""What attackers monitor on their own validation samples, epoch by epoch."""
 
 
 def attack(config: AuditConfig, target: Target) -> list[Record]:
-    """Fit every attacker of ``config`` on ``target``; all records, also written to the folder."""
+    """Train every attacker of ``config`` on ``target``; returns and writes all records."""
     began = monotonic()
     audit = Audit(target, config)
     guessed, not_tried = list[tuple[AttackSpec, Arrays]](), dict[str, str]()
@@ -103,7 +103,7 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
         ],
         "gates": [],
     }
-    # Notes of this audit must never stand beside the records of a smaller one.
+    # Notes of this audit must never be stored beside the records of a smaller one.
     (target.context.folder / "records.jsonl").unlink(missing_ok=True)
     write_atomic(target.folder / "notes.json", f"{json.dumps(notes, indent=1)}\n".encode())
     write_jsonl(target.context.folder / "records.jsonl", records)
@@ -113,9 +113,9 @@ def attack(config: AuditConfig, target: Target) -> list[Record]:
 
 
 def strongest_half(guessed: Sequence[tuple[AttackSpec, Arrays]]) -> list[AttackSpec]:
-    """The attackers of attributes and of the image that were best on validation, to learn half as
-    long: what doubling their budget gained is part of the positive control, and half of it costs a
-    quarter of what twice as long would. Those that learn twice as long, too, are left out.
+    """The attribute and image attackers that were best on validation, with half their training
+    length: the gain from doubling their budget is part of the positive control, and halving costs a
+    quarter of what doubling would. Attackers that also run at twice the length are left out.
     """
     found, tried = list[AttackSpec](), {spec for spec, _ in guessed}
     for target in ("attributes", "image"):
@@ -155,7 +155,7 @@ def described(audit: Audit) -> dict[str, object]:
 
 
 def described_parts(data: Parts) -> dict[str, dict[str, object] | None]:
-    """How many inputs of how many people each part has, and the hash of who they are."""
+    """Number of inputs and people in each part, and the hash of their identities."""
     told = {k: data.summary.get(k) or {} for k in ("pictures", "people", "sha256")}
     return {
         name: {k: v.get(name) for k, v in told.items()} if told["pictures"].get(name) else None
@@ -186,7 +186,7 @@ def doubled(records: Sequence[Record], tried: Sequence[AttackSpec]) -> list[dict
 
 
 def untried(config: AuditConfig, measured: Collection[str]) -> list[dict[str, str]]:
-    """What larger suites would try, what a missing package would measure, and what no suite has."""
+    """What larger suites would run, what a missing package would measure, what no suite covers."""
     larger = SUITES[SUITES.index(config.suite) + 1 :]
     mine, found = config.labels, list[dict[str, str]]()
     for suite in larger:
@@ -206,13 +206,13 @@ def untried(config: AuditConfig, measured: Collection[str]) -> list[dict[str, st
 
 
 def named(source: Source) -> str:
-    """A source in a few words: its kind, its folder or count, the hash of its labels."""
+    """A short description of a source: its kind, its folder or count, the hash of its labels."""
     what = [str(getattr(v, "name", v)) for v in vars(source).values()]
     return " ".join([source.name, *what, source.read().fingerprint()[:6]])
 
 
 def finished(folder: Path, config: AuditConfig, source: Source) -> list[Record] | None:
-    """The records of an audit that did all that ``config`` asks for; None where there is none."""
+    """The records of an audit that did everything ``config`` requests; None if there is none."""
     path, before = folder / "records.jsonl", noted(folder)
     if not path.exists() or before is None:
         return None
@@ -227,8 +227,8 @@ def finished(folder: Path, config: AuditConfig, source: Source) -> list[Record] 
 
 
 def noted(folder: Path) -> tuple[AuditConfig, str | None] | None:
-    """What the audit in ``folder`` was, and its other inputs; None where there is none, or one by
-    attacks that have other hyperparameters today.
+    """The configuration and other inputs of the audit in ``folder``; None if there is none, or if
+    its attacks had other hyperparameters than today's.
 
     Raises:
         InputError: its notes cannot be read.
@@ -248,7 +248,7 @@ def noted(folder: Path) -> tuple[AuditConfig, str | None] | None:
 
 
 def missed(folder: Path) -> bool:
-    """Whether an attack was not tried in ``folder`` for want of a package that is there by now."""
+    """Whether an attack was skipped in ``folder`` for lack of a package that is installed now."""
     notes = json.loads((folder / "audit" / "notes.json").read_text())
     return Recognise.installed() and any(
         told["why"] == NOT_INSTALLED for told in notes.get("not_tried", ())
@@ -256,7 +256,7 @@ def missed(folder: Path) -> bool:
 
 
 def digest(config: AuditConfig, without: tuple[str, ...] = ()) -> str:
-    """Names the attacks of a suite with all their hyperparameters, but for some by name."""
+    """Hash of the attacks of a suite with all their hyperparameters, without some by name."""
     tried = [a.described for a in config.attacks if a.name not in without]
     told = [*tried, BUDGETS, QUERIES, STEPS]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

@@ -1,5 +1,5 @@
-"""Scores: one attacker's guesses against the truth, as records. Every figure of one subject comes
-from the same resampled people, so that differences are paired.
+"""Scores: one attacker's predictions against the true labels, as records. All figures of a subject
+use the same resampled people, so differences are paired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,13 +35,13 @@ from deepobfuscator.metrics.images import describe_ms_ssim, ms_ssim, psnr, ssim
 from deepobfuscator.metrics.sample import Measured, Sample, simultaneous
 
 SPLITS = ("validation", "test")
-"""The attacker's own samples, on which all is chosen, and those it is scored on once."""
+"""The attacker's own samples, on which every choice is made, and those it is scored on once."""
 
 IMAGE_METRICS = {"ms_ssim": ms_ssim, "ssim": ssim, "psnr": psnr}
-"""Metrics of a reconstruction, each (n, 3, H, W) twice to (n,)."""
+"""Metrics of a reconstruction, each of two (n, 3, H, W) to (n,)."""
 
 WITHIN_METRICS = {WITHIN: "balanced_accuracy", WITHIN_AUC: "auc"}
-"""What is measured among inputs with equal public labels."""
+"""Metrics measured among inputs with equal public labels."""
 
 Samples: TypeAlias = dict[str, Sample]
 """Figures of one attacker on one split by metric."""
@@ -49,7 +49,7 @@ Samples: TypeAlias = dict[str, Sample]
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attacker at one subject, as records name it."""
+    """One attacker on one subject, as identified in records."""
 
     attack: str
     """Its label, or one of `REFERENCES`."""
@@ -60,15 +60,15 @@ class Attempt:
     threat: ThreatKey = COMMON_KEY
     """Its threat model."""
     rows: NDArray[np.int64] | None = None
-    """Rows of the split that were scored; None for all."""
+    """Rows of the split that are scored; None for all."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a common attacker reached on test."""
+    """A common attacker's result on test."""
 
     attempt: Attempt
-    """Who it was."""
+    """The attacker."""
     samples: Samples
     """Its figures."""
     excess: Sample
@@ -77,7 +77,7 @@ class Result:
 
 @dataclass
 class Scorer:
-    """Makes the records of one trial; floors are set when all parts of an audit are there."""
+    """Makes the records of one trial; floors are set once the audit is complete."""
 
     target: Target
     """What was attacked."""
@@ -93,7 +93,7 @@ class Scorer:
         return data.validation if split == "validation" else data.test
 
     def columns(self, part: Labelled, subject: str) -> NDArray[np.uint8]:
-        """(n,) values of an attribute, or (n, C) of its C classes, 0 and 1."""
+        """(n,) values of an attribute, or (n, C) one-hot over its C classes."""
         side, k = self.place(subject)
         return np.asarray(getattr(part, side)[:, k])
 
@@ -116,7 +116,7 @@ class Scorer:
         """Records on validation and on test, and the figures of each split.
 
         Thresholds are chosen on validation, one for each metric that has one. The negative
-        control is held against the labels in its own order.
+        control is scored against labels in its own shuffled order.
         """
         records, samples = list[Record](), {split: Samples() for split in SPLITS}
         truth = {s: self.labels(self.part(s), attempt.subject) for s in SPLITS}
@@ -147,7 +147,7 @@ class Scorer:
         """Records of one attribute among inputs with equal public labels; adds to ``samples``.
 
         Thresholds are chosen on validation, one for each combination of labels; a combination
-        without both classes there has that of all.
+        without both classes there uses the overall threshold.
         """
         records = []
         strata = {split: codes(self.part(split).public) for split in SPLITS}
@@ -171,8 +171,8 @@ class Scorer:
         return records
 
     def untuned(self, attempt: Attempt, chances: NDArray[np.floating]) -> list[Record]:
-        """Records of probabilities on test, with the threshold 1/2 that nobody chose, or the
-        likeliest of several classes.
+        """Records of probabilities on test, with the fixed threshold 1/2, or the most likely of
+        several classes.
         """
         truth = self.labels(self.target.data.test, attempt.subject)
         records = []
@@ -186,7 +186,7 @@ class Scorer:
     def images(
         self, attempt: Attempt, quality: Mapping[str, NDArray[np.float64]]
     ) -> tuple[list[Record], Samples]:
-        """Records of what `image_quality` gave for the attempt's rows."""
+        """Records of `image_quality` for the attempt's rows."""
         boot, samples = self.boot[attempt.split], Samples()
         for metric in IMAGE_METRICS:
             samples[metric] = boot.mean(quality[metric], attempt.rows)
@@ -197,7 +197,7 @@ class Scorer:
         return records, samples
 
     def perceptual(self, attempt: Attempt, guesses: Mapping[str, NDArray[Any]]) -> list[Record]:
-        """The record of the test reconstructions' perceptual distance, where that was measured."""
+        """The record of the test reconstructions' perceptual distance, if it was measured."""
         if PERCEPTUAL not in guesses:
             return []
         attempt = replace(attempt, rows=guesses[f"{PERCEPTUAL}_rows"])
@@ -205,7 +205,7 @@ class Scorer:
         return [self.record(attempt, PERCEPTUAL, found.interval(), perceptual.DETAIL)]
 
     def compared(self, results: Sequence[Result]) -> list[Record]:
-        """Each common attacker's excess over the label-only baseline, and the highest of all."""
+        """Each common attacker's excess over the label-only baseline, and the maximum of all."""
         if not results:
             return []
         records = [self.excess(result.attempt, result.excess) for result in results]
@@ -223,11 +223,11 @@ class Scorer:
         return records
 
     def excess(self, attempt: Attempt, sample: Sample, over: str = LABEL_ONLY) -> Record:
-        """The record of what an attacker reached above ``over``."""
+        """The record of an attacker's excess above ``over``."""
         return self.record(attempt, EXCESS, sample.interval(), f"over {over}")
 
     def record(self, attempt: Attempt, metric: str, measured: Measured, detail: str = "") -> Record:
-        """A record of this trial; its floor is set when all parts are there."""
+        """A record of this trial; its floor is set once the audit is complete."""
         people = self.part(attempt.split).people
         if attempt.rows is not None:
             people = people[attempt.rows]

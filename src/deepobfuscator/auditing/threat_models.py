@@ -1,4 +1,4 @@
-"""Who attacks: what an attacker sees and learns from, beyond or below the common threat model."""
+"""Threat models: what an attacker sees and learns from, the common one and its alternatives."""
 
 import hashlib
 import json
@@ -28,14 +28,14 @@ from deepobfuscator.training.bundle import Bundle, apply
 from deepobfuscator.training.loop import derive_seed
 
 BUDGETS = (50, 200, 1000)
-"""Labelled queries of the budget curves, before all of them."""
+"""Numbers of labelled queries on the budget curves, before all of them."""
 QUERIES = 8
-"""Queries of one input that are averaged against a noisy encoder."""
+"""Number of queries per input averaged against a noisy encoder."""
 STEPS = 200
-"""Steps that an attacker with few samples takes at least."""
+"""Minimum number of steps of an attacker with few samples."""
 
 COMMON_KEY = ThreatKey()
-"""The common threat: features of the attacker's own inputs, and their labels."""
+"""The common threat model: features of the attacker's own inputs, and their labels."""
 
 
 def unchanged(data: AttackerData, choosing: bool = False) -> AttackerData:
@@ -48,24 +48,24 @@ class ThreatModel:
     """One kind of attacker."""
 
     key: ThreatKey = COMMON_KEY
-    """Names it in records."""
+    """Identifies it in records."""
     see: Callable[[AttackerData], AttackerData] = unchanged
-    """How every sample is seen, those of the test part included."""
+    """The attacker's view of every sample, including those of the test part."""
     learn: Callable[[AttackerData, bool], AttackerData] = unchanged
-    """What becomes of the samples to learn from (False) and of those to choose on (True)."""
+    """Transforms the training samples (False) and the validation samples (True)."""
     undeclared: bool = False
-    """Whether it learns the undeclared attributes in place of the private ones."""
+    """Whether it learns the undeclared attributes instead of the private ones."""
     why_not: str = ""
-    """Why nobody can attack like this here; empty where one can."""
+    """Why this attack is not possible here; empty if it is."""
 
     @property
     def common(self) -> bool:
-        """Whether it knows neither more nor less than usual."""
+        """Whether it is the common threat model."""
         return self.key.kind is ThreatKind.COMMON
 
     @property
     def words(self) -> str:
-        """For people; empty for the common attacker of private attributes."""
+        """Display name; empty for the common attacker on private attributes."""
         return "undeclared" if self.undeclared else str(self.key)
 
 
@@ -81,12 +81,12 @@ class AttackSpec:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Display name."""
         return ", ".join(filter(None, (self.attack.label, self.threat_model.words)))
 
     @property
     def file(self) -> str:
-        """Names its results: another hyperparameter is another file."""
+        """File name of its results: other hyperparameters give another file."""
         steps = STEPS if self.threat_model.key.count else None
         told = json.dumps([self.attack.described, steps, QUERIES, self.label])
         digest = hashlib.sha256(told.encode()).hexdigest()[:8]
@@ -95,7 +95,7 @@ class AttackSpec:
 
 
 def plan(config: AuditConfig, target: Target) -> list[AttackSpec]:
-    """Every attacker: the common ones first, then those who know more or less."""
+    """Every attacker: the common ones first, then alternative threat models."""
     suite, data = config.suite, target.data
     specs = [AttackSpec(attack) for attack in config.attacks]
 
@@ -150,7 +150,7 @@ def plan(config: AuditConfig, target: Target) -> list[AttackSpec]:
     trained = target.defence.trains and len(data.defender) > 0
     insider = ThreatModel(
         ThreatKey(ThreatKind.INSIDER),
-        # The function holds the defender's part alone: the test part stays out of reach.
+        # The closure captures the defender's part only: the test part stays out of reach.
         learn=partial(defenders_too, defender=data.defender),
         why_not="" if trained else "the encoder was not trained here: its pictures are unknown",
     )
@@ -174,7 +174,7 @@ def with_labels(data: AttackerData) -> AttackerData:
 
 
 def raw_inputs(data: AttackerData, context: Context) -> AttackerData:
-    """Sees the inputs themselves: what can be read of the features is held against that."""
+    """Sees the inputs themselves: the reference for what is predicted from features."""
 
     def ask(inputs: NDArray[np.uint8], seed: int) -> Tensor:
         return as_input(inputs, context.device)
@@ -184,7 +184,7 @@ def raw_inputs(data: AttackerData, context: Context) -> AttackerData:
 
 
 def answers(data: AttackerData, bundle: Bundle, context: Context) -> AttackerData:
-    """Sees what C answers and no features."""
+    """Sees C's output and no features."""
     query, service = data.query, bundle.players["C"]
     assert query is not None
 
@@ -195,7 +195,7 @@ def answers(data: AttackerData, bundle: Bundle, context: Context) -> AttackerDat
 
 
 def with_others(data: AttackerData) -> AttackerData:
-    """Sees, beside a sample's features, their mean over the person's other samples."""
+    """Sees a sample's features and the mean features of the person's other samples."""
 
     def others(view: AttackerData, rows: Rows, flipped: bool, turn: int) -> Tensor:
         people, asked = np.unique(view.person[rows], return_inverse=True)
@@ -215,22 +215,23 @@ def with_others(data: AttackerData) -> AttackerData:
 
 
 def shuffled(data: AttackerData) -> AttackerData:
-    """Sees pairs that do not belong together, in every part: a control that must find nothing.
+    """Sees shuffled pairs of features and labels, in every part: a control that must find nothing.
 
-    Shuffling what it learns from alone would be none: whoever learns noise from features that hold
-    one bit tells that bit rightly or wrongly, by chance, and always the same way.
+    Shuffling only the training part would not be a control: an attacker that learns noise from
+    features with one bit of information predicts that bit rightly or wrongly by chance, but
+    consistently.
     """
     return data.labelled_by(data.labelled.private[order_of(len(data))])
 
 
 def order_of(samples: int) -> Rows:
-    """The order in which the control sees labels."""
+    """The permutation of labels that the control sees."""
     return np.random.default_rng(derive_seed(samples, 7)).permutation(samples)
 
 
 def few_of(data: AttackerData, choosing: bool, count: int) -> AttackerData:
-    """``count`` labelled samples of whole people, drawn at random; an eighth as many more (16 at
-    least) to choose on.
+    """``count`` labelled samples of whole people, drawn at random; an eighth as many more (at least
+    16) for validation.
     """
     wanted = max(16, count // 8) if choosing else count
     draw = np.random.default_rng(derive_seed(data.salt, wanted))
@@ -240,7 +241,7 @@ def few_of(data: AttackerData, choosing: bool, count: int) -> AttackerData:
 
 
 def others_of(data: AttackerData, choosing: bool, other: Labelled | None) -> AttackerData:
-    """Queries with inputs from elsewhere, an eighth of them to choose on."""
+    """Queries with inputs of another source, an eighth of them for validation."""
     assert other is not None
     cut = len(other) - len(other) // 8
     rows = np.arange(cut, len(other)) if choosing else np.arange(cut)
@@ -248,7 +249,7 @@ def others_of(data: AttackerData, choosing: bool, other: Labelled | None) -> Att
 
 
 def defenders_too(data: AttackerData, choosing: bool, defender: Labelled) -> AttackerData:
-    """Learns from the defender's samples as well; it chooses on its own, like everybody."""
+    """Learns from the defender's samples as well; validates on its own, like every attacker."""
     if choosing:
         return data
     return replace(data, labelled=joined(data.labelled, defender), kept={})

@@ -1,4 +1,4 @@
-"""The values that an encoder's features take, where they are few enough to be counted."""
+"""The values that an encoder's features take, if they are few enough to be counted."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.training.bundle import apply
 
 PARTS = ("attacker", "validation", "test")
-"""The inputs on which they are counted: of people that trained or tuned nothing of the encoder."""
+"""The inputs on which they are counted: of people not used to train or tune the encoder."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,25 @@ class Codes:
     """The values that an encoder's features take on the held-out inputs."""
 
     number: NDArray[np.int64]
-    """(n,) of each input of `PARTS`, in order; numbered as they were first met."""
+    """(n,) value number of each input of `PARTS`, in order of first appearance."""
     by_attacker: int
-    """How many the attacker's own inputs take: the first so many numbers."""
+    """Number of values among the attacker's own inputs: they have the lowest numbers."""
 
     words: NDArray[np.float32]
     """(M, d) the values, in order of their numbers."""
 
     @cached_property
     def values(self) -> int:
-        """M, different ones."""
+        """M, the number of distinct values."""
         return int(self.number.max()) + 1
 
 
 def codes_of(audit: Audit) -> Codes | str:
-    """The values, or in words why they cannot be counted.
+    """The values, or the reason why they cannot be counted.
 
-    Two features are equal where all their bits are: what is rounded away could tell something. Of
-    an encoder that turns bits at random, the code before that is counted: the chance is known.
+    Two features are equal if all their bits are: rounded digits could carry information. For an
+    encoder that flips bits at random, the code before flipping is counted: the flip probability is
+    known.
     """
     encoder = audit.target.bundle.encoder
     if encoder.stochastic and not encoder.flip:
@@ -60,7 +61,7 @@ def codes_of(audit: Audit) -> Codes | str:
 
 
 def _seen(audit: Audit, data: AttackerData, rows: NDArray[np.int64]) -> Tensor:
-    """Features (m, *shape), or the code before bits are turned."""
+    """Features (m, *shape), or the code before bits are flipped."""
     encoder = audit.target.bundle.encoder
     if not encoder.flip:
         return data.features_of(rows)

@@ -1,1 +1,1 @@
-"""What no attacker can exceed: bounds from counts of a code's values, without any attacker."""
+"""Bounds that no attacker can exceed, from counts of a code's values; no attacker is trained."""

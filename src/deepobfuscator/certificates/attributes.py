@@ -1,11 +1,11 @@
-"""Upper bounds on what any attacker can tell of an attribute from a code of few values.
+"""Upper bounds on how well any attacker can predict an attribute from a code of few values.
 
-The best attacker there can be knows the rates p_yz(c) of `Counts` exactly and answers with the
-class that scores most. Written for weights w(y, z) of the classes, it reaches
+The optimal attacker knows the rates p_yz(c) of `Counts` exactly and answers with the class that
+scores most. For weights w(y, z) of the classes, it reaches
 
     sum_{y, c} max_z w(y, z) p_yz(c),
 
-and for K = 2 and equal weights that is a matter of the total variation distance (TV) between the
+which for K = 2 and equal weights is a function of the total variation distance (TV) between the
 classes' distributions. Both bounds below are one-sided and hold with probability 1 - delta over the
 people, whatever the attacker's architecture, data and knowledge of the rates.
 """
@@ -21,7 +21,7 @@ from deepobfuscator.certificates.counts import Counts, Floats
 from deepobfuscator.certificates.noise import Noise
 
 LEAST_PEOPLE = 10
-"""What a class must be worth in people, in each stratum, to be certified there."""
+"""Minimum weight of a class, in people, in each stratum, to be certified there."""
 
 ERROR = 0.05
 """delta: a certificate is wrong with at most this probability."""
@@ -38,30 +38,30 @@ class Form(StrEnum):
 
 @dataclass(frozen=True)
 class Bound:
-    """What the best attacker reaches, in the unit of the function that made it."""
+    """A bound on the optimal attacker's score, in the unit of the function that computed it."""
 
     plug_in: float
-    """In these pictures themselves; on average too high."""
+    """The score on these pictures themselves; biased upwards."""
     finite: float
     """Upper bound at delta / 2, for every number of people."""
     asymptotic: float | None
-    """Upper bound at delta / 2 for many people; None where it is not computed."""
+    """Upper bound at delta / 2 for many people; None if it is not computed."""
     least: float
-    """What is reached without the code."""
+    """The score without the code."""
     most: float
-    """What is reached if the code tells everything."""
+    """The score if the code reveals everything."""
     share: float = 1.0
-    """Part of the people's pictures that it is about."""
+    """Fraction of the people's pictures that it covers."""
 
     @property
     def form(self) -> Form:
-        """Which of the two bounds counts: the smaller, each at half the probability of error."""
+        """Which of the two bounds is used: the smaller, each at half the error probability."""
         asymptotic = self.asymptotic is not None and self.asymptotic < min(self.finite, self.most)
         return Form.ASYMPTOTIC if asymptotic else Form.FINITE
 
     @property
     def value(self) -> float:
-        """The certificate: the smaller bound, within what is possible."""
+        """The certificate: the smaller bound, clipped to the possible range."""
         found = self.asymptotic if self.form is Form.ASYMPTOTIC else self.finite
         assert found is not None
         return min(max(found, self.least), self.most)
@@ -70,10 +70,10 @@ class Bound:
 def balanced_accuracy(
     counts: Counts, error: float = ERROR, noise: Noise | None = None
 ) -> Bound | None:
-    """Balanced accuracy of the best attacker of one picture, 1/K .. 1.
+    """Balanced accuracy of the optimal attacker with one picture, 1/K .. 1.
 
-    With one stratum (1/K) sum_c max_z p_z(c); (1 + TV) / 2 where K = 2. None where a class is worth
-    fewer than `LEAST_PEOPLE`.
+    With one stratum (1/K) sum_c max_z p_z(c); (1 + TV) / 2 for K = 2. None if a class has a weight
+    below `LEAST_PEOPLE`.
     """
     if counts.strata > 1:
         raise ValueError("public labels are given: within_labels is about them")
@@ -121,8 +121,8 @@ def within_labels(counts: Counts, error: float = ERROR, noise: Noise | None = No
 def excess_over_labels(
     counts: Counts, error: float = ERROR, noise: Noise | None = None
 ) -> Bound | None:
-    """Balanced accuracy of the best attacker who has public labels and code, minus that of the best
-    who has the labels alone; 0 where the code tells nothing beyond the labels.
+    """Balanced accuracy of the optimal attacker with public labels and code, minus that of the
+    optimal one with the labels alone; 0 if the code reveals nothing beyond the labels.
 
     With s_z(y) = A(y, z) / sum_y A(y, z) it is (1/K) sum_y (sum_c max_z s_z(y) p_yz(c) -
     max_z s_z(y)): the labels' shares are those of these people. Paired, since both attackers meet
@@ -150,27 +150,27 @@ def excess_over_labels(
 def best_score(
     counts: Counts, scores: Floats, error: float, noise: Noise | None = None
 ) -> tuple[float, float]:
-    """The best attacker's score in these pictures, and how far it may lie below the true one.
+    """The optimal attacker's score on these pictures, and how far it may lie below the true one.
 
     Let d be the rule (y, c) -> z that is best for the true rates; it is fixed, not chosen from the
     data. In the data, the best rule does at least as well as d, so that the plug-in may only be too
     small by as much as the score of d is: a sum over independent people of
     sum_yz w(y, z) a_i(y, z) / A(y, z) f_i(d(y, .) = z), each within an interval as wide as
     c_i = sum_yz w(y, z) a_i(y, z) / A(y, z). By Hoeffding (1963, theorem 2) the true score is above
-    plug-in + sqrt(ln(1 / error) / 2 * sum_i c_i^2) with probability ``error`` at most, and by
+    plug-in + sqrt(ln(1 / error) / 2 * sum_i c_i^2) with probability at most ``error``, and by
     Jensen sum_i c_i^2 <= sum_yz w(y, z)^2 / A(y, z), which is used. That is an equality where class
     and labels do not vary within people; where they do, the difference is what the choice of the
     people adds to the design. (Bounded differences of the plug-in, McDiarmid 1989 and Devroye,
     Györfi and Lugosi 1996, chapter 9, give the same width; no bias has to be known.)
 
-    Where the code goes through a known channel, the rates are those of its messages, and what a
-    person adds moves by the channel's contraction at most.
+    If the code goes through a known channel, the rates are those of its messages, and a person's
+    contribution changes by at most the channel's contraction.
 
     Args:
         counts: the pictures.
-        scores: w (S, K), what a right answer counts; 0 where a stratum lacks a class.
+        scores: w (S, K), the weight of a correct answer; 0 where a stratum lacks a class.
         error: probability.
-        noise: what happens to the code before an attacker sees it.
+        noise: the channel that the code passes before an attacker sees it.
 
     Returns:
         sum_{y, c} max_z w p of the data, and the slack.

@@ -1,4 +1,4 @@
-"""How far the classes' distributions of a code are apart at most, for many people."""
+"""Upper bound on the distance between the classes' distributions of a code, for many people."""
 
 from math import sqrt
 
@@ -9,21 +9,21 @@ from scipy.special import chndtrinc
 from deepobfuscator.certificates.counts import Counts, Floats
 
 LEAST_NORMAL = 100
-"""What the rarest class must be worth in people for the asymptotic bound."""
+"""Minimum weight of the rarest class, in people, for the asymptotic bound."""
 
 MOST_CELLS = 1024
-"""Classes less one times strata times codes, up to which the asymptotic bound is computed: beyond,
-it has nothing to say that the other bound has not."""
+"""Maximum of (classes - 1) x strata x codes for the asymptotic bound: beyond, it is no better than
+the other bound."""
 
 FOLDS = 5
-"""Parts of the people; rates that weigh two people come from the parts of neither."""
+"""Number of folds of the people; the rates that weight a pair come from other folds."""
 
 BLOCK = 2_000_000
-"""Numbers held at once while people are gone through."""
+"""Numbers held in memory at once while iterating over people."""
 
 
 def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
-    """Upper limit of sum_y w_y T_y for many people; None where it is not computed.
+    """Upper limit of sum_y w_y T_y for many people; None if it is not computed.
 
     By the Cauchy-Schwarz inequality, for any q_y > 0 with sum_c q_y(c) = 1,
 
@@ -32,11 +32,11 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
 
     for K = 2 and one stratum TV <= sqrt(sum_c (p_1 - p_0)^2 / q) / 2. D is estimated without bias
     from pairs of different people (a U-statistic, Hoeffding 1948), with q from the people of other
-    folds, so that rare codes do not add what noise they hold. With residuals r_i by person,
+    folds, so that rare codes do not contribute their noise. With residuals r_i by person,
     estimate + sum_i |r_i|^2 is the squared length of a nearly normal vector; its distribution is
     that of a unit times a noncentral chi-square with the same mean, degrees of freedom after
     Satterthwaite (1946). The unit is the larger of sum <r_i, r_j>^2 / sum |r_i|^2 and of the
-    variance in the direction of the difference, so that the variance is rather too high. The limit
+    variance in the direction of the difference, which errs towards a high variance. The limit
     is the D under which an estimate this low has probability ``error``; a negative estimate counts
     as 0.
 
@@ -80,7 +80,7 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
     estimate = float((centre * total / (1 - alone)).sum())
     noise, pairs, along = _spread(counts, used, np.sqrt(inverse()))
     if noise <= 1e-12 * float(weights.sum()):
-        return None  # nobody differs from the others: no error can be told from these people
+        return None  # no variation between people: no error can be estimated
     unit = max(along, pairs / noise)
     degrees = noise / unit
     upper = unit * float(chndtrinc(max(0.0, estimate) / unit + degrees, degrees, error))
@@ -89,7 +89,7 @@ def chi_square(counts: Counts, weights: Floats, error: float) -> float | None:
 
 def _spread(counts: Counts, used: NDArray[np.bool_], scale: Floats) -> tuple[float, float, float]:
     """sum_i |r_i|^2, sum_{i != j} <r_i, r_j>^2 and sum_i <r_i, delta>^2 / |delta|^2, where r_i is
-    what person i's rates differ by from those of all, in orthonormal contrasts of the classes.
+    the difference of person i's rates from those of all, in orthonormal contrasts of the classes.
     """
     k = counts.classes
     # Rows orthonormal and orthogonal to 1, (K - 1, K).

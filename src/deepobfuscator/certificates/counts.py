@@ -1,4 +1,4 @@
-"""Counts of a code's values by class and public labels, in which every person counts once.
+"""Counts of a code's values by class and public labels, with equal weight for every person.
 
 A person is drawn uniformly and then one of that person's pictures. Person i has the share a_i(y, z)
 of own pictures with public labels y and class z, and among these the distribution f_i(. | y, z) of
@@ -6,10 +6,10 @@ codes. With A(y, z) = sum_i a_i(y, z), the rate of code c is
 
     p_yz(c) = sum_i a_i(y, z) f_i(c | y, z) / A(y, z).
 
-Its expectation, given who has which labels on how many pictures (the design), is what certificates
-are about. Where class and labels are the same on all of a person's pictures, that is the
-distribution of the population; where they vary within people, it is that of a population which
-mixes them as these people do.
+Certificates bound functions of its expectation, given who has which labels on how many pictures
+(the design). If class and labels are constant within each person, that is the distribution of the
+population; if they vary within people, it is that of a population that mixes them as these people
+do.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SUBSETS = 32
-"""Most sets of k pictures that are taken of one person; more of them add next to nothing."""
+"""Maximum number of sets of k pictures per person; more add next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class Counts:
         """Counts of n pictures.
 
         Args:
-            codes: (n,) any numbers; only which are equal matters.
+            codes: (n,) any numbers; only equality matters.
             classes: (n,) in 0 .. number - 1.
             people: (n,) any numbers.
             labels: (n,) combinations of public labels; None: one for all.
-            number: K, classes that there are.
+            number: K, the number of classes.
 
         Raises:
-            ValueError: arrays that do not match, none at all, or a class out of range.
+            ValueError: arrays of different lengths, empty arrays, or a class out of range.
         """
         group = np.asarray(classes, dtype=np.int64)
         found = [codes, people, np.zeros(len(group)) if labels is None else labels]
@@ -76,27 +76,27 @@ class Counts:
 
     @property
     def people(self) -> int:
-        """How many."""
+        """n, the number of pictures."""
         return int(self.person.max()) + 1
 
     @property
     def codes(self) -> int:
-        """M, different codes among the pictures."""
+        """M, the number of distinct codes."""
         return int(self.code.max()) + 1
 
     @property
     def strata(self) -> int:
-        """S, different combinations of public labels."""
+        """S, the number of distinct combinations of public labels."""
         return int(self.label.max()) + 1
 
     @cached_property
     def weight(self) -> Floats:
-        """(n,) one divided by the number of the person's pictures."""
+        """(n,) weights: one divided by the number of the person's pictures."""
         return np.asarray(1 / np.bincount(self.person)[self.person])
 
     @cached_property
     def sizes(self) -> Floats:
-        """A (S, K): how many people each class and stratum is worth."""
+        """A (S, K): the weight of each class and stratum, in people."""
         cell = self.label * self.classes + self.group
         found = np.bincount(cell, self.weight, minlength=self.strata * self.classes)
         return np.asarray(found.reshape(self.strata, self.classes), dtype=np.float64)
@@ -111,8 +111,8 @@ class Counts:
         return found.reshape(shape) / np.maximum(self.sizes, 1e-300)[:, :, None]
 
     def blocks(self, used: NDArray[np.bool_], cells: int) -> Iterator[tuple[slice, Floats]]:
-        """What each person adds to the rates of the ``used`` strata, (b, s, K, M), of b people at a
-        time, so many that an array has about ``cells`` cells.
+        """Each person's contribution to the rates of the ``used`` strata, (b, s, K, M), b people at
+        a time, such that an array has about ``cells`` cells.
         """
         place = np.cumsum(used) - 1
         mine = used[self.label]
@@ -135,9 +135,9 @@ def multisets(
 ) -> tuple[Ints, Ints, Ints]:
     """Sets of ``k`` pictures of one person and one class, as codes, classes and people of `Counts`.
 
-    The code of a set is the multiset of its pictures' codes: whoever sees k pictures in no order
-    has no more. Of each person and class `SUBSETS` sets at most are drawn; who has fewer than k
-    pictures has none.
+    The code of a set is the multiset of its pictures' codes: all that an attacker has who sees k
+    pictures without an order. At most `SUBSETS` sets per person and class are drawn; a person with
+    fewer than k pictures has none.
     """
     code = np.unique(np.asarray(codes), return_inverse=True)[1]
     group, person = np.asarray(classes, dtype=np.int64), np.asarray(people)

@@ -1,4 +1,4 @@
-"""Upper bounds on naming a person from a code of few values."""
+"""Upper bounds on identifying a person from a code of few values."""
 
 from scipy.stats import beta
 
@@ -6,13 +6,13 @@ from deepobfuscator.certificates.attributes import ERROR
 
 
 def named_rightly(values: float, people: int, others: float = 0.0) -> float:
-    """The share of ``people``, all equally likely, that an attacker of one code names rightly.
+    """The fraction of ``people``, all equally likely, that an attacker with one code identifies.
 
-    Whatever is known of each person, sum_c max_i p(c | i) / N <= M / N: maximal leakage (Issa,
-    Wagner and Kamath 2020), at most log2 M bits. No data is needed for it.
+    Whatever is known about each person, sum_c max_i p(c | i) / N <= M / N: maximal leakage (Issa,
+    Wagner and Kamath 2020), at most log2 M bits. It needs no data.
 
     Args:
-        values: M, codes that there are, or what noise leaves of them.
+        values: M, the number of codes, or the effective number after noise.
         people: N.
         others: bound on the probability of a code that is none of the M; it is added.
     """
@@ -20,14 +20,14 @@ def named_rightly(values: float, people: int, others: float = 0.0) -> float:
 
 
 def other_codes(people: int, with_others: int, error: float = ERROR) -> float:
-    """Upper bound on the probability of a code that was never counted.
+    """Upper bound on the probability of an uncounted code.
 
-    Clopper and Pearson's (1934), of the people who show one: a person counts once, as the worst of
-    the pictures.
+    Clopper and Pearson (1934), for the fraction of people with one: a person counts if any of the
+    pictures has one.
 
     Args:
-        people: in whom the counted codes play no part.
-        with_others: how many of them show a code that was not counted.
+        people: number of people whose codes were not among those counted.
+        with_others: number of them with an uncounted code.
         error: delta.
     """
     if with_others >= people:

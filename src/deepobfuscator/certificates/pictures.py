@@ -12,21 +12,21 @@ from deepobfuscator.certificates.counts import Floats
 
 @dataclass(frozen=True)
 class Error:
-    """Mean squared error per value of pictures in [0, 1]; each person counts once."""
+    """Mean squared error per value of pictures in [0, 1]; each person has equal weight."""
 
     codebook: float
-    """Of the best codebook for these very pictures; on average too low."""
+    """Error of the best codebook for these very pictures; biased downwards."""
     least: float
-    """What the best decoder there can be reaches at least, with probability 1 - delta."""
+    """Lower bound on the optimal decoder's error, with probability 1 - delta."""
 
     @property
     def psnr(self) -> float:
-        """The PSNR in dB that belongs to `least`: an upper bound on -10 log10 of the error."""
+        """The PSNR in dB of `least`: an upper bound on -10 log10 of the error."""
         return inf if self.least <= 0 else -10 * log10(self.least)
 
 
 def squared_error(losses: ArrayLike, largest: float, error: float = ERROR) -> Error:
-    """What no decoder goes below.
+    """Lower bound on the error of every decoder.
 
     A decoder gives one picture g(c) in [0, 1] for each code c; the best one, g*, is the mean of all
     pictures with that code. The codebook g^ of means over the given pictures has the least error on

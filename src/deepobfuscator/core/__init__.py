@@ -1,1 +1,1 @@
-"""What everything else is built on: errors, files, configuration, registry, records, runtime."""
+"""The foundation: errors, files, configuration, registry, records, runtime."""

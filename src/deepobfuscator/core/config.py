@@ -23,18 +23,18 @@ from deepobfuscator.core.registry import Family, suggest
 T = TypeVar("T")
 
 MACHINE = {"machine": True}
-"""Field metadata for what belongs to this machine (paths): in the JSON, not in the key."""
+"""Field metadata of machine-specific fields (paths): in the JSON, not in the key."""
 
 LATER = {"later": True}
-"""Field metadata for what earlier versions did not have: at its default it is not in the JSON, so
-that what they wrote keeps its key."""
+"""Field metadata of fields that earlier versions lacked: at its default such a field is left out of
+the JSON, so that existing keys stay valid."""
 
 
 def to_json(value: Any, machine: bool = True) -> Any:
     """``value`` as plain JSON data.
 
-    Members of a family carry their ``name`` as a tag; functions and classes become the place that
-    they are imported from and the hash of their source.
+    Members of a family carry their ``name`` as a tag; functions and classes become their import
+    path and the hash of their source.
 
     Raises:
         InputError: a function or class that cannot be imported by its name.
@@ -58,7 +58,7 @@ def import_path(value: Callable[..., Any]) -> str:
     """MODULE:NAME of a function or class.
 
     Raises:
-        InputError: nothing of that name is there (a lambda, a function within another).
+        InputError: it cannot be looked up by name (a lambda, a nested function).
     """
     module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", "")
     if not name or getattr(sys.modules.get(module), name, None) is not value:
@@ -70,7 +70,7 @@ def import_path(value: Callable[..., Any]) -> str:
 
 
 def source_hash(value: Callable[..., Any]) -> str:
-    """Twelve hexadecimal digits of a function's or class's source, or else of its name."""
+    """Twelve-digit hexadecimal hash of a function's or class's source, or else of its name."""
     try:
         text = inspect.getsource(value)
     except (OSError, TypeError):
@@ -79,8 +79,8 @@ def source_hash(value: Callable[..., Any]) -> str:
 
 
 def imported(path: str) -> Callable[..., Any]:
-    """What MODULE:NAME names, the current folder searched first; InputError where it is no
-    function or class that can be imported.
+    """The object at MODULE:NAME, the current folder searched first; InputError if it is not an
+    importable function or class.
     """
     module, _, name = path.partition(":")
     if os.getcwd() not in sys.path:
@@ -170,15 +170,15 @@ def _value(hint: Any, data: Any, where: str) -> Any:
 
 
 def key(value: Any) -> str:
-    """Twelve hexadecimal digits that name ``value``; machine paths do not count."""
-    # There and back, since a float field may hold 6 here and 6.0 once it was read from a file.
+    """Twelve-digit hexadecimal hash of ``value``, machine paths excluded."""
+    # Round trip, since a float field may hold 6 here and 6.0 after it was read from a file.
     read = from_json(type(value), to_json(value))
     text = json.dumps(to_json(read, machine=False), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The docstring under each field of a dataclass and its bases, as far as there is source."""
+    """The docstring under each field of a dataclass and its bases, if the source is available."""
     docs: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(base):

@@ -1,25 +1,25 @@
-"""The one exception that means "the user can mend this", and others in one line."""
+"""The one exception that means "the user can fix this", and others as one line."""
 
 import re
 import traceback
 
 LONGEST = 400
-"""Characters of another's message that are shown; libraries put the reason at either end."""
+"""Maximum length shown of another exception's message; the reason may be at either end."""
 
 
 SOURCE = re.compile(r"/\S+\.(?:cc|cpp|h):\d+ \S[^)]*\) ")
-"""Where a C++ library says that it was, with the function's whole signature."""
+"""A C++ library's source location, with the function's full signature."""
 
 
 class InputError(Exception):
-    """Something the user gave is wrong; the message is one line and says how to mend it.
+    """Wrong user input; the message is one line and says how to fix it.
 
     The command line prints it without a traceback and exits with code 2.
     """
 
 
 def in_one_line(error: BaseException) -> str:
-    """Type and message of an exception; where it has none, the place that raised it."""
+    """Type and message of an exception; without a message, the line that raised it."""
     text = SOURCE.sub(" ", " ".join(str(error).split()))
     if not text and (frames := traceback.extract_tb(error.__traceback__)):
         text = f"{frames[-1].line or frames[-1].name}, line {frames[-1].lineno}"

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and locks."""
+"""Atomic file writes, and locks."""
 
 import contextlib
 import errno
@@ -17,9 +17,9 @@ from deepobfuscator.core.errors import InputError
 def write_atomic(path: Path, content: bytes | str | Callable[[Path], None]) -> None:
     """Write ``content`` (bytes, text, or a function that writes the path it is given) to ``path``.
 
-    Text becomes UTF-8, and what has no place in it (a file name's stray bytes) ``?``. The bytes
-    reach the disk under a temporary name first, so that neither a kill nor a full disk leaves a
-    half-written file behind.
+    Text is encoded as UTF-8; what cannot be encoded (stray bytes of a file name) becomes ``?``. The
+    content is written under a temporary name first, so neither a kill nor a full disk leaves a
+    half-written file.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -37,7 +37,7 @@ def write_atomic(path: Path, content: bytes | str | Callable[[Path], None]) -> N
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    except RuntimeError as error:  # what torch.save makes of a full disk
+    except RuntimeError as error:  # torch.save on a full disk
         raise InputError(f"cannot write {path}: is the disk full?") from error
     finally:
         with contextlib.suppress(OSError):
@@ -45,7 +45,7 @@ def write_atomic(path: Path, content: bytes | str | Callable[[Path], None]) -> N
 
 
 def expanded(path: str | Path) -> Path:
-    """``path`` with a leading ``~`` replaced by the home folder it stands for, if there is one."""
+    """``path`` with a leading ``~`` expanded to the home folder, if there is one."""
     return Path(os.path.expanduser(path))
 
 
@@ -56,8 +56,8 @@ def sha256(path: Path) -> str:
 
 
 def lock(file: TextIO, *, wait: bool) -> bool:
-    """Lock an open file until it is closed; False, and a warning, where the file system has no
-    locks (NFS and Lustre may be mounted so).
+    """Lock an open file until it is closed; False, and a warning, if the file system has no locks
+    (NFS and Lustre may be mounted without).
 
     Raises:
         BlockingIOError: another process holds it, and this one does not ``wait``.

@@ -20,7 +20,7 @@ from rich.progress import (
 from deepobfuscator.core.errors import InputError
 
 WHOLE = 365.0 * 24 * 3600
-"""Seconds back to which the speed of long steps is looked at: all of them."""
+"""Window in seconds for the speed of long steps: the whole run."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class TerminalBar:
     task: TaskID
 
     def advance(self, note: str = "") -> None:
-        """One step further."""
+        """Advance by one step."""
         self.bars.update(self.task, advance=1, note=note)
 
     def at(self, done: int, total: int) -> None:
@@ -40,7 +40,7 @@ class TerminalBar:
 
 
 def notebook() -> bool:
-    """Whether this process is the kernel of a notebook, whose cells do not know a moving cursor."""
+    """Whether this process is a notebook kernel, whose cells cannot move the cursor."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return type(shell).__name__ == "ZMQInteractiveShell"
 
@@ -56,7 +56,7 @@ class NotebookBar:
         self.handle = display({"text/plain": self.text()}, raw=True, display_id=True)
 
     def text(self, note: str = "") -> str:
-        """What stands there now."""
+        """The current text."""
         steps, left = self.done - self.first, ""
         if steps and self.done < self.total:
             seconds = (monotonic() - self.began) / steps * (self.total - self.done)
@@ -64,7 +64,7 @@ class NotebookBar:
         return f"{self.title}  {self.done}/{self.total}{left}  {note}".rstrip()
 
     def advance(self, note: str = "") -> None:
-        """One step further."""
+        """Advance by one step."""
         self.at(self.done + 1, self.total, note)
 
     def at(self, done: int, total: int, note: str = "") -> None:
@@ -79,10 +79,10 @@ class NotebookBar:
 def progress(
     console: Console, title: str, total: int, done: int = 0, whole: bool = False
 ) -> Iterator[TerminalBar | NotebookBar]:
-    """A progress bar with the time left; in a notebook, a line that is written anew.
+    """A progress bar with the time left; in a notebook, a line that is rewritten.
 
-    An error of the user's removes the bar. ``whole``: this bar counts long steps, each with bars of
-    its own, and estimates the time left from all steps so far.
+    An InputError removes the bar. ``whole``: this bar counts long steps that have bars of their
+    own, and estimates the time left from all steps so far.
     """
     if notebook() and not console.quiet:
         yield NotebookBar(title, total, done)

@@ -1,4 +1,4 @@
-"""Records: every figure the project shows is one of these, and every page a function of them."""
+"""Records: every reported figure is a record, and every page is a function of records."""
 
 import json
 import math
@@ -23,12 +23,12 @@ MAJORITY, LABEL_ONLY, MEAN_FACE = "majority", "label-only", "mean-face"
 ANY = "any"
 FLOORS = (MAJORITY, LABEL_ONLY, MEAN_FACE)
 REFERENCES = (SERVICE, IN_GAME, CEILING, MAXIMUM, ANY, *FLOORS)
-"""Attack names that are no fresh attackers: the service, the game's own, ceiling, the highest of
-all fresh attackers with its simultaneous interval, every attacker there can be, floors."""
+"""Attack names that are not newly trained attackers: the service, the training adversary, ceiling,
+the maximum of all new attackers with its simultaneous interval, any possible attacker, floors."""
 
 
 class ThreatKind(StrEnum):
-    """What sets an attacker apart from the common one, in the words of `Record.given`."""
+    """How an attacker differs from the common threat model, as written in `Record.given`."""
 
     COMMON = ""
     """Features of its own inputs, and their labels."""
@@ -37,30 +37,30 @@ class ThreatKind(StrEnum):
     ANSWER = "service's answer alone"
     """C's output and no features."""
     SHUFFLED = "shuffled pairs"
-    """Features and labels that do not belong together: the negative control."""
+    """Features and labels in shuffled pairs: the negative control."""
     AVERAGED = "8 queries a picture"
-    """The averaged answers of a stochastic encoder."""
+    """Averaged features of a stochastic encoder."""
     PERSON = "several pictures of a person"
-    """The mean features of the person's other inputs beside those of one."""
+    """One input's features and the mean features of the person's other inputs."""
     INSIDER = "the defender's pictures"
-    """What the defence was trained on, with its labels, besides its own."""
+    """The defence's training inputs and labels, in addition to its own."""
     BUDGET = "pictures"
     """Few labelled inputs: `ThreatKey.count` of them."""
     RAW = "raw inputs"
-    """The inputs themselves in place of the encoder's features: part of the positive control."""
+    """The inputs themselves instead of the encoder's features: part of the positive control."""
     OTHER = "other pictures"
-    """Inputs of another source, `ThreatKey.source`, in place of its own."""
+    """Inputs of another source, `ThreatKey.source`, instead of its own."""
 
 
 @dataclass(frozen=True)
 class ThreatKey:
-    """Names a threat model; `str` gives what `Record.given` holds."""
+    """Identifies a threat model; `str` gives the value of `Record.given`."""
 
     kind: ThreatKind = ThreatKind.COMMON
     count: int = 0
-    """Labelled inputs of a `ThreatKind.BUDGET`."""
+    """Number of labelled inputs of a `ThreatKind.BUDGET`."""
     source: str = ""
-    """Where the inputs of `ThreatKind.OTHER` come from; empty where there are none."""
+    """Source of the inputs of `ThreatKind.OTHER`; empty if there are none."""
 
     def __str__(self) -> str:
         if self.kind is ThreatKind.BUDGET:
@@ -72,7 +72,7 @@ class ThreatKey:
         """The inverse of `str`.
 
         Raises:
-            ValueError: no threat model is written like this.
+            ValueError: not the text of a threat model.
         """
         count, _, rest = given.partition(" ")
         if rest == ThreatKind.BUDGET and count.isdecimal():
@@ -83,30 +83,31 @@ class ThreatKey:
 
 EXCESS, OVER_SERVICE, P_HOLM = "excess", "excess_over_service", "p_holm"
 """Metrics of a comparison: attacker minus label-only floor, paired over people (of balanced
-accuracy, of MS-SSIM, of verification AUC); attacker minus what C's answer alone gives; Holm's p."""
+accuracy, of MS-SSIM, of verification AUC); attacker minus an attacker on C's output alone;
+Holm-adjusted p."""
 
 GAIN = "gain_of_twice"
-"""What the ceiling's strongest attacker gains on test when it learns twice as long, paired."""
+"""Test gain of the ceiling's strongest attacker when trained twice as long, paired."""
 
 PERCEPTUAL = "perceptual"
-"""Distance of image and reconstruction in the features of EfficientNet-Lite0, which is not LPIPS;
-smaller is more alike."""
+"""Distance of image and reconstruction in features of EfficientNet-Lite0 (not LPIPS); smaller is
+more similar."""
 
 WITHIN, WITHIN_AUC = "within_labels", "auc_within_labels"
 """Balanced accuracy and AUC among inputs with equal true public labels, averaged over the label
-combinations by their inputs: what is read beyond these labels, 1/2 where nothing is."""
+combinations weighted by their inputs: what is predicted beyond these labels; chance is 1/2."""
 
 CERTIFIED, CERTIFIED_EXCESS, PLUG_IN = "certified", "certified_excess", "plug_in"
 """Of `ANY` attacker: an upper bound at 95 % confidence (balanced accuracy of an attribute, given
-the public labels as `WITHIN`; PSNR of images, in dB; the share of people named rightly), one on the
-excess over the label-only floor with the labels given to both; what the counted inputs show."""
+the public labels as `WITHIN`; PSNR of images, in dB; the fraction of people identified), one on the
+excess over the label-only floor with the labels given to both; the plug-in estimate."""
 
 HELD_OUT = "held-out"
-"""The split of certificates: all people that trained or tuned nothing of the encoder."""
+"""The split of certificates: all people that were not used to train or tune the encoder."""
 
 
 def headline_metric(subject: str) -> str:
-    """The metric that comes first for ``subject``; attackers are chosen by it."""
+    """The primary metric of ``subject``; attackers are selected by it."""
     return {IMAGE: "ms_ssim", IDENTITY: "auc"}.get(subject, "balanced_accuracy")
 
 
@@ -124,8 +125,8 @@ class Record:
     """An attribute's name, ``image`` or ``identity``."""
     metric: str
     """accuracy, balanced_accuracy, auc (fractions), mcc (-1 to 1); ms_ssim, ssim (at most 1), psnr
-    (dB), ms_ssim_worst (the 5 % best rebuilt pictures), perceptual (0 to 4, small where
-    alike); auc, eer, rank1 of an identity; excess,
+    (dB), ms_ssim_worst (the 5 % best reconstructed pictures), perceptual (0 to 4, small if
+    similar); auc, eer, rank1 of an identity; excess,
     excess_over_service, gain_of_twice (differences); within_labels, auc_within_labels; p_holm;
     certified, certified_excess, plug_in."""
     value: float
@@ -135,21 +136,20 @@ class Record:
     high: float
     """Upper end of the 95 % interval."""
     floor: float | None
-    """The higher of the floors for this subject and metric; null where none applies."""
+    """The higher of the floors for this subject and metric; null if none applies."""
     n: int
     """Pictures scored."""
     n_people: int | None
-    """People among them (the interval's clusters); null where identities are unknown."""
+    """People among them (the interval's clusters); null if identities are unknown."""
     split: str
-    """``test``, ``validation`` (the attacker's own: what the headline is chosen on), or
-    ``held-out`` (all that is not the defender's: what certificates are counted on)."""
+    """``test``, ``validation`` (the attacker's own: the headline attacker is selected on it), or
+    ``held-out`` (everything that is not the defender's: certificates are counted on it)."""
     seed: int
     """Seed of the trial."""
     detail: str = ""
-    """What the figure depends on: the scales of an MS-SSIM, where a threshold was chosen."""
+    """What the figure depends on: the scales of an MS-SSIM, the split of a threshold."""
     given: str = ""
-    """What this attacker had that others had not, or had less of, as `ThreatKey` writes it; empty
-    for the common threat."""
+    """The threat model, as `ThreatKey` writes it; empty for the common one."""
 
     def __str__(self) -> str:
         interval = f"{self.low:+.3f} to {self.high:+.3f}"
@@ -175,19 +175,19 @@ def group(records: Iterable[Record], by: Callable[[Record], K]) -> dict[K, list[
 
 
 def fresh(records: Iterable[Record], subject: str, metric: str, given: str = "") -> list[Record]:
-    """Test figures of the fresh attackers on one subject and metric."""
+    """Test figures of the newly trained attackers on one subject and metric."""
     of_test = select(records, subject=subject, metric=metric, split="test", given=given)
     return [r for r in of_test if r.attack not in REFERENCES]
 
 
 def headline(records: Iterable[Record], subject: str, metric: str, given: str = "") -> Record:
-    """The attacker that was best on its own validation pictures, as scored once on test.
+    """Test record of the attacker that was best on its own validation pictures.
 
-    ``records`` are those of one trial. The attacker is chosen by `headline_metric`, whatever
-    ``metric`` is asked for, and within equal public labels by `WITHIN`.
+    ``records`` are those of one trial. The attacker is selected by `headline_metric`, whatever
+    ``metric`` is requested, and within equal public labels by `WITHIN`.
 
     Raises:
-        KeyError: no fresh attacker was scored on this subject and metric.
+        KeyError: no new attacker was scored on this subject and metric.
     """
     records = list(records)
     tests = {r.attack: r for r in fresh(records, subject, metric, given)}
@@ -200,10 +200,10 @@ def headline(records: Iterable[Record], subject: str, metric: str, given: str = 
 
 
 def write_jsonl(path: Path, records: Iterable[Record]) -> None:
-    """Write one JSON object a line, whole or not at all.
+    """Write one JSON object per line, atomically.
 
     Raises:
-        ValueError: a figure is not finite; such a record is a bug, never a result.
+        ValueError: a figure is not finite, which is always a bug.
     """
     lines = []
     for record in records:

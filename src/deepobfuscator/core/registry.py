@@ -1,4 +1,4 @@
-"""Families of plug-ins found by name: a new defence, attack or source is one new file."""
+"""Plug-in families, looked up by name: a new defence, attack or source is one new file."""
 
 import difflib
 import importlib
@@ -12,15 +12,15 @@ from typing import ClassVar, Self
 from deepobfuscator.core.errors import InputError
 
 PLUGINS = "deepobfuscator.plugins"
-"""Entry-point group of packages that bring defences, attacks or sources of their own."""
+"""Entry-point group of packages that provide defences, attacks or sources."""
 
 
 class Family(ABC):  # noqa: B024  (its roots have the abstract methods)
     """Base of a family root such as ``Defence``; subclasses that set ``name`` are found by it.
 
-    The root itself leaves ``name`` empty. Members are the classes in sibling modules of the package
-    that holds the root, those that a package installed under the entry-point group
-    `PLUGINS`, and whatever this process has defined, as in a notebook.
+    The root itself leaves ``name`` empty. Members are the classes in sibling modules of the root's
+    package, those that a package installed under the entry-point group `PLUGINS`, and those that
+    this process has defined, as in a notebook.
     """
 
     name: ClassVar[str] = ""
@@ -29,7 +29,7 @@ class Family(ABC):  # noqa: B024  (its roots have the abstract methods)
     def members(cls) -> dict[str, type[Self]]:
         """Every member of this family by name, in alphabetical order.
 
-        A class that was defined twice, as by running a notebook cell again, counts as last defined.
+        Of a class that was defined twice, as by rerunning a notebook cell, the last one is used.
 
         Raises:
             InputError: two different classes have one name, or a plug-in cannot be imported.
@@ -76,7 +76,7 @@ def place(member: type) -> str:
 
 @cache
 def load_plugins() -> None:
-    """Import what installed packages bring, once; InputError where one cannot be imported."""
+    """Import the plug-ins of installed packages, once; InputError if one cannot be imported."""
     for plugin in entry_points(group=PLUGINS):
         try:
             plugin.load()
@@ -88,7 +88,7 @@ def load_plugins() -> None:
 
 
 def suggest(word: str, known: list[str]) -> str:
-    """A half-sentence that names what is near ``word``, nearest first, or else everything."""
+    """A phrase with the entries similar to ``word``, most similar first, or else all entries."""
     near = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=3, cutoff=0.5)
     close = [k for n in dict.fromkeys(near) for k in known if k.lower() == n]
     if close:

@@ -1,6 +1,6 @@
-"""What a running process has: device, precision, folder, progress.
+"""The context of a running process: device, precision, folder, progress.
 
-Of these, device, precision and the number of threads touch results; the run's card names them.
+Of these, device, precision and the number of threads affect results; they are on the run's card.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ T = TypeVar("T")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 TORCHRUN = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""Variables by which torchrun tells a process its place, beside WORLD_SIZE."""
+"""Variables that torchrun sets for each process, beside WORLD_SIZE."""
 
 
 def prepare() -> None:
-    """Tell glibc to keep freed memory: returning it costs up to a fifth of a training step."""
+    """Make glibc keep freed memory: returning it costs up to a fifth of a training step."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
@@ -43,7 +43,7 @@ def prepare() -> None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto`` takes the GPU where there is one.
+    """``auto`` selects the GPU if there is one.
 
     Raises:
         InputError: torch cannot use the device.
@@ -62,7 +62,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """``auto`` takes bf16 only where the processor computes it natively."""
+    """``auto`` selects bf16 only if the processor supports it natively."""
     if name not in PRECISIONS:
         raise InputError(f"--precision {name}: take one of {', '.join(PRECISIONS)}")
     if name != "auto":
@@ -74,16 +74,16 @@ def resolve_precision(name: str, device: torch.device) -> str:
 
 
 class RankLostError(Exception):
-    """Another process of a training over several is gone; goes to the user as one line."""
+    """Another process of a distributed training is gone; shown to the user as one line."""
 
 
 @contextlib.contextmanager
 def lost_ranks() -> Iterator[None]:
-    """Say in words what a broken collective means."""
+    """Turn a failed collective into a readable error."""
     try:
         yield
     except RuntimeError as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's own, while this one says why
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, while this one says why
         raise RankLostError(
             "another process of this training is gone (its own message, if it had time for one, is "
             "above): the same command resumes from the last checkpoint"
@@ -91,11 +91,10 @@ def lost_ranks() -> Iterator[None]:
 
 
 def join_ranks(device: str) -> tuple[torch.device, int, int]:
-    """Join the processes that torchrun started; gives this one's device, rank and their number.
+    """Join the processes that torchrun started; returns the device, this rank and the world size.
 
     Raises:
-        InputError: torch cannot use the device, or what torchrun says of the processes is not all
-            there.
+        InputError: torch cannot use the device, or variables of torchrun are missing.
     """
     ranks = os.environ.get("WORLD_SIZE", "1")
     if ranks in ("", "1"):
@@ -121,7 +120,7 @@ def join_ranks(device: str) -> tuple[torch.device, int, int]:
 
 
 def alone() -> None:
-    """Raise InputError where torchrun started several of this process."""
+    """Raise InputError if torchrun started several of this process."""
     if os.environ.get("RANK") and os.environ.get("WORLD_SIZE", "1") != "1":
         raise InputError(
             "torchrun is for train: start other commands once; compare --jobs N spreads its trials"
@@ -129,20 +128,20 @@ def alone() -> None:
 
 
 def _told_to_stop(*_: object) -> NoReturn:
-    # torchrun sends this to the ranks that are left when one has died, perhaps twice.
+    # torchrun sends this to the remaining ranks when one has died, possibly twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise RankLostError("told to stop: the same command resumes from the last checkpoint")
 
 
 def leave_ranks() -> None:
-    """Part from the other processes, all at once."""
+    """Leave the process group, together with all other ranks."""
     if distributed.is_initialized():
-        distributed.barrier()  # without it some processes abort on their way out
+        distributed.barrier()  # without it some processes abort at exit
         distributed.destroy_process_group()
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that could be taken on ``device`` now."""
+    """Bytes of free memory on ``device``."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -154,22 +153,22 @@ def free_memory(device: torch.device) -> int:
 
 @dataclass
 class Context:
-    """One process at work on one folder."""
+    """One process working on one folder."""
 
     folder: Path
-    """Where everything is written."""
+    """Output folder."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where networks compute."""
+    """Device of the networks."""
     precision: str = "fp32"
     """``fp32`` or ``bf16`` (autocast; weights and losses stay float32)."""
     console: Console = field(default_factory=lambda: Console(stderr=True))
-    """Where progress goes; results go to standard output."""
+    """Console for progress; results go to standard output."""
     checkpoint_seconds: float = 30.0
-    """Time between checkpoints; no result depends on it."""
+    """Interval between checkpoints; no result depends on it."""
     rank: int = 0
-    """Number of this process among those that train together; the first one writes."""
+    """Rank of this process in distributed training; rank 0 writes."""
     ranks: int = 1
-    """How many train together."""
+    """World size."""
 
     @property
     def part(self) -> slice:
@@ -177,8 +176,8 @@ class Context:
         return slice(self.rank, None, self.ranks)
 
     def divisible(self, batch: int) -> int:
-        """The batch size; raises InputError unless the ranks can share it evenly, in parts of at
-        least two pictures.
+        """The batch size; raises InputError unless it splits evenly over the ranks, with at least
+        two pictures each.
         """
         if self.ranks > 1 and (batch % self.ranks or batch < 2 * self.ranks):
             raise InputError(
@@ -188,7 +187,7 @@ class Context:
         return batch
 
     def average(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The mean of each tensor over the ranks; RankLostError where another is gone."""
+        """The mean of each tensor over the ranks; RankLostError if another rank is gone."""
         if self.ranks == 1 or not tensors:
             return tensors
         joined = torch.cat([t.reshape(-1) for t in tensors])
@@ -198,7 +197,7 @@ class Context:
         return [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
 
     def share(self, make: Callable[[], T]) -> T:
-        """What ``make`` gives on the first rank alone; RankLostError where another is gone."""
+        """The result of ``make``, run on rank 0 only; RankLostError if another rank is gone."""
         if self.ranks == 1:
             return make()
         box: list[Any] = [make() if self.rank == 0 else None]
@@ -229,13 +228,13 @@ class Context:
         return progress(self.console, title, total, done, whole)
 
     def say(self, text: str) -> None:
-        """A line for the person who waits."""
+        """Print a line of progress."""
         self.console.print(text, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` against a second process; a kill lets go of it.
+    """Lock ``folder`` against a second process; a kill releases the lock.
 
     Raises:
         InputError: another process holds it, or it cannot be made.

@@ -1,4 +1,4 @@
-"""Standard output and error, which outlive what becomes of them."""
+"""Standard output and error that survive broken pipes, full disks and closed terminals."""
 
 import contextlib
 import os
@@ -8,22 +8,22 @@ from typing import Any, TextIO, cast
 
 
 class Lasting:
-    """A stream that shows ``?`` for what its encoding lacks, and drops what nobody takes: a pipe
-    that was closed, a full disk, a terminal that is gone.
+    """A stream that writes ``?`` for characters outside its encoding, and drops output that cannot
+    be written: a closed pipe, a full disk, a closed terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write, ignoring output errors."""
         encoding = self.stream.encoding or "utf-8"
         with self._to_the_end():
             self.stream.write(text.encode(encoding, "replace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:
-        """Send on what was written."""
+        """Flush, ignoring output errors."""
         with self._to_the_end():
             self.stream.flush()
 
@@ -32,7 +32,7 @@ class Lasting:
         try:
             yield
         except OSError:
-            with contextlib.suppress(OSError):  # what is still held must not fail at exit
+            with contextlib.suppress(OSError):  # buffered output must not fail at exit
                 sink = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(sink, self.stream.fileno())
                 os.close(sink)
@@ -43,7 +43,7 @@ class Lasting:
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Let a command finish, and keep its exit code, whatever becomes of its output."""
+    """Let a command finish and keep its exit code even if its output cannot be written."""
     held = sys.stdout, sys.stderr
     out, err = (cast(TextIO, Lasting(stream)) if stream else stream for stream in held)
     sys.stdout, sys.stderr = out, err

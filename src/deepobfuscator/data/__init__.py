@@ -1,1 +1,1 @@
-"""Labelled pictures: where they come from, how they are cut into disjoint parts, their cache."""
+"""Labelled pictures: sources, disjoint parts, the cache."""

@@ -1,4 +1,4 @@
-"""Pictures and labels that are given as arrays, kept as files so that a run can go on with them."""
+"""Pictures and labels given as arrays, saved as files so that a run can be resumed."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -31,14 +31,14 @@ class Columns(Protocol):
 
 @dataclass(frozen=True)
 class Arrays(Source):
-    """Pictures that were given as an array, in a folder of the cache."""
+    """Pictures given as an array, stored in a folder of the cache."""
 
     name: ClassVar[str] = "arrays"
 
     path: Path = field(metadata=MACHINE)
-    """Folder that holds them."""
+    """Folder of the stored arrays."""
     sha256: str
-    """Of pictures and labels."""
+    """Hash of pictures and labels."""
 
     @classmethod
     def keep(
@@ -49,10 +49,10 @@ class Arrays(Source):
         split: Iterable[str] | None = None,
         needed: Sequence[str] = (),
     ) -> Self:
-        """Check the arrays and keep them in the cache; see `Data.from_arrays`.
+        """Check the arrays and store them in the cache; see `Data.from_arrays`.
 
-        Columns that are no labels are left out, unless they are ``needed``; `Task.resolved` makes
-        classes of those.
+        Columns that are not binary labels are left out, unless they are ``needed``; `Task.resolved`
+        turns those into classes.
         """
         pictures = np.asarray(images)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
@@ -96,7 +96,7 @@ class Arrays(Source):
 
     @classmethod
     def parse(cls, rest: str) -> Self:
-        """The folder ``rest``, as `keep` made it."""
+        """The folder ``rest``, as written by `keep`."""
         path = expanded(rest).absolute()
         return cls(path, path.name.removeprefix("arrays-"))
 

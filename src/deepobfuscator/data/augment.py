@@ -1,4 +1,4 @@
-"""Pictures mirrored and moved at random, and brought into the form that networks take."""
+"""Random mirroring and shifting of pictures, and conversion to network input."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def draw_moves(n: int, size: tuple[int, ...], draw: np.random.Generator) -> NDArray[np.int64]:
-    """How each of ``n`` pictures is augmented, (n, 3): steps down and right, and whether mirrored.
+    """The augmentation of ``n`` pictures, (n, 3): shift down and right in px, and mirroring.
 
     Half are mirrored, and each is moved by up to a sixteenth of its height and width.
     """
@@ -17,7 +17,7 @@ def draw_moves(n: int, size: tuple[int, ...], draw: np.random.Generator) -> NDAr
 
 
 def augment(pictures: NDArray[np.uint8], moves: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Mirror and move pictures (n, H, W, 3) in 0..255 as `draw_moves` says; edges are repeated."""
+    """Mirror and shift pictures (n, H, W, 3) in 0..255 as drawn by `draw_moves`; edges repeat."""
     _, height, width, _ = pictures.shape
     turned = iter(flipped(pictures[moves[:, 2] == 1]))
     result = np.empty_like(pictures)
@@ -35,7 +35,7 @@ def augment(pictures: NDArray[np.uint8], moves: NDArray[np.int64]) -> NDArray[np
 
 
 def augment_there(pictures: Tensor, moves: NDArray[np.int64]) -> Tensor:
-    """What `augment` and `as_input` do, on the device of ``pictures`` (n, H, W, 3) in 0..255."""
+    """`augment` and `as_input` on the device of ``pictures`` (n, H, W, 3) in 0..255."""
     n, height, width, _ = pictures.shape
     down, right, mirrored = torch.from_numpy(moves).to(pictures.device)[:, :, None].unbind(1)
     rows = (torch.arange(height, device=pictures.device) - down).clamp(0, height - 1)
@@ -46,8 +46,8 @@ def augment_there(pictures: Tensor, moves: NDArray[np.int64]) -> Tensor:
 
 
 def flipped(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Left and right of pictures (n, H, W, 3) exchanged."""
-    # NumPy takes ten times as long to copy pixels of three bytes backwards.
+    """Pictures (n, H, W, 3) mirrored horizontally."""
+    # NumPy is ten times slower at copying three-byte pixels in reverse.
     result: NDArray[np.uint8] = torch.from_numpy(pictures).flip(2).numpy()
     return result
 

@@ -1,4 +1,4 @@
-"""Pictures with labels as training sees them, and everything a trial needs of its data."""
+"""Labelled pictures for training, and all the data that a trial needs."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from deepobfuscator.data.table import UNKNOWN, AttributeTable, Rows, Source
 
 @dataclass
 class Batch:
-    """What one round is played on; n pictures and what is known of them."""
+    """The input of one round: n pictures and what is known about them."""
 
     pictures: Tensor | None = None
     """(n, 3, H, W) in [0, 1]."""
@@ -34,21 +34,21 @@ class Batch:
     private: Tensor | None = None
     """(n, K) labels z, 0 or 1."""
     features: Tensor | None = None
-    """Features of a frozen O, where they are known already."""
+    """Features of a frozen O, if already computed."""
     people: Tensor | None = None
     """(n,) the person on each picture, numbered from 0 within the part."""
 
 
 class Material(Protocol):
-    """What a game draws its batches from."""
+    """The source of a game's batches."""
 
     def __len__(self) -> int: ...
 
     def batch(
         self, rows: Rows, device: torch.device, draw: Generator, part: slice = slice(None)
     ) -> Batch:
-        """This rank's ``part`` of the batch of some rows; ``draw`` decides how they are augmented,
-        the same for a picture whoever gets it.
+        """This rank's ``part`` of the batch of some rows; ``draw`` seeds the augmentation, which is
+        the same for a picture on any rank.
         """
         ...
 
@@ -58,18 +58,18 @@ class Labelled:
     """One part's pictures with their labels; a `Material`."""
 
     pictures: NDArray[np.uint8]
-    """(n, H, W, 3) in 0..255, memory-mapped as a rule."""
+    """(n, H, W, 3) in 0..255, usually memory-mapped."""
     public: NDArray[np.uint8]
     """(n, M) labels."""
     private: NDArray[np.uint8]
     """(n, K) labels."""
     people: NDArray[np.int64]
-    """(n,) the person on each picture, or a number of its own where identities are unknown."""
+    """(n,) the person on each picture, or a unique number if identities are unknown."""
     undeclared: NDArray[np.uint8] | None = None
     """(n, U) the attributes that are neither public nor private."""
 
     resident: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
-    """The pictures on a GPU, where they fit in half of its free memory."""
+    """The pictures on a GPU, if they fit in half of its free memory."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -104,23 +104,23 @@ class Parts:
     """The four disjoint parts, ready to train and to score on."""
 
     defender: Labelled
-    """What the defence trains on."""
+    """Training data of the defence."""
     attacker: Labelled
-    """What fresh attackers train on."""
+    """Training data of the attackers."""
     validation: Labelled
-    """The attacker's own pictures for choosing attackers and thresholds."""
+    """The attacker's own pictures for selecting attackers and thresholds."""
     test: Labelled
-    """What everything is scored on, once."""
+    """Data for the final, single evaluation."""
     summary: dict[str, Any]
     """Fingerprint, pictures and people of each part, pictures skipped, pictures moved to the part
-    of their equals where there are any; for the card."""
+    of their duplicates; for the card."""
     known_people: bool
-    """Whether the data says who is on a picture."""
+    """Whether the data has identities."""
     undeclared: tuple[str, ...] = ()
     """Names of the attributes that are neither public nor private and vary in every part."""
 
     def notes(self) -> list[str]:
-        """What the person who waits should know of the pictures."""
+        """Lines for the user about skipped and moved pictures."""
         said = {
             "skipped": "are left out: missing, unreadable or unlabelled",
             "moved": "change their part, so that equal pictures stay together",
@@ -138,13 +138,13 @@ def load(
     """Read the labels, cut the parts and decode (once) the pictures in use.
 
     Args:
-        data: source, task and how it is cut.
-        size: height and width in px; ``data.size`` is not looked at.
-        defended: whether a defence is trained; else the defender's half is the attacker's too.
-        progress: called with (pictures done, all of them).
+        data: source, task and split options.
+        size: height and width in px; ``data.size`` is ignored.
+        defended: whether a defence is trained; else the attacker gets the defender's half too.
+        progress: called with (pictures done, total).
 
     Raises:
-        InputError: whatever is wrong with the labels, the task or a picture.
+        InputError: invalid labels, task or picture.
     """
     source, task = data.source, data.task.columns
     named = (*task.public, *task.private)
@@ -175,7 +175,7 @@ def load(
     rows: dict[str, Rows] = {}
     decoded = 0
     for name, asked in vars(splits).items():
-        # A store for each part: whoever is handed one part cannot reach another's pictures.
+        # One store per part: code that is given one part cannot reach another's pictures.
         pictures, rows[name] = store(asked)
         kept = rows[name]
         if name in used:
@@ -218,13 +218,13 @@ def unlabelled(
     most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
-    """Pictures of another source, as one has them who does not care what is on them.
+    """Pictures of another source, regardless of the task's labels.
 
-    Its people are strangers to those of ``own``, unless both are of one kind and so number people
-    alike.
+    Its people are distinct from those of ``own``, unless both are of the same kind and so share
+    person numbers.
 
     Raises:
-        InputError: whatever is wrong with the source or a picture.
+        InputError: an invalid source or picture.
     """
     table = source.read().usable((), skip_bad)
     chosen = np.linspace(0, len(table) - 1, min(most or len(table), len(table))).astype(np.int64)
@@ -253,14 +253,14 @@ def trained_on(
 
 
 def _names(table: AttributeTable, rows: Rows) -> str:
-    """SHA-256 of a part: the names of its pictures and who is on them."""
+    """SHA-256 of a part: the names and people of its pictures."""
     people = table.people()
     lines = "".join(f"{table.images[i]} {people[i]}\n" for i in rows)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _sample(part: Labelled) -> bytes:
-    """Up to 64 of a part's pictures: enough to notice that they were replaced."""
+    """Hash of up to 64 of a part's pictures: enough to detect that they were replaced."""
     if not len(part):
         return b""
     rows = np.linspace(0, len(part) - 1, 64).round().astype(np.int64)
@@ -268,9 +268,9 @@ def _sample(part: Labelled) -> bytes:
 
 
 def disjoint(parts: Mapping[str, Labelled]) -> None:
-    """Raise InputError where a person or a picture is in two parts.
+    """Raise InputError if a person or a picture is in two parts.
 
-    A figure measured across such a leak would mean nothing.
+    Such train-test leakage would invalidate every figure.
     """
     for (one, a), (other, b) in combinations(parts.items(), 2):
         if len(shared := np.intersect1d(a.people, b.people)):

@@ -1,4 +1,4 @@
-"""Pictures decoded once into a memory-mapped file; a warm start only opens it."""
+"""Pictures decoded once into a memory-mapped file; later runs only open it."""
 
 import errno
 import hashlib
@@ -17,10 +17,10 @@ from deepobfuscator.core.files import lock
 from deepobfuscator.data.table import Decoded, Source
 
 FORMAT = 1
-"""To be raised whenever the same files would decode to other pixels."""
+"""Increase whenever the same files would decode to other pixels."""
 
 CHUNK = 256
-"""Pictures decoded and written at a time."""
+"""Number of pictures decoded and written at a time."""
 
 
 def cache_folder() -> Path:
@@ -38,15 +38,15 @@ def pictures(
     """The named pictures, decoded or from the cache.
 
     Args:
-        source: where the pictures come from.
+        source: source of the pictures.
         images: n names (at least one), in the order wanted.
         size: height and width in pixels.
-        skip_bad: leave out the unreadable pictures instead of refusing them.
+        skip_bad: skip unreadable pictures instead of raising.
         progress: called with (pictures done, n) while decoding.
 
     Returns:
-        The readable pictures (m, height, width, 3) in 0..255, a read-only memory map if these are
-        all; and (n,) which they are.
+        The readable pictures (m, height, width, 3) in 0..255, a read-only memory map if all are
+        readable; and the mask (n,) of readable ones.
 
     Raises:
         InputError: unreadable pictures without ``skip_bad``; no room for the cache.
@@ -72,14 +72,14 @@ def pictures(
 
 
 def path(source: Source, images: Sequence[str], size: tuple[int, int]) -> Path:
-    """Where the decoded pictures are kept."""
+    """Path of the decoded pictures."""
     identity = json.dumps([FORMAT, source.name, size, source.stamp(images), list(images)])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
     return cache_folder() / f"{source.name}-{size[0]}x{size[1]}-{digest}.npy"
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> Decoded | None:
-    """What the cache holds; None unless it is all there."""
+    """The cached pictures; None unless complete."""
     try:
         decoded = np.load(path, mmap_mode="r")
         bad = json.loads(path.with_suffix(".json").read_text())
@@ -90,7 +90,7 @@ def _open(path: Path, shape: tuple[int, ...]) -> Decoded | None:
 
 
 def _build(path: Path, shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Decoded:
-    """Decode into ``path`` and open it; whoever comes second waits and opens it too."""
+    """Decode into ``path`` and open it; a second process waits, then opens it too."""
     folder, temporary = path.parent, path.with_suffix(".part")
     bad: dict[str, str] = {}
     try:

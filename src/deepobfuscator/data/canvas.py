@@ -1,4 +1,4 @@
-"""Rectangles of pixels to paint on, and the shapes that are painted."""
+"""Rectangles of pixels and the shapes drawn on them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class Canvas:
     rgb: Array
     """(3, n, h, w), 0..1."""
     x: Array
-    """Rightward from between the eyes, in half face widths, level with the head."""
+    """Rightward from between the eyes, in half face widths, in the head's frame."""
     y: Array
     """Downward."""
     p: Array
@@ -51,7 +51,7 @@ class Canvas:
         return np.asarray(np.clip(0.5 - distance / (2 * self.soft), 0, 1))
 
     def paint(self, alpha: Field, colour: Iterable[Field]) -> None:
-        """Lay a colour, one value or field per channel, over what is there."""
+        """Blend a colour, one value or field per channel, over the canvas."""
         for plane, value in zip(self.rgb, colour, strict=True):
             plane += alpha * (value - plane)
 

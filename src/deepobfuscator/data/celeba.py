@@ -1,4 +1,4 @@
-"""CelebA (Liu, Luo, Wang, Tang, 2015) as it is published, and as Kaggle packs it."""
+"""CelebA (Liu, Luo, Wang, Tang, 2015), in the published layout and Kaggle's."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ SPACED = str.maketrans(dict.fromkeys([*SEPARATORS, '"'], " "))
 
 @dataclass(frozen=True)
 class Celeba(FilesSource):
-    """CelebA: ``img_align_celeba/``, ``list_attr_celeba.txt`` and, where they are there,
+    """CelebA: ``img_align_celeba/``, ``list_attr_celeba.txt`` and, if present,
     ``list_eval_partition.txt`` (the data's own parts) and ``identity_CelebA.txt``.
 
     Each may lie one or two folders deeper (``Anno/``, ``Eval/``, ``Img/``), a list may be a
@@ -75,7 +75,7 @@ class Celeba(FilesSource):
     def _numbers(
         self, name: str, images: Sequence[str], highest: int | None = None
     ) -> NDArray[np.int64] | None:
-        """The (n,) numbers that a two-column list gives ``images``; None without such a list."""
+        """The (n,) numbers of ``images`` in a two-column list; None without such a list."""
         if (file := self.list_file(name)) is None:
             return None
         rows: list[tuple[str, int]] = []

@@ -1,4 +1,4 @@
-"""Attributes of several classes: one column of 0 and 1 for each class.
+"""Multi-class attributes: one 0/1 column per class.
 
 ``NAME`` is an attribute whose column holds a few different words or numbers, ``NAME:4`` one whose
 numbers are cut into four bins with about as many pictures each.
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from deepobfuscator.core.errors import InputError
 
 MOST_CLASSES = 20
-"""An attribute with more different values is a number or a name."""
+"""A column with more distinct values is a number or a name, not a class."""
 
 FEWEST_PICTURES = 8
-"""A value on fewer pictures is a slip of the pen, no class."""
+"""A value on fewer pictures is taken for a typing error, not a class."""
 
 MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "?"))
 """Cells without a value, in lower case."""
@@ -32,14 +32,14 @@ class Categorical:
     """(n,) the class of each picture; -1 where the cell is empty."""
 
     def columns(self, unknown: int) -> NDArray[np.uint8]:
-        """(n, classes) of 0 and 1, or ``unknown`` where the cell is empty."""
+        """(n, classes) one-hot, or ``unknown`` where the cell is empty."""
         found = np.asarray(self.number[:, None] == np.arange(len(self.classes)), dtype=np.uint8)
         found[self.number < 0] = unknown
         return found
 
 
 def column_names(name: str, classes: Iterable[str]) -> tuple[str, ...]:
-    """What the columns of an attribute's classes are called."""
+    """Names of the columns of an attribute's classes."""
     return tuple(f"{name}={one}" for one in classes)
 
 
@@ -48,8 +48,8 @@ def categorical(name: str, texts: Mapping[str, NDArray[np.str_]]) -> Categorical
     column.
 
     Raises:
-        InputError: too many different values, too few pictures of one, or bins of what is no
-            number.
+        InputError: too many distinct values, too few pictures of one, or bins of a column that is
+            not numeric.
     """
     if name in texts:
         return _words(name, texts[name])
@@ -105,7 +105,7 @@ def _bins(name: str, cells: NDArray[np.str_], bins: int) -> Categorical:
 
 
 def _numbers(values: Sequence[str] | NDArray[np.str_]) -> NDArray[np.float64] | None:
-    """Cells as finite numbers; None where one is none."""
+    """Cells as finite numbers; None if any is not one."""
     try:
         found = np.asarray(values).astype(np.float64)
     except ValueError:

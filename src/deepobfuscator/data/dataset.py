@@ -1,4 +1,4 @@
-"""What a run is about: labelled pictures, what is public and private of them, how they are cut."""
+"""The data of a run: labelled pictures, public and private attributes, split options."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Names: TypeAlias = str | Sequence[str]
 
 
 class Cut(TypedDict, total=False):
-    """The fields of `Data` that say how pictures are cut."""
+    """The fields of `Data` that determine the split."""
 
     size: tuple[int, int] | None
     limit: int | None
@@ -30,32 +30,32 @@ class Cut(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Data:
-    """Labelled pictures and the task set on them; nothing is read before it is needed.
+    """Labelled pictures and their task; read lazily.
 
     The constructors below take the fields from ``size`` on as keywords.
     """
 
     source: Source
-    """Where the pictures come from."""
+    """Source of the pictures."""
     task: Task
-    """What is public and what is private."""
+    """The public and private attributes."""
     size: tuple[int, int] | None = None
-    """Height and width in px that pictures are fitted to; None leaves it to the encoder (64x64, or
-    what an ONNX file declares)."""
+    """Height and width in px to which pictures are cropped or resized; None: as the encoder needs
+    (64x64, or what an ONNX file declares)."""
     limit: int | None = None
     """Pictures of the training pool, whole people; validation shrinks in proportion, test stays."""
     split_seed: int = 0
-    """Draws the people of a limit and of the parts."""
+    """Seeds the choice of people for the limit and the parts."""
     protocol: str = "own"
-    """own: the data's own partition where it has one; paper: 160K : 40K drawn anew."""
+    """own: the data's own partition if it has one; paper: a new 160K : 40K split."""
     skip_bad: bool = False
-    """Go on without pictures that are missing, unreadable or unlabelled, and count them."""
+    """Skip and count pictures that are missing, unreadable or unlabelled."""
 
     def resolved(self) -> Self:
-        """With the names of the classes that its attributes have, where they have several.
+        """A copy with the class names of its multi-class attributes.
 
         Raises:
-            InputError: whatever is wrong with the labels.
+            InputError: invalid labels.
         """
         if self.source.binary:
             return self
@@ -63,7 +63,7 @@ class Data:
 
     @classmethod
     def celeba(cls, path: str | Path, *, public: Names, private: Names, **cut: Unpack[Cut]) -> Self:
-        """CelebA as it is published or as Kaggle packs it."""
+        """CelebA in the published layout or Kaggle's."""
         return cls(Celeba.parse(str(path)), Task.of(public, private), **cut)
 
     @classmethod
@@ -73,7 +73,7 @@ class Data:
 
     @classmethod
     def folder(cls, path: str | Path, *, public: Names, private: Names, **cut: Unpack[Cut]) -> Self:
-        """A folder of pictures with a ``labels.csv``, or as Hugging Face has them."""
+        """A folder of pictures with a ``labels.csv``, or in a Hugging Face layout."""
         return cls(Folder.parse(str(path)), Task.of(public, private), **cut)
 
     @classmethod
@@ -86,7 +86,7 @@ class Data:
         seed: int = 0,
         **cut: Unpack[Cut],
     ) -> Self:
-        """Faces drawn by this project, five of each person."""
+        """Synthetic faces, five of each person."""
         return cls(Synthetic(count, seed), Task.of(public, private), **cut)
 
     @classmethod
@@ -101,18 +101,18 @@ class Data:
         split: Iterable[str] | None = None,
         **cut: Unpack[Cut],
     ) -> Self:
-        """Pictures and labels in memory; they are copied into the cache, so that runs can go on.
+        """Pictures and labels in memory; they are copied to the cache so that runs can be resumed.
 
         Args:
             images: (n, H, W, 3), uint8, RGB in 0..255.
             labels: (n,) columns by name, as a dict or a DataFrame, of 0 and 1 (or -1 and 1,
-                booleans, yes and no); columns that hold anything else are left out, unless the
-                task names them: words and numbers are classes then, ``NAME:4`` four bins of
-                numbers.
-            public: what the service tells.
-            private: what nobody should learn.
-            people: (n,) who is on each picture, numbers or strings, so that nobody is in two parts.
-            split: (n,) ``train``, ``validation`` or ``test``, where there is such a split.
+                booleans, yes and no); other columns are left out, unless the task names them: words
+                and numbers are then classes, ``NAME:4`` four bins of numbers.
+            public: attributes that the service predicts.
+            private: attributes that no attacker should learn.
+            people: (n,) the person on each picture, numbers or strings, to keep the parts' people
+                disjoint.
+            split: (n,) ``train``, ``validation`` or ``test``, if there is such a split.
             **cut: the fields from ``size`` on.
 
         Raises:

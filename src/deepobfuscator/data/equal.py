@@ -1,4 +1,4 @@
-"""Pictures that are equal, pixel by pixel, go to one part: else the test pictures are known."""
+"""Duplicate pictures (equal pixels) go to one part: else test pictures would be in training."""
 
 import json
 from collections import defaultdict
@@ -17,13 +17,13 @@ from deepobfuscator.data.table import AttributeTable, Rows, Source
 
 
 def equal(pictures: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
-    """Groups of pictures that are equal, two or more each.
+    """Groups of equal pictures, two or more each.
 
     Args:
         pictures: arrays (n, H, W, 3).
 
     Returns:
-        Places, counted through all arrays from the first picture of the first.
+        Indices into the concatenation of all arrays.
     """
     everything = [picture for part in pictures for picture in part]
 
@@ -36,7 +36,7 @@ def equal(pictures: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
 
     if not everything:
         return []
-    # One row tells nearly all pictures apart, and reads one page of each from the disk.
+    # One row distinguishes nearly all pictures, and reads one page of each from the disk.
     middle = len(everything[0]) // 2
     near = alike(range(len(everything)), slice(middle, middle + 1))
     return [group for places in near for group in alike(places, slice(None))]
@@ -45,13 +45,12 @@ def equal(pictures: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
 def together(splits: Splits, people: NDArray[np.int64], groups: Sequence[Rows]) -> Splits:
     """``splits`` with equal pictures in one part, and still whole people in each.
 
-    People who share a picture go to the part that holds most pictures of theirs, the first of
-    equals.
+    People who share a picture go to the part with most of their pictures; ties go to the first.
 
     Args:
         splits: the parts.
         people: (n,) who is on each picture.
-        groups: row numbers, in use, of pictures that are equal; two or more each.
+        groups: row numbers, in use, of equal pictures; two or more each.
     """
     if not groups:
         return splits
@@ -76,9 +75,9 @@ def kept_together(
     size: tuple[int, int],
     store: Callable[[Rows], tuple[NDArray[np.uint8], Rows]],
 ) -> Splits:
-    """``splits`` with equal pictures in one part; found once, then read from the cache.
+    """``splits`` with equal pictures in one part; computed once, then read from the cache.
 
-    ``store`` gives the readable pictures of some rows, and which rows those are.
+    ``store`` returns the readable pictures of some rows, and which rows those are.
     """
     images = [table.images[i] for i in splits.rows()]
     kept = cache.path(source, images, size).with_suffix(".equal.json")
@@ -92,6 +91,6 @@ def kept_together(
     write_atomic(kept, json.dumps([rows.tolist() for rows in groups]).encode())
     better = together(splits, table.people(), groups)
     for old, new in zip(vars(splits).values(), vars(better).values(), strict=True):
-        if not np.array_equal(old, new):  # nobody asks for this store again
+        if not np.array_equal(old, new):  # this store is not used again
             cache.path(source, [table.images[i] for i in old], size).unlink(missing_ok=True)
     return better

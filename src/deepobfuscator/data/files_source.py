@@ -1,4 +1,4 @@
-"""What the file-based sources share: finding pictures, reading lists, decoding, fitting to size."""
+"""Shared by file-based sources: finding pictures, reading lists, decoding, cropping, resizing."""
 
 import hashlib
 import os
@@ -22,10 +22,10 @@ from deepobfuscator.data.matching import is_picture, match
 from deepobfuscator.data.table import AttributeTable, Decoded, Source
 
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-"""What stands in a file of the format that telephones write and Pillow does not read."""
+"""Brand codes of HEIC files, which phones write and Pillow does not read."""
 
 CROP_SLACK = 4
-"""Pixels on a side up to which a picture is cropped, not resampled."""
+"""Maximum excess per side, in px, that is cropped instead of resampled."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FilesSource(Source):
     """A source whose pictures are files under one folder."""
 
     path: Path = field(metadata=MACHINE)
-    """Folder that holds the data."""
+    """Folder of the data."""
 
     @classmethod
     def parse(cls, rest: str) -> Self:
@@ -48,27 +48,27 @@ class FilesSource(Source):
         return self.path
 
     def nearest(self, name: str) -> Path | None:
-        """The file or folder called ``name``, here or up to two folders deeper; None without."""
+        """The file or folder called ``name``, here or up to two levels deeper; None if missing."""
         for deeper in ("", "*/", "*/*/"):
             if found := sorted(self.path.glob(deeper + name)):
                 return found[0]
         return None
 
     def list_file(self, name: str) -> Path | None:
-        """The list called ``name``, .txt or .csv; None without."""
+        """The list called ``name``, .txt or .csv; None if missing."""
         return self.nearest(f"{name}.txt") or self.nearest(f"{name}.csv")
 
     def places(self, images: Sequence[str]) -> list[str]:
-        """Paths of the files that hold the named pictures."""
+        """Paths of the files of the named pictures."""
         folder = self.pictures
         return [f"{folder}/{name}" for name in images]
 
     def contents(self, images: Sequence[str]) -> Sequence[str | BytesIO]:
-        """What the named pictures are to be decoded from, by default the files themselves."""
+        """What the named pictures are decoded from, by default the files themselves."""
         return self.places(images)
 
     def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
-        """Decode pictures; see `Source.load`. Truncated and foreign files count as unreadable."""
+        """Decode pictures; see `Source.load`. Truncated and non-image files are unreadable."""
         out = np.zeros((len(images), *size, 3), dtype=np.uint8)
         bad: dict[str, str] = {}
 
@@ -77,10 +77,10 @@ class FilesSource(Source):
         def decode(row: int) -> None:
             try:
                 out[row] = decode_picture(contents[row], size)
-            except Exception as error:  # Pillow's readers raise nearly anything on a broken file.
+            except Exception as error:  # Pillow raises nearly any exception on a broken file.
                 bad[images[row]] = _reason(error, contents[row])
 
-        # Warnings filters belong to the process, so they are set once, around all threads.
+        # Warning filters are process-wide, so they are set once, around all threads.
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -90,14 +90,14 @@ class FilesSource(Source):
     def matched(
         self, table: AttributeTable, file: Path, files: set[str], partial: bool = False
     ) -> AttributeTable:
-        """``table`` with the names of the rows' files, without rows that have none.
+        """``table`` with the rows' file names, without rows that have no file.
 
         A row may spell a file's name differently; see `match`.
 
         Args:
-            table: as the list ``file`` says.
+            table: as in the list ``file``.
             file: the list, for messages.
-            files: names, relative to `pictures`, of the files that are there.
+            files: names, relative to `pictures`, of the existing files.
             partial: whether the list may leave pictures out.
 
         Raises:
@@ -132,7 +132,7 @@ class FilesSource(Source):
         )
 
     def _file(self, name: str, files: set[str]) -> str | None:
-        """The file that ``name`` names though it is not among ``files``; None without one."""
+        """The file at ``name`` if it exists although it is not in ``files``; else None."""
         if not (self.pictures / name).is_file():
             return None
         # A hidden file, or one in a folder that has another name beside that of a link.
@@ -140,7 +140,7 @@ class FilesSource(Source):
         return real if real in files else name
 
     def stamp(self, images: Sequence[str]) -> str:
-        """Hash of the folder and of every picture's name, size and time of change."""
+        """Hash of the folder and of every picture's name, size and modification time."""
         digest = hashlib.sha256(os.fsencode(self.pictures.resolve()))
         for name, place in zip(images, self.places(images), strict=True):
             try:
@@ -153,7 +153,7 @@ class FilesSource(Source):
 
 
 def decode_picture(content: str | BytesIO, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """One picture as (height, width, 3), upright, in RGB, fitted to ``size`` (height, width).
+    """One picture as (height, width, 3), upright, in RGB, cropped or resized to ``size``.
 
     Raises:
         Exception: the file is not a whole picture of at most 8 bits (16 if grey) a channel.
@@ -170,14 +170,14 @@ def decode_picture(content: str | BytesIO, size: tuple[int, int]) -> NDArray[np.
 
 
 def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Crop ``image`` about its centre to ``size`` (height, width), resampling only if need be."""
+    """Crop ``image`` about its centre to ``size`` (height, width), resampling only if needed."""
     height, width = size
     over_x, over_y = image.width - width, image.height - height
     if 0 <= over_x <= CROP_SLACK and 0 <= over_y <= CROP_SLACK:
         x, y = over_x // 2, over_y // 2
         return image.crop((x, y, x + width, y + height))
     scale = min(image.width / width, image.height / height)
-    # The bounds may be passed by a rounding error only, which Pillow refuses.
+    # The bounds may be exceeded by a rounding error, which Pillow rejects.
     left = max(0.0, (image.width - scale * width) / 2)
     top = max(0.0, (image.height - scale * height) / 2)
     box = (left, top, image.width - left, image.height - top)
@@ -203,9 +203,9 @@ def _reason(error: Exception, content: str | BytesIO) -> str:
 def find_files(folder: Path) -> set[str]:
     """Names, relative to ``folder``, of the files in it and below, links to folders followed.
 
-    Hidden files are passed over. Each folder counts once, under its own name if that lies below
-    ``folder``, so that links may lead anywhere. Raises InputError where a folder is missing or
-    cannot be read.
+    Hidden files are skipped. Each folder is visited once, under its own name if that is below
+    ``folder``, so links may form cycles. Raises InputError if a folder is missing or cannot be
+    read.
     """
     found: set[str] = set()
     seen: set[tuple[int, int]] = set()

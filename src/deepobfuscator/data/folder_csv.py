@@ -1,4 +1,4 @@
-"""A folder of one's own pictures with a list of labels."""
+"""A folder of the user's own pictures with a list of labels."""
 
 import re
 from collections import defaultdict
@@ -18,7 +18,7 @@ from deepobfuscator.data.lists import PARTS, Sheet, attributes, note, part_of, r
 from deepobfuscator.data.table import TEST, VALIDATION, AttributeTable, person_number
 
 NOT_ATTRIBUTES = ("image", "identity", "split")
-"""Columns with a meaning of their own; every other column may be an attribute."""
+"""Reserved columns; every other column may be an attribute."""
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 """Of lists; where several have one name in one folder, the first counts."""
@@ -29,11 +29,12 @@ EMBEDDED = re.compile(r"(.+\.(?:parquet|csv|tsv))/(\d+)")
 
 @dataclass(frozen=True)
 class Folder(FilesSource):
-    """Pictures and ``labels.csv``, or as Hugging Face has them: ``metadata.csv`` or ``.jsonl``, or
-    Parquet files that hold the pictures themselves; else whatever .csv files lie at the top.
+    """Pictures and ``labels.csv``, or a Hugging Face layout: ``metadata.csv`` or ``.jsonl``, or
+    Parquet files with embedded pictures; else any .csv files at the top level.
 
-    A list has a column ``image`` (a path relative to the list's folder; ``file_name`` and the like
-    will do), one column an attribute and, if wanted, ``identity`` (any string) and ``split``.
+    A list has a column ``image`` (a path relative to the list's folder; ``file_name`` and similar
+    names work too), one column per attribute and, optionally, ``identity`` (any string) and
+    ``split``.
     """
 
     name: ClassVar[str] = "folder"
@@ -78,12 +79,12 @@ class Folder(FilesSource):
         return self.matched(table, file, files | set(filter(EMBEDDED.fullmatch, images)))
 
     def places(self, images: Sequence[str]) -> list[str]:
-        """Paths of the pictures, or of the lists that hold them."""
+        """Paths of the pictures, or of the lists that embed them."""
         held = [EMBEDDED.fullmatch(name) for name in images]
         return super().places([m[1] if m else n for m, n in zip(held, images, strict=True)])
 
     def contents(self, images: Sequence[str]) -> Sequence[str | BytesIO]:
-        """Paths of pictures, or the bytes of those that lists hold."""
+        """Paths of pictures, or the bytes of embedded ones."""
         found: list[str | BytesIO] = list(self.places(images))
         rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for i, name in enumerate(images):
@@ -100,8 +101,8 @@ class Folder(FilesSource):
 def label_lists(files: Collection[str]) -> list[str]:
     """The lists of labels among ``files``, one for each folder that has one.
 
-    ``labels.csv`` at the top goes before all others; then those called labels, then metadata, the
-    nearest to the top; then all Parquet files; then all .csv files at the top.
+    ``labels.csv`` at the top takes precedence; then lists called labels, then metadata, the nearest
+    to the top; then all Parquet files; then all .csv files at the top.
     """
     if "labels.csv" in files:
         return ["labels.csv"]
@@ -118,7 +119,7 @@ def label_lists(files: Collection[str]) -> list[str]:
 
 
 def pictures_of(name: str, sheet: Sheet) -> list[str]:
-    """What the rows of the list ``name`` call their pictures, relative to the whole folder."""
+    """Picture names in the rows of the list ``name``, relative to the source's folder."""
     if sheet.embedded:
         return [f"{name}/{row}" for row in sheet.columns["image"]]
     images = []
@@ -131,7 +132,7 @@ def pictures_of(name: str, sheet: Sheet) -> list[str]:
 
 
 def joined(sheets: Sequence[Sheet], names: Sequence[str]) -> Sheet:
-    """All rows of several lists; raises InputError where their columns differ."""
+    """All rows of several lists; raises InputError if their columns differ."""
     columns = sheets[0].columns
     for sheet, name in zip(sheets, names, strict=True):
         if odd := columns.keys() ^ sheet.columns.keys():
@@ -146,7 +147,7 @@ def joined(sheets: Sequence[Sheet], names: Sequence[str]) -> Sheet:
 
 
 def parts_by_folder(images: Sequence[str]) -> list[int] | None:
-    """Parts as the names of folders (or of Parquet files) say; None unless all say one."""
+    """Parts from the names of folders (or of Parquet files); None unless every name gives one."""
     found = []
     for name in images:
         words = [re.split(r"[-_.]", folder)[0].lower() for folder in name.split("/")[:-1]]
@@ -157,7 +158,7 @@ def parts_by_folder(images: Sequence[str]) -> list[int] | None:
 
 
 def tested(parts: Sequence[int] | None, file: Path) -> NDArray[np.uint8] | None:
-    """``parts``; without a test part the validation part becomes it."""
+    """``parts``; without a test part, the validation part becomes the test part."""
     if parts is None:
         return None
     part = np.array(parts, dtype=np.uint8)

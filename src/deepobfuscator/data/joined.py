@@ -1,4 +1,4 @@
-"""Two parts as one, without a copy of their pictures, which may be larger than the memory."""
+"""Two parts as one, without copying their pictures, which may not fit in memory."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -13,8 +13,8 @@ from deepobfuscator.data.table import Rows
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures (n + m, H, W, 3) of two arrays, the first's before the second's; rows are read when
-    they are asked for.
+    """Pictures (n + m, H, W, 3) of two arrays, the first's before the second's; rows are read
+    lazily.
     """
 
     first: NDArray[np.uint8]
@@ -24,7 +24,7 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As an array has it."""
+        """As of an array."""
         return (len(self), *self.first.shape[1:])
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class Pictures:
 
 
 def joined(one: Labelled, other: Labelled) -> Labelled:
-    """All inputs of ``one``, then all of ``other``; of its pictures only rows can be read.
+    """All inputs of ``one``, then all of ``other``; pictures can be read by rows only.
 
     Raises:
         InputError: pictures of two sizes, or labels of two tasks.

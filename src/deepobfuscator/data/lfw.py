@@ -28,7 +28,7 @@ class Lfw(FilesSource):
 
     @property
     def pictures(self) -> Path:
-        """The folder that holds one folder a person."""
+        """The folder with one folder per person."""
         for name in ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled", "lfw_deepfunneled"):
             if (folder := self.path / name).is_dir():
                 inner = folder / name  # where an archive was unpacked into its own name

@@ -1,4 +1,4 @@
-"""Lists of labels as people write them, and what their cells mean."""
+"""Parsing of label lists and their cells."""
 
 import csv
 import io
@@ -26,10 +26,10 @@ PICTURE_COLUMNS = (
     *("image", "file_name", "filename", "image_id", "file", "path", "image_path"),
     *("image_name", "img_name", "img_path", "img"),
 )
-"""Names of the column that names pictures, in either case; the first that is there counts."""
+"""Names of the picture column, in either case; the first match is used."""
 
 SEPARATORS = ",\t;|"
-"""Of columns; the first with which the header has a column for pictures counts."""
+"""Column separators; the first with which the header has a picture column is used."""
 
 PARTS = {
     "train": TRAIN,
@@ -41,12 +41,12 @@ PARTS = {
     "dev": VALIDATION,
     "testing": TEST,
 }
-"""Words for the parts."""
+"""Names of the parts."""
 
 WORDS = {"true": 1, "yes": 1, "t": 1, "y": 1, "false": 0, "no": 0, "f": 0, "n": 0} | dict.fromkeys(
     MISSING, UNKNOWN
 )
-"""Meaning of a label that is no number."""
+"""Values of labels that are not numbers."""
 
 FORMS = "a label is 1 or 0, 1 or -1, true or false, yes or no"
 
@@ -56,25 +56,25 @@ class Sheet:
     """A list of labels as text."""
 
     columns: dict[str, list[str]]
-    """(n,) cells by the column's name; that of the pictures is called ``image``."""
+    """(n,) cells by column name; the picture column is called ``image``."""
     places: list[str]
-    """(n,) where each row is, for messages."""
+    """(n,) position of each row, for messages."""
     embedded: bool = False
-    """Whether the list itself holds the pictures; ``image`` then holds row numbers."""
+    """Whether the list embeds the pictures; ``image`` then holds row numbers."""
 
     def labels(self, name: str) -> NDArray[np.uint8]:
-        """(n,) 0, 1 or UNKNOWN; raises InputError where the column holds anything else."""
+        """(n,) 0, 1 or UNKNOWN; raises InputError for any other value."""
         return labels(name, self.columns[name], self.places)
 
 
 @cache
 def note(text: str) -> None:
-    """Warn, once in a process: a source is read several times."""
+    """Warn once per process: a source is read several times."""
     log.warning("%s", text)
 
 
 def labels(name: str, cells: Sequence[str], places: Sequence[str]) -> NDArray[np.uint8]:
-    """(n,) 0, 1 or UNKNOWN as ``cells`` say; raises InputError where they say anything else."""
+    """(n,) 0, 1 or UNKNOWN from ``cells``; raises InputError for any other value."""
     meanings = {cell: _meaning(cell) for cell in set(cells)}
     if None in meanings.values():
         odd = next(i for i, cell in enumerate(cells) if meanings[cell] is None)
@@ -89,7 +89,7 @@ def labels(name: str, cells: Sequence[str], places: Sequence[str]) -> NDArray[np
 
 
 def _meaning(cell: str) -> int | None:
-    """1, 0, -1 or UNKNOWN; None where it is no label."""
+    """1, 0, -1 or UNKNOWN; None if it is not a label."""
     word = cell.strip().lower()
     try:
         return WORDS[word] if word in WORDS else {1.0: 1, 0.0: 0, -1.0: -1}.get(float(word))
@@ -100,7 +100,7 @@ def _meaning(cell: str) -> int | None:
 def attributes(
     sheet: Sheet, file: Path, not_attributes: Collection[str]
 ) -> tuple[tuple[str, ...], NDArray[np.uint8], dict[str, str]]:
-    """Names and (n, k) values of the columns that are labels; of the others, why they are not."""
+    """Names and (n, k) values of the label columns; for the others, why they are not labels."""
     found: dict[str, NDArray[np.uint8]] = {}
     others: dict[str, str] = {}
     for name in sheet.columns:
@@ -118,7 +118,7 @@ def attributes(
 
 
 def texts(sheet: Sheet, names: Collection[str]) -> dict[str, NDArray[np.str_]]:
-    """(n,) cells of those of the named columns that are more than 0, 1 and -1 or empty."""
+    """(n,) cells of the named columns that hold more than 0, 1, -1 and empty cells."""
     return {
         name: np.array(sheet.columns[name], dtype=np.str_)
         for name in names
@@ -127,7 +127,7 @@ def texts(sheet: Sheet, names: Collection[str]) -> dict[str, NDArray[np.str_]]:
 
 
 def part_of(word: str, place: str) -> int:
-    """The part that ``word`` names; raises InputError where it names none."""
+    """The part named ``word``; raises InputError if there is none."""
     if (part := PARTS.get(word.strip().lower())) is None:
         raise InputError(f"{place}: split is {word!r}; it must be one of {', '.join(PARTS)}")
     return part
@@ -137,7 +137,7 @@ def read_sheet(file: Path) -> Sheet:
     """The list in a .csv (with any of `SEPARATORS`), .jsonl or .parquet file.
 
     Raises:
-        InputError: it cannot be read, or is not of its form, or no column names pictures.
+        InputError: it cannot be read, is malformed, or has no picture column.
     """
     embedded, rows = False, list[Sequence[str]]()
     if file.suffix.lower() == ".parquet":
@@ -181,7 +181,7 @@ def _picture_column(header: Sequence[str]) -> str | None:
 
 
 def _csv_rows(text: str, file: Path) -> list[tuple[int, list[str]]]:
-    """Line numbers and cells, header first; rows without any content are passed over."""
+    """Line numbers and cells, header first; empty rows are skipped."""
     top = next(line for line in text.splitlines() if line.strip())
 
     def split(text: str, separator: str, strict: bool) -> list[tuple[int, list[str]]]:
@@ -199,7 +199,7 @@ def _csv_rows(text: str, file: Path) -> list[tuple[int, list[str]]]:
     )
     try:
         return split(text, separator, True)
-    except InputError:  # blanks behind a closing quote are harmless, all else is not
+    except InputError:  # spaces after a closing quote are harmless, all else is not
         return split(re.sub(rf'" +(?={re.escape(separator)}|\n|$)', '"', text), separator, True)
 
 
@@ -221,12 +221,12 @@ def _json_lines(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def as_cell(value: object) -> str:
-    """A value that has a type as the cell of a list."""
+    """A typed value as the text of a cell."""
     return "" if value is None else str(value).strip()
 
 
 def read_text(file: Path) -> str:
-    """Text of a list; raises InputError where it is missing, empty or not UTF-8."""
+    """Text of a list; raises InputError if it is missing, empty or not UTF-8."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -239,7 +239,7 @@ def read_text(file: Path) -> str:
 
 
 def check_columns(names: Sequence[str], where: str) -> None:
-    """Raise InputError where a column has no name or two have the same."""
+    """Raise InputError if a column has no name or two have the same."""
     for name, count in Counter(names).items():
         if not name or count > 1:
             raise InputError(f"{where}: {count} columns are named {name!r}: give each its own name")

@@ -1,4 +1,4 @@
-"""Which file a row of a list means, where its spelling differs from the file's name."""
+"""Matching of list rows to files whose names are spelled differently."""
 
 import unicodedata
 from collections import defaultdict
@@ -9,17 +9,17 @@ from typing import TypeAlias
 from PIL import Image
 
 Key: TypeAlias = tuple[str, ...]
-"""The parts of a path, last first, without the ending and whatever else spellings differ in."""
+"""A path's components, last first, normalised for spelling, without the extension."""
 
 ROWS = 100
-"""Rows from which a folder is told that all rows leave out, or name in addition."""
+"""Number of rows from which a folder is inferred that all rows omit, or add."""
 
 
 @cache
 def picture_endings() -> frozenset[str]:
-    """Endings, in small letters, of files that count as pictures: whatever Pillow reads, and HEIC.
+    """Lower-case extensions of files that count as pictures: those that Pillow reads, and HEIC.
 
-    A row of a list may name a file with any other ending, too.
+    A row of a list may also name a file with any other extension.
     """
     Image.init()
     read = {name for name in Image.OPEN if Image.MIME.get(name, "").startswith("image/")}
@@ -33,7 +33,7 @@ def is_picture(name: str) -> bool:
 
 
 def stem(name: str) -> str:
-    """``name`` without the ending of a picture."""
+    """``name`` without a picture's extension."""
     before, _, ending = name.rpartition(".")
     return before if ending.lower() in picture_endings() else name
 
@@ -41,14 +41,14 @@ def stem(name: str) -> str:
 def match(
     rows: Sequence[str], exact: Sequence[str | None], files: Collection[str]
 ) -> list[str | None]:
-    """For each row the file that it means; None where there is none, or not just one.
+    """The file of each row; None if there is none, or more than one.
 
-    Its ending may differ, the case of letters, their Unicode form and the kind of slashes. Where no
-    row fits like that, all rows may leave out one and the same folder, or name one too many.
+    Extension, letter case, Unicode form and slashes may differ. If no row matches like that, all
+    rows may omit the same folder, or have one folder too many.
 
     Args:
-        rows: as a list writes them.
-        exact: the files of those that need no guess.
+        rows: names in the list.
+        exact: the files of rows that match exactly.
         files: names of all files.
     """
     if None not in exact:
@@ -72,7 +72,7 @@ def _key(name: str) -> Key:
 
 
 def _shift(keys: Sequence[Key], files: Iterable[Key]) -> Callable[[Key], Key] | None:
-    """What makes files' keys of rows' keys, if one and the same folder does."""
+    """The map from rows' keys to files' keys, if adding or dropping one folder does it."""
     by_last: dict[str, list[Key]] = defaultdict(list)
     for file in files:
         by_last[file[0]].append(file)

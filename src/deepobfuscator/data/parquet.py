@@ -1,4 +1,4 @@
-"""Parquet files as Hugging Face writes them: labels, and the pictures' own bytes."""
+"""Parquet files as Hugging Face writes them: labels and embedded pictures."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def opened(file: Path) -> "ParquetFile":
-    """The open file; raises InputError where it, or pyarrow, cannot be used."""
+    """The open file; raises InputError if it, or pyarrow, cannot be used."""
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
@@ -27,7 +27,7 @@ def opened(file: Path) -> "ParquetFile":
 
 
 def pictures_in(schema: "Schema") -> str | None:
-    """The column that holds pictures: bytes, or a struct with a field ``bytes``."""
+    """The column of pictures: bytes, or a struct with a field ``bytes``."""
     for field in schema:
         kind = str(field.type)
         if kind in ("binary", "large_binary") or kind.startswith("struct<bytes: "):

@@ -1,4 +1,4 @@
-"""Paints faces from named variables: signed distances for edges, smooth hills for light."""
+"""Draws faces from named variables: signed distances for edges, smooth bumps for light."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from deepobfuscator.data.canvas import Array, Canvas, Looks, bump, egg, ridge, r
 def portraits(
     looks: Mapping[str, Array], size: tuple[int, int], grain_seeds: Sequence[Sequence[int]]
 ) -> NDArray[np.uint8]:
-    """Paint n faces; a face is the same to the last bit whichever others it is painted with.
+    """Draw n faces; a face is bit-identical whichever others are drawn with it.
 
     Every operation works pixel by pixel and every shape is exactly absent outside its window.
     The scene is 218 x 178 as CelebA's pictures are; another aspect ratio crops it about its centre.
@@ -56,7 +56,7 @@ def portraits(
 
 
 def _strands(c: Canvas, f: Looks) -> list[Array]:
-    """Lit hair, its strands fanning out from the parting."""
+    """Shaded hair, its strands fanning out from the parting."""
     fan = 9 * (c.x - f.part) / (abs(c.x - f.part) + abs(c.y + 1.1) + 0.5)
     sheen = ridge(c.y + 0.95 + 0.5 * c.x * c.x, 0.4)
     tone = 0.82 + 0.30 * ripple(fan) + (0.35 * sheen + 0.12 * c.x * f.light_x) - 0.08 * c.y
@@ -64,7 +64,7 @@ def _strands(c: Canvas, f: Looks) -> list[Array]:
 
 
 def _mop(c: Canvas, f: Looks) -> Array:
-    """Distance to all the hair, front and back."""
+    """Signed distance to all the hair, front and back."""
     wave = 1.1 * c.y + f.phase - np.rint(1.1 * c.y + f.phase)
     x = c.x * (1 + f.curl * wave * (1 - 2 * abs(wave)))
     wide, up = 1 + f.hair_wide, 1.22 + f.hair_wide

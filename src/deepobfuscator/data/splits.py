@@ -1,4 +1,4 @@
-"""Disjoint parts of a table: defender, attacker, validation, test; whole people each."""
+"""Disjoint parts of a table: defender, attacker, validation, test; no person is in two."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ PAPER_TRAIN_SHARE = 160_000 / 202_599
 """Section 4.1: 160K of CelebA's pictures for training, the rest (about 40K) for testing."""
 
 VALIDATION_SHARE = 1 / 8
-"""Part of the attacker's own pictures kept for choosing, where the data brings no such part."""
+"""Fraction of the attacker's own pictures held out for validation, if the data has no such part."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ def split(
     protocol: str = "own",
     defended: bool = True,
 ) -> Splits:
-    """Cut ``table`` into disjoint parts, by person where persons are known.
+    """Split ``table`` into disjoint parts, by person if identities are known.
 
     The training pool is halved between the defender and the attacker.
 
     Args:
         table: the labelled pictures.
         limit: pictures of the training pool (whole people, so up to one person fewer); validation
-            shrinks in proportion, the test part stays whole, since it is what intervals are as wide
-            as. None takes all.
-        seed: draws people.
-        protocol: ``own`` keeps the data's own partition where it has one; ``paper`` draws the
-            paper's 160K : 40K anew (section 4.1).
-        defended: whether a defence is trained; else the defender's half is the attacker's too.
+            shrinks in proportion; the test part stays whole, since it determines the width of
+            intervals. None uses all.
+        seed: seeds the choice of people.
+        protocol: ``own`` keeps the data's own partition if it has one; ``paper`` draws a new
+            160K : 40K split (section 4.1).
+        defended: whether a defence is trained; else the attacker gets the defender's half too.
 
     Raises:
         InputError: too few pictures, or a person in two of the data's own parts.
@@ -83,7 +83,7 @@ def split(
 def _cut(
     rows: Rows, people: NDArray[np.int64], count: int, draw: np.random.Generator
 ) -> tuple[Rows, Rows]:
-    """Whole people drawn until one more would pass ``count`` pictures, and the rest."""
+    """Randomly drawn whole people with at most ``count`` pictures together, and the rest."""
     if not len(rows):
         return rows, rows
     clusters, cluster, sizes = np.unique(people[rows], return_inverse=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""Drawn faces with correlated attributes: hard enough to learn from, and nobody's portrait."""
+"""Synthetic faces with correlated attributes: hard enough to learn from, and of no real person."""
 
 import hashlib
 import os
@@ -19,13 +19,13 @@ from deepobfuscator.data.portrait import portraits
 from deepobfuscator.data.table import AttributeTable, Decoded, Source
 
 VERSION = 2
-"""Of the drawing: raised whenever a pixel changes."""
+"""Version of the drawing: increase whenever a pixel changes."""
 
 PER_PERSON = 5
-"""Pictures of one person."""
+"""Pictures per person."""
 
 CHUNK = 1 << 16
-"""Pixels drawn at once: their working set stays within a core's cache."""
+"""Number of pixels drawn at once: the working set fits in a core's cache."""
 
 MALE = 0.42
 """Share of the pictures."""
@@ -49,8 +49,8 @@ RATES = {
     "Bangs": (0.21, 0.08, 0.6),
     "Wearing_Hat": (0.04, 0.07, 0.2),
 }
-"""Share of women's and of men's pictures that have the attribute, about CelebA's, so that its
-correlations with Male follow; share of the latent variable's variance that stays with the person.
+"""Rate of the attribute in women's and in men's pictures, about CelebA's, so that correlations with
+Male are similar; fraction of the latent variable's variance that is constant per person.
 """
 
 WITH_SMILE = {"High_Cheekbones": 0.88, "Mouth_Slightly_Open": 0.72}
@@ -74,7 +74,7 @@ CLOTHES = (
 
 @dataclass(frozen=True)
 class Synthetic(Source):
-    """Drawn faces, five of each person, with attributes correlated about as CelebA's are."""
+    """Synthetic faces, five per person, with attributes correlated about as in CelebA."""
 
     name: ClassVar[str] = "synthetic"
     binary: ClassVar[bool] = True
@@ -82,7 +82,7 @@ class Synthetic(Source):
     count: int = 6000
     """Number of pictures."""
     seed: int = 0
-    """Draws people, labels and looks; more pictures of one seed begin with the same ones."""
+    """Seeds people, labels and looks; a larger count keeps the same first pictures."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= 999_999:
@@ -110,7 +110,7 @@ class Synthetic(Source):
         )
 
     def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
-        """Draw pictures, each the same whatever it is drawn with; see `Source.load`."""
+        """Draw pictures, each independent of the others in the call; see `Source.load`."""
         rows = np.array([int(name) - 1 for name in images], dtype=np.int64)
         pixels = np.empty((len(images), *size, 3), dtype=np.uint8)
         looks = _looks(self.count, self.seed)
@@ -132,7 +132,7 @@ class Synthetic(Source):
 
 
 def _latents(count: int, seed: int) -> tuple[dict[str, NDArray[np.bool_]], dict[str, Variable]]:
-    """Labels by name, and how far above its threshold each label's latent Gaussian lies."""
+    """Labels by name, and each label's latent Gaussian minus its threshold."""
     person = np.arange(count) // PER_PERSON
     own = np.random.default_rng((seed, 1)).standard_normal((person[-1] + 1, len(RATES)))[person]
     now = np.random.default_rng((seed, 2)).standard_normal((count, len(RATES)))
@@ -157,8 +157,8 @@ def _latents(count: int, seed: int) -> tuple[dict[str, NDArray[np.bool_]], dict[
 def _looks(count: int, seed: int) -> dict[str, Array]:
     """Every variable of the drawing: (count,), or (count, 3) for a colour in 0..1.
 
-    Lengths are in half face widths. An attribute shifts several variables, each with a spread of
-    its own, so that no one of them tells it.
+    Lengths are in half face widths. An attribute shifts several variables, each with its own
+    spread, so that no single one determines it.
     """
     label, above = _latents(count, seed)
     amount = {n: np.clip(0.5 + 0.36 * a + 0.16 * np.sign(a), -0.3, 1.3) for n, a in above.items()}
@@ -184,7 +184,7 @@ def _looks(count: int, seed: int) -> dict[str, Array]:
         stops = np.array(colours) / 255
         return np.stack([np.interp(where, range(len(stops)), c) for c in stops.T], axis=1)
 
-    # Shared by all its cues, or together they would tell Male without error.
+    # Shared by all its cues, or together they would determine Male without error.
     male = np.clip(own(amount["Male"], 0.2), -0.3, 1.3)
     blond = label["Blond_Hair"]
     tone = own(-0.2 - 0.9 * blond, 0.9 - 0.4 * blond)

@@ -1,4 +1,4 @@
-"""A table of labelled pictures, and the task set on it."""
+"""A table of labelled pictures, and a task on it."""
 
 import hashlib
 from abc import abstractmethod
@@ -21,24 +21,24 @@ UNKNOWN = 2
 """Value of `AttributeTable.values` where the list has an empty cell."""
 
 MOST_PUBLIC = 16
-"""The label-only floor is a table with a cell for each combination of public labels."""
+"""Maximum number of public columns: the label-only floor has a cell per label combination."""
 
 SMALLEST_PART = 8
-"""Pictures that each part needs before any figure of it can mean something."""
+"""Minimum number of pictures per part for meaningful figures."""
 
 Rows: TypeAlias = NDArray[np.int64]
 """(n,) row numbers in a table."""
 
 Decoded: TypeAlias = tuple[NDArray[np.uint8], dict[str, str]]
-"""Pictures (n, height, width, 3) in 0..255, and what is wrong with the unreadable, by name."""
+"""Pictures (n, height, width, 3) in 0..255, and the errors of unreadable ones, by name."""
 
 
 @dataclass(frozen=True)
 class AttributeTable:
-    """Binary attributes of n pictures, and who is on them."""
+    """Binary attributes and people of n pictures."""
 
     images: tuple[str, ...]
-    """n distinct names; `Source.load` takes them."""
+    """n distinct names, for `Source.load`."""
     attributes: tuple[str, ...]
     """Names of the k columns."""
     values: NDArray[np.uint8]
@@ -46,15 +46,15 @@ class AttributeTable:
     identity: NDArray[np.int64] | None = None
     """(n,) person numbers; None where unknown."""
     part: NDArray[np.uint8] | None = None
-    """(n,) TRAIN, VALIDATION or TEST as the data itself says; None where it says nothing."""
+    """(n,) TRAIN, VALIDATION or TEST from the data's own split; None if it has none."""
     others: Mapping[str, str] = field(default_factory=dict)
-    """Columns that are no attribute of 0 and 1, and why not."""
+    """Columns that are not binary attributes, and why not."""
     texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
-    """(n,) cells of columns that are not 0 and 1 but may be an attribute of several classes."""
+    """(n,) cells of columns that are not binary but may be a multi-class attribute."""
     amiss: str = ""
-    """Which rows have no picture and which pictures no row, in words; they are not in the table."""
+    """Messages about rows without a picture and pictures without a row, which are left out."""
     left_out: int = 0
-    """How many those are."""
+    """Number of such rows and pictures."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -63,8 +63,8 @@ class AttributeTable:
         """(n, len(names)) values of the named attributes.
 
         Raises:
-            InputError: a name is not in the table; the message says which are near, or why that
-                column is no attribute.
+            InputError: a name is not in the table; the message suggests similar ones, or says why
+                that column is not an attribute.
         """
         for name in names:
             if name in self.others:
@@ -87,10 +87,10 @@ class AttributeTable:
         )
 
     def categorical(self, name: str) -> Categorical | None:
-        """The attribute ``name`` where it has several classes; None where it is 0 and 1, or none.
+        """The attribute ``name`` if it has several classes; None if it is binary or missing.
 
         Raises:
-            InputError: the column cannot be taken for classes.
+            InputError: the column cannot be interpreted as classes.
         """
         if name in self.attributes:
             return None
@@ -101,10 +101,10 @@ class AttributeTable:
             raise InputError(f"{first}{error}") from None
 
     def expanded(self, classes: Mapping[str, tuple[str, ...]]) -> Self:
-        """The table with a column of 0 and 1 for each class of the named attributes.
+        """The table with a 0/1 column for each class of the named attributes.
 
         Raises:
-            InputError: an attribute has not these classes any more.
+            InputError: an attribute no longer has these classes.
         """
         names, blocks = self.attributes, [self.values]
         for name, wanted in classes.items():
@@ -143,11 +143,11 @@ class AttributeTable:
         return replace(kept, amiss="", left_out=self.left_out + len(rows))
 
     def people(self) -> NDArray[np.int64]:
-        """(n,) the cluster of each picture: its person, or itself where identities are unknown."""
+        """(n,) the cluster of each picture: its person, or itself if identities are unknown."""
         return np.arange(len(self)) if self.identity is None else self.identity
 
     def fingerprint(self) -> str:
-        """Hash of every name, value, identity and part: the same table, the same hash."""
+        """Hash of every name, value, identity and part."""
         digest = hashlib.sha256("\n".join((*self.images, *self.attributes)).encode())
         for array in (self.values, self.identity, self.part):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
@@ -156,14 +156,14 @@ class AttributeTable:
 
 @dataclass(frozen=True)
 class Task:
-    """What the service must tell (Y in the paper) and what nobody should learn (Z)."""
+    """What the service predicts (Y in the paper) and what attackers must not learn (Z)."""
 
     public: tuple[str, ...]
     """Attributes that the service classifies (M of them)."""
     private: tuple[str, ...]
     """Attributes that an attacker must not infer (K of them)."""
     classes: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), metadata=LATER)
-    """Names of the classes of the attributes that have several; see `resolved`."""
+    """Class names of multi-class attributes; see `resolved`."""
 
     def __post_init__(self) -> None:
         for side, names in (("public", self.public), ("private", self.private)):
@@ -189,22 +189,22 @@ class Task:
         return cls(one, other)
 
     def resolved(self, table: AttributeTable) -> Self:
-        """The task with the classes that ``table`` has of its attributes.
+        """The task with the classes of its attributes in ``table``.
 
         Raises:
-            InputError: a column can be taken neither for 0 and 1 nor for classes.
+            InputError: a column is neither binary nor multi-class.
         """
         found = [(name, table.categorical(name)) for name in (*self.public, *self.private)]
         return replace(self, classes=tuple((n, one.classes) for n, one in found if one is not None))
 
     def columns_of(self, name: str) -> tuple[str, ...]:
-        """The columns of 0 and 1 of one attribute: itself, or one for each class."""
+        """The 0/1 columns of one attribute: itself, or one per class."""
         classes = dict(self.classes).get(name)
         return (name,) if classes is None else column_names(name, classes)
 
     @property
     def columns(self) -> Self:
-        """The task that networks learn: attributes of 0 and 1 alone, one for each class."""
+        """The task that networks learn: 0/1 attributes only, one per class."""
         public, private = (
             tuple(column for name in names for column in self.columns_of(name))
             for names in (self.public, self.private)
@@ -212,7 +212,7 @@ class Task:
         return type(self)(public, private)
 
     def place(self, name: str) -> int | slice:
-        """Which of its side's columns an attribute is: a number, or a slice of several classes."""
+        """An attribute's columns among those of its side: a number, or a slice of classes."""
         side = self.public if name in self.public else self.private
         start = sum(len(self.columns_of(other)) for other in side[: side.index(name)])
         if name not in dict(self.classes):
@@ -220,13 +220,13 @@ class Task:
         return slice(start, start + len(self.columns_of(name)))
 
     def check(self, table: AttributeTable) -> None:
-        """Raise InputError where ``table`` lacks an attribute or holds it at one constant value."""
+        """Raise InputError if ``table`` lacks an attribute or an attribute is constant."""
         everything = table.columns((*self.public, *self.private))
         if len(table):
             self._vary(everything, "on every picture: nothing to learn or hide")
 
     def check_part(self, part: str, public: NDArray[np.uint8], private: NDArray[np.uint8]) -> None:
-        """Raise InputError where a part is too small or one of its attributes is constant."""
+        """Raise InputError if a part is too small or one of its attributes is constant."""
         if len(public) < SMALLEST_PART:
             raise InputError(
                 f"too few pictures: {len(public)} for the part {part!r}, {SMALLEST_PART} needed; "
@@ -245,38 +245,38 @@ class Task:
 
 
 def person_number(name: str) -> int:
-    """A number for an identity's name, the same wherever it is read."""
+    """A number for an identity's name, the same on every machine."""
     if name.isdecimal() and len(name) < 16:
         return int(name)
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
 class Source(Family):
-    """Where labelled pictures come from; members are frozen dataclasses, ``KIND:REST`` on the
-    command line.
+    """A source of labelled pictures; members are frozen dataclasses, ``KIND:REST`` on the command
+    line.
     """
 
     binary: ClassVar[bool] = False
-    """Whether no attribute can have several classes, so that nothing is read to know them."""
+    """Whether all attributes are binary, so that nothing must be read to find classes."""
 
     @classmethod
     @abstractmethod
     def parse(cls, rest: str) -> Self:
-        """The source that ``KIND:rest`` names; raises InputError for another form."""
+        """The source of ``KIND:rest``; raises InputError if malformed."""
 
     @abstractmethod
     def read(self) -> AttributeTable:
         """Read the labels (not the pictures).
 
         Raises:
-            InputError: a missing folder or file, a list not of the format, a picture with two rows
-                or outside the folder. Rows without a picture and pictures without a row are told
-                by the table; see `AttributeTable.usable`.
+            InputError: a missing folder or file, a malformed list, a picture with two rows or
+                outside the folder. Rows without a picture and pictures without a row are listed in
+                the table; see `AttributeTable.usable`.
         """
 
     @abstractmethod
     def load(self, images: Sequence[str], size: tuple[int, int]) -> Decoded:
-        """Decode pictures; an unreadable one's place is black.
+        """Decode pictures; unreadable ones are black.
 
         A picture at most 4 px larger than ``size`` on a side is cropped about its centre without
         resampling; any other is cropped to the aspect ratio of ``size`` about its centre and
@@ -285,7 +285,7 @@ class Source(Family):
 
     @abstractmethod
     def stamp(self, images: Sequence[str]) -> str:
-        """Changes whenever the pixels that `load` would give change (file sizes and times)."""
+        """Changes whenever the pixels that `load` returns change (file sizes and times)."""
 
 
 def parse_source(text: str) -> Source:

@@ -1,1 +1,1 @@
-"""Defences, one file each: drop one here and it is trained, audited and compared."""
+"""Defences, one file each: a file added here can be trained, audited and compared."""

@@ -1,4 +1,4 @@
-"""What a defence is: players and the phases they play."""
+"""The definition of a defence: players and the phases they play."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -26,24 +26,24 @@ from deepobfuscator.training.loop import derive_seed, play
 from deepobfuscator.training.objectives import Phase, Players, TrainConfig, stage, update
 
 SERVICE = stage("service", update("O", "C", loss=lambda r: r.L_C))
-"""Equation 2: O and C together, without a thought of privacy."""
+"""Equation 2: O and C jointly, for the service alone."""
 
 
 class Defence(Family):
     """A frozen dataclass whose fields are the method's hyperparameters.
 
-    A member sets ``name`` and gives `phases`; it overrides `build_encoder`, `build_classifier` or
-    `build_adversaries` where it brings other networks than the paper's.
+    A member sets ``name`` and defines `phases`; it overrides `build_encoder`, `build_classifier` or
+    `build_adversaries` to use other networks than the paper's.
     """
 
     assumptions: ClassVar[tuple[str, ...]] = ()
-    """What the method takes for granted where its source is silent; sentences for the card."""
+    """Assumptions where the method's source is silent; sentences for the card."""
     trains: ClassVar[bool] = True
-    """Whether there is anything to train; else it stands in an audit alone."""
+    """Whether there is anything to train; else it can only be audited."""
     contender: ClassVar[bool] = True
-    """Whether a comparison that names no defences has it."""
+    """Whether a comparison that names no defences includes it."""
     default_seeds: ClassVar[int] = 1
-    """Seeds in a comparison that names none; a method that claims protection shows several."""
+    """Default number of seeds in a comparison; a method that claims protection needs several."""
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """O."""
@@ -54,15 +54,15 @@ class Defence(Family):
         return Classifier(encoder.features, labels, config.size, config.width)
 
     def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
-        """The game's own AC and AR, as far as the method plays against them."""
+        """The game's own AC and AR, as far as the method uses them."""
         return {}
 
     @abstractmethod
     def phases(self, config: TrainConfig) -> list[Phase]:
-        """What is played, in order."""
+        """The phases of the game, in order."""
 
     def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
-        """Every player at initial weights drawn from ``config.seed``, on ``context.device``."""
+        """Every player with initial weights seeded by ``config.seed``, on ``context.device``."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, *b"own"))
             encoder = self.build_encoder(config)
@@ -70,7 +70,7 @@ class Defence(Family):
             adversaries = self.build_adversaries(encoder, task, config)
         players: Players = {"O": encoder, "C": classifier, **adversaries}
         for name, player in players.items():
-            if not is_own(player):  # a user's network begins as it was built
+            if not is_own(player):  # a user's network keeps its own initial weights
                 initialise(player, derive_seed(config.seed, *name.encode()))
             context.place(player)
         return players
@@ -83,7 +83,7 @@ class Defence(Family):
         context: Context,
         checkpoint: Path | None = None,
     ) -> tuple[Players, Sequence[dict[str, Any]]]:
-        """Train the players on ``material``; gives them frozen, and the training curves."""
+        """Train the players on ``material``; returns the frozen players and training curves."""
         players = self.players(task, config, context)
         history = play(
             players, self.phases(config), material, config, context=context, checkpoint=checkpoint
@@ -92,12 +92,12 @@ class Defence(Family):
 
 
 class Untrained(Defence):
-    """Base of an encoder that is there already: it stands in an audit alone."""
+    """Base of an existing encoder: it can only be audited."""
 
     trains: ClassVar[bool] = False
 
     def players(self, task: Task, config: TrainConfig, context: Context) -> Players:
-        """O alone."""
+        """O only."""
         return {"O": self.build_encoder(config).eval()}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
@@ -110,9 +110,9 @@ class NetworkDefence(Defence):
     """A defence that works with any encoder and any classifier (section 3.2)."""
 
     encoder: EncoderBuilder | None = field(default=None, kw_only=True, metadata=LATER)
-    """O's architecture, MODULE:NAME of what builds it from ((height, width), channels)."""
+    """O's architecture, MODULE:NAME of a function of ((height, width), channels)."""
     classifier: ClassifierBuilder | None = field(default=None, kw_only=True, metadata=LATER)
-    """C's and AC's architecture, MODULE:NAME of what builds it from (features' shape, labels)."""
+    """C's and AC's architecture, MODULE:NAME of a function of (features' shape, labels)."""
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """O of Table 1, or the user's."""

@@ -1,4 +1,4 @@
-"""Coarser pictures before the encoder: what one does to a face without a network."""
+"""Pixelated or blurred pictures before the encoder: obfuscation without a network."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,8 +15,8 @@ from deepobfuscator.training.objectives import TrainConfig
 
 
 def pixelated(pictures: Tensor, block: int) -> Tensor:
-    """Pictures (n, 3, H, W) of squares of ``block`` px, each the mean of its pixels; squares at the
-    right and lower edge are cut.
+    """Pictures (n, 3, H, W) in squares of ``block`` px, each the mean of its pixels; squares at the
+    right and lower edge are smaller.
     """
     height, width = pictures.shape[-2:]
     means = functional.avg_pool2d(pictures, block, ceil_mode=True, count_include_pad=False)
@@ -25,7 +25,7 @@ def pixelated(pictures: Tensor, block: int) -> Tensor:
 
 
 def blurred(pictures: Tensor, sigma: float) -> Tensor:
-    """Pictures (n, 3, H, W) under a Gaussian window of ``sigma`` px, cut at three of them; edges
+    """Pictures (n, 3, H, W) blurred with a Gaussian of ``sigma`` px, truncated at 3 sigma; edges
     are mirrored.
     """
     height, width = pictures.shape[-2:]
@@ -42,7 +42,7 @@ def blurred(pictures: Tensor, sigma: float) -> Tensor:
 
 
 class CoarseInput(Encoder):
-    """Puts an encoder behind squares of `block` px and a blur of `sigma` px."""
+    """Applies squares of `block` px and a blur of `sigma` px before an encoder."""
 
     block: int
     sigma: float
@@ -103,7 +103,7 @@ class Blur(Undefended):
 def coarse_encoder(
     defence: Undefended, config: TrainConfig, *, block: int, sigma: float
 ) -> CoarseInput:
-    """O, or the user's encoder, behind a coarser picture."""
+    """O, or the user's encoder, on a coarser picture."""
     encoder: CoarseInput
     if defence.encoder is None:
         encoder = CoarseObfuscator(config.size, config.width)

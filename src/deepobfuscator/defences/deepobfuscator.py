@@ -37,12 +37,12 @@ CHOICES = {
     "adam": ("shared", "own"),
     "reduction": ("sum", "mean"),
 }
-"""What the paper leaves open of its game, and how it may be read."""
+"""Options that the paper leaves open, with their possible readings."""
 
 
 @dataclass(frozen=True)
 class DeepObfuscator(NetworkDefence):
-    """Algorithm 1; with one λ at 0 its stage and its adversary are left out (section 4.2)."""
+    """Algorithm 1; with one λ at 0, its stage and its adversary are left out (section 4.2)."""
 
     name: ClassVar[str] = "deepobfuscator"
     assumptions: ClassVar[tuple[str, ...]] = (
@@ -69,12 +69,12 @@ class DeepObfuscator(NetworkDefence):
     game_rate: float = field(default=1.0, kw_only=True, metadata=LATER)
     """Learning rate of the game relative to that of the pre-training."""
     frozen_norm: str = field(default="running", kw_only=True, metadata=LATER)
-    """Batch norm of the players that a stage leaves as they are: their ``running`` statistics, or
-    those of the ``batch``."""
+    """Batch norm of the players that do not move in a stage: ``running`` statistics, or those of
+    the ``batch``."""
     adam: str = field(default="shared", kw_only=True, metadata=LATER)
     """Adam's moments of O, which several stages move: ``shared``, or ``own`` for each stage."""
     reduction: str = field(default="sum", kw_only=True, metadata=LATER)
-    """Over attributes in the losses that move O: ``sum``, as equations 1 and 3 print it, or
+    """Reduction over attributes in the losses that move O: ``sum``, as in equations 1 and 3, or
     ``mean``."""
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class DeepObfuscator(NetworkDefence):
         return NETWORKS[name](encoder, labels, config)
 
     def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
-        """AC, like C unless told otherwise (section 3.3); AR the mirror of O (section 3.4)."""
+        """AC, like C by default (section 3.3); AR, the mirror of O (section 3.4)."""
         players: Players = {}
         if self.lambda1:
             labels = len(task.private)
@@ -125,7 +125,7 @@ class DeepObfuscator(NetworkDefence):
         ]
 
     def game(self, title: str, config: TrainConfig, turn: tuple[Stage, ...]) -> Phase:
-        """A phase of ``turn``."""
+        """The game's phase, cycling through ``turn``."""
         rate, passes = self.game_rate, config.game_epochs
         return Phase(title, passes, turn, rate=rate, anneal=False, steady=True)
 
@@ -141,7 +141,7 @@ class DeepObfuscator(NetworkDefence):
         return tuple(replace(one, by_batch=by_batch, own_adam=own) for one in stages)
 
     def reduced(self, loss: Tensor, logits: Tensor) -> Tensor:
-        """L(C) or L(AC), a sum over the attributes of ``logits`` (n, K), as O sees it."""
+        """L(C) or L(AC) of ``logits`` (n, K), with O's reduction over attributes."""
         return loss / logits.shape[1] if self.reduction == "mean" else loss
 
     def against_ar(self, r: Round) -> Tensor:

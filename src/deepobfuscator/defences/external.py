@@ -1,4 +1,4 @@
-"""An encoder made elsewhere, audited as it is."""
+"""An external encoder, audited as it is."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
@@ -17,7 +17,7 @@ from deepobfuscator.training.objectives import TrainConfig
 
 @dataclass(frozen=True)
 class External(Untrained):
-    """An ONNX file or a torch module, named by what is in it."""
+    """An ONNX file or a torch module, identified by its content."""
 
     name: ClassVar[str] = "brought"
     assumptions: ClassVar[tuple[str, ...]] = (
@@ -26,11 +26,11 @@ class External(Untrained):
     )
 
     encoder: str = field(metadata=MACHINE)
-    """Path of an ``.onnx`` file, MODULE:ATTRIBUTE, or the name of what was handed over."""
+    """Path of an ``.onnx`` file, MODULE:ATTRIBUTE, or the name of a Python object."""
     sha256: str
     """Its `fingerprint`."""
     output: str | None = field(default=None, metadata=LATER)
-    """Which of several outputs leaves the device, by its name or number."""
+    """Which of several outputs leaves the device, by name or number."""
 
     @classmethod
     def of(
@@ -39,7 +39,7 @@ class External(Untrained):
         size: tuple[int, int] | None = None,
         output: str | None = None,
     ) -> Self:
-        """The encoder ``target`` for pictures of ``size`` (None: its own), as it is now.
+        """The encoder ``target`` for pictures of ``size`` (None: its own), in its current state.
 
         Raises:
             InputError: it cannot be found, read or imported.
@@ -47,7 +47,7 @@ class External(Untrained):
         if is_onnx(target):
             return cls(target, fingerprint(target), output)
         with telling(called(target)):
-            # Made once: another making might draw other weights.
+            # Built once: building it again might draw other weights.
             found = made(target) if isinstance(target, str) else target
             if isinstance(found, nn.Module):
                 found = settled(found, size)
@@ -60,7 +60,7 @@ class External(Untrained):
         """The encoder, for pictures of ``size`` (None: its own).
 
         Raises:
-            InputError: it changed, cannot be opened at ``size``, or was handed over as an object in
+            InputError: it changed, cannot be opened at ``size``, or was passed as an object in
                 another process.
         """
         if self.sha256 not in GIVEN:

@@ -1,4 +1,4 @@
-"""Gaussian noise on the features, drawn anew at every query."""
+"""Gaussian noise on the features, redrawn at every query."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ from deepobfuscator.training.objectives import TrainConfig
 
 
 class NoisyOutput(Encoder):
-    """Adds noise of standard deviation `sigma` to what an encoder gives, in training too."""
+    """Adds noise of standard deviation `sigma` to an encoder's features, in training too."""
 
     stochastic = True
     sigma: float
@@ -52,7 +52,7 @@ class FeatureNoise(Undefended):
             raise InputError("--sigma must not be negative")
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
-        """O, then noise."""
+        """O, followed by noise."""
         encoder: NoisyOutput
         if self.encoder is None:
             encoder = NoisyFeatures(config.size, config.width)

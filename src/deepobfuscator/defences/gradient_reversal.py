@@ -1,4 +1,4 @@
-"""Gradient reversal: O and its adversary move at once, O up the adversary's slope.
+"""Gradient reversal: O and its adversary move at once, O up the gradient of the adversary's loss.
 
 Ganin and Lempitsky, "Unsupervised Domain Adaptation by Backpropagation" (2015); against private
 attributes, Edwards and Storkey, "Censoring Representations with an Adversary" (2016).
@@ -26,17 +26,17 @@ from deepobfuscator.training.objectives import (
 
 
 class Reversed(torch.autograd.Function):
-    """The identity, whose gradient is turned round and weighed."""
+    """The identity, whose gradient is reversed and weighted."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: float) -> Tensor:
-        """``features`` as they are."""
+        """``features`` unchanged."""
         ctx.weight = weight
         return features.view_as(features)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        """Minus ``weight`` times the slope."""
+        """Minus ``weight`` times the gradient."""
         return -ctx.weight * slopes[0], None
 
 
@@ -47,7 +47,7 @@ def reverse(features: Tensor, weight: float) -> Tensor:
 
 @dataclass(frozen=True)
 class GradientReversal(NetworkDefence):
-    """O, C and AC descend L(C) + L(AC), with the slope of L(AC) reversed on its way into O."""
+    """O, C and AC minimise L(C) + L(AC), with the gradient of L(AC) reversed before O."""
 
     name: ClassVar[str] = "gradient-reversal"
     contender: ClassVar[bool] = False
@@ -68,7 +68,7 @@ class GradientReversal(NetworkDefence):
         return {"AC": self.build_classifier(encoder, len(task.private), config)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
-        """Service, then all three at once."""
+        """Service, then all three players at once."""
         game = (stage("reverse", update("O", "C", "AC", loss=self.both)),)
         return [
             Phase("pre-train O, C", config.epochs, (SERVICE,), steady=True),

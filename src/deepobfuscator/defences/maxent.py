@@ -1,8 +1,8 @@
-"""MaxEnt-ARL: O is paid for the adversary's entropy, not for its error.
+"""MaxEnt-ARL: O maximises the adversary's entropy, not its error.
 
 Roy and Boddeti, "Mitigating Information Leakage in Image Representations: A Maximum Entropy
-Approach" (CVPR 2019). An adversary that errs always could be turned round; one that knows nothing
-could not.
+Approach" (CVPR 2019). Predictions that are always wrong can be inverted; those at maximum entropy
+cannot.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MaxEntARL(NetworkDefence):
-    """AC minimises L(AC); O and C minimise L(C) less the entropy of AC's answer."""
+    """AC minimises L(AC); O and C minimise L(C) minus the entropy of AC's prediction."""
 
     name: ClassVar[str] = "maxent-arl"
     contender: ClassVar[bool] = False

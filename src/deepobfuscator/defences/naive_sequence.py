@@ -12,8 +12,8 @@ ATTRIBUTES, FACES = FIRST = ("attributes", "faces")
 
 @dataclass(frozen=True)
 class NaiveSequence(DeepObfuscator):
-    """Two one-sided games, each as long as DeepObfuscator's; the adversary of the first sits out
-    the second, as the paper warns.
+    """Two one-sided games, each as long as DeepObfuscator's; the adversary of the first takes no
+    part in the second, as the paper warns.
     """
 
     name: ClassVar[str] = "naive-sequence"

@@ -1,8 +1,8 @@
-"""narrow-code: a picture leaves the device as a few bits, and the game is played on them.
+"""narrow-code: a few bits per picture leave the device, and the game is played on them.
 
-The paper's features carry ten times the raw picture's bytes, so that a fresh attacker finds what
-the game's own adversary has lost sight of. Eight bits leave little to find, and an adversary on
-eight bits is cheap enough to be kept near its best while the encoder moves.
+The paper's features have ten times the raw picture's bytes, so a newly trained attacker finds what
+the training adversary misses. Eight bits contain little, and an adversary on eight bits is cheap
+enough to be kept near its optimum while the encoder moves.
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ from deepobfuscator.training.objectives import (
 )
 
 BLOCKS = (256, 256, 256)
-"""Widths of the three further blocks (conv3, maxpool) between the front and the code."""
+"""Widths of the three additional blocks (conv3, maxpool) between the front and the code."""
 
 
 class NarrowEncoder(Encoder):
@@ -58,7 +58,7 @@ class NarrowEncoder(Encoder):
         self.flip, self.stochastic = flip, flip > 0
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The code, each bit turned with the chance ``flip``, anew at every query."""
+        """The code, each bit flipped with probability ``flip``, redrawn at every query."""
         code = self.bits_of(pictures)
         if not self.flip:
             return code
@@ -70,7 +70,7 @@ class NarrowEncoder(Encoder):
             self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
         )
         hard = torch.where(soft >= 0, 1.0, -1.0)
-        return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be a bit off
+        return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""
@@ -98,14 +98,14 @@ class NarrowCode(Defence):
     bits: int = 8
     """B, transmission size in bits per picture."""
     lambda1: float = 1.5
-    """Weight of the adversary's cross-entropy against one half."""
+    """Weight of the adversary's cross-entropy against probability one half."""
     attacker_steps: int = 4
-    """Steps of the adversary for each step of the defender."""
+    """Adversary steps per defender step."""
     hidden: int = 128
     """Width of the two hidden layers of C and AC."""
     flip: float = field(default=0.0, metadata=LATER)
-    """f, the chance that each bit is turned before it leaves, anew for every message (randomised
-    response): local differential privacy of B ln((1 - f) / f), for every secret there is."""
+    """f, the probability that a bit is flipped, redrawn for every message (randomised response):
+    local differential privacy of B ln((1 - f) / f), for any secret."""
 
     def __post_init__(self) -> None:
         for name in ("bits", "attacker_steps", "hidden"):
@@ -131,7 +131,7 @@ class NarrowCode(Defence):
         )
 
     def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
-        """AC alone."""
+        """AC only."""
         return {"AC": self.build_classifier(encoder, len(task.private), config)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:

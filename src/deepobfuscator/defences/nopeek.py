@@ -1,8 +1,8 @@
 """NoPeek: features that depend on the picture as little as the service allows.
 
 Vepakomma, Singh, Gupta and Raskar, "NoPeek: Information leakage reduction to share activations in
-distributed deep learning" (2020). No attribute is named and no adversary plays: the distance
-correlation of Székely, Rizzo and Bakirov (2007) between pictures and features is kept low.
+distributed deep learning" (2020). It uses no private attribute and no adversary: the distance
+correlation of Székely, Rizzo and Bakirov (2007) between pictures and features is minimised.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from deepobfuscator.defences.base import SERVICE, NetworkDefence
 from deepobfuscator.training.objectives import Phase, Round, TrainConfig, stage, update
 
 LEAST = 1e-9
-"""Added where a root is taken or a variance divides."""
+"""Added under square roots and to denominators."""
 
 
 def distance_correlation(x: Tensor, y: Tensor) -> Tensor:
-    """Of n paired samples (n, ...), a scalar in [0, 1]; the biased estimator of Székely et al.
-    (2007, definition 5): 0 in the limit where x and y are independent, 1 where they are alike up
-    to shift, scale and rotation.
+    """Distance correlation of n paired samples (n, ...), in [0, 1]; the biased estimator of Székely
+    et al. (2007, definition 5): 0 in the limit for independent x and y, 1 if they are equal
+    up to shift, scale and rotation.
     """
     a, b = centred(x), centred(y)
     both, one, other = (a * b).mean(), (a * a).mean(), (b * b).mean()
@@ -30,7 +30,7 @@ def distance_correlation(x: Tensor, y: Tensor) -> Tensor:
 
 
 def centred(samples: Tensor) -> Tensor:
-    """Distances (n, n) of samples (n, ...), less the means of rows and columns."""
+    """Distances (n, n) of samples (n, ...), centred by row and column means."""
     flat = samples.flatten(1).float()
     squared = flat.square().sum(1)
     apart = squared[:, None] + squared[None] - 2 * flat @ flat.T
@@ -50,7 +50,7 @@ class NoPeek(NetworkDefence):
     )
 
     weight: float = 1.0
-    """Of the distance correlation."""
+    """Weight of the distance correlation."""
 
     def __post_init__(self) -> None:
         if self.weight < 0:

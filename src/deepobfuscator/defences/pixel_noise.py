@@ -1,4 +1,4 @@
-"""Gaussian noise on the raw picture (section 4.3), drawn anew at every query."""
+"""Gaussian noise on the raw picture (section 4.3), redrawn at every query."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ from deepobfuscator.training.objectives import TrainConfig
 
 
 class NoisyInput(Encoder):
-    """Puts an encoder behind Gaussian noise of standard deviation `sigma`, not clipped."""
+    """Adds unclipped Gaussian noise of standard deviation `sigma` before an encoder."""
 
     stochastic = True
     sigma: float

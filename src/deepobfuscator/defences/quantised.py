@@ -1,4 +1,4 @@
-"""Features of few levels: quantisation alone."""
+"""Quantisation alone: features with few levels."""
 
 from dataclasses import dataclass
 from math import prod
@@ -23,7 +23,7 @@ def quantised(features: Tensor, bits: int, most: float) -> Tensor:
 
 
 class QuantisedOutput(Encoder):
-    """Quantises what an encoder gives."""
+    """Quantises an encoder's features."""
 
     bits: int
     most: float
@@ -49,9 +49,9 @@ class Quantised(Undefended):
     contender: ClassVar[bool] = False
 
     bits: int = 1
-    """Of each feature on the wire."""
+    """Bits per transmitted feature."""
     most: float = 2.0
-    """Features above are cut; batch norm and ReLU leave few there."""
+    """Features above this are clipped; after batch norm and ReLU few are."""
 
     def __post_init__(self) -> None:
         if self.bits < 1:
@@ -60,7 +60,7 @@ class Quantised(Undefended):
             raise InputError("--most must be above 0")
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
-        """O, then levels."""
+        """O, followed by quantisation."""
         encoder: QuantisedOutput
         if self.encoder is None:
             encoder = QuantisedFeatures(config.size, config.width)

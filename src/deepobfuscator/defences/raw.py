@@ -1,4 +1,4 @@
-"""The picture itself, as it is sent where nothing runs on the device."""
+"""The picture itself, sent without any processing on the device."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,7 @@ from deepobfuscator.training.objectives import TrainConfig
 
 
 class Pictures(Encoder):
-    """(n, 3, H, W) in [0, 1], as they come."""
+    """(n, 3, H, W) in [0, 1], unchanged."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Pictures(Encoder):
 
 @dataclass(frozen=True)
 class Raw(Untrained):
-    """Features that are the pictures: the ceiling of an encoder made elsewhere."""
+    """Raw pictures as features: the ceiling of an external encoder."""
 
     name: ClassVar[str] = "raw"
 

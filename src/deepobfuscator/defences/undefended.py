@@ -9,7 +9,7 @@ from deepobfuscator.training.objectives import Phase, TrainConfig
 
 @dataclass(frozen=True)
 class Undefended(NetworkDefence):
-    """O and C trained jointly, nothing else."""
+    """O and C trained jointly, without a defence."""
 
     name: ClassVar[str] = "undefended"
 
@@ -19,7 +19,7 @@ class Undefended(NetworkDefence):
 
 
 def undefended(defence: Defence) -> Undefended:
-    """The same networks without a defence: the ceiling of what ``defence`` can leak."""
+    """The same networks without a defence: the ceiling of the leak of ``defence``."""
     if isinstance(defence, NetworkDefence):
         return Undefended(encoder=defence.encoder, classifier=defence.classifier)
     return Undefended()

@@ -1,1 +1,1 @@
-"""Trials: a defence on a task on labelled pictures, trained, audited and kept in a folder."""
+"""Trials: a defence, a task and labelled pictures; trained, audited and kept in a folder."""

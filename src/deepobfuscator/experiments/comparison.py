@@ -16,14 +16,14 @@ from deepobfuscator.experiments.trial import Trial
 def comparison(
     trial: Trial, defences: Sequence[Defence], out: Path, seeds: int | None, config: AuditConfig
 ) -> list[RunSpec]:
-    """The trials of a comparison, the undefended one first: it is the ceiling of all.
+    """The trials of a comparison, the undefended one first: it is the ceiling of the others.
 
     Args:
-        trial: what all share; its defence is replaced.
+        trial: the shared settings; its defence is replaced.
         defences: methods to compare.
-        out: folder of the run folders.
-        seeds: seeds for each defence; None takes each defence's own default.
-        config: which attackers.
+        out: parent folder of the run folders.
+        seeds: number of seeds per defence; None uses each defence's default.
+        config: which attackers to run.
 
     Raises:
         InputError: a defence that cannot be trained, or a number of seeds below 1.
@@ -50,7 +50,7 @@ def comparison(
 
 
 def folder_name(defence: Defence) -> str:
-    """A defence's name, and every hyperparameter that is not at its default."""
+    """A defence's name and its non-default hyperparameters."""
     changed = [
         f"{name}={value['import'].rpartition(':')[2] if isinstance(value, dict) else value}"
         for name, value in to_json(defence).items()

@@ -17,10 +17,10 @@ from deepobfuscator.metrics.methods import over_seeds
 from deepobfuscator.metrics.sample import Sample, holm
 
 FILE = "contrasts.json"
-"""Beside the run folders of a comparison."""
+"""File name, beside the run folders of a comparison."""
 
 Figures = Mapping[tuple[str, str], Sample]
-"""Of one run, by subject and metric."""
+"""The figures of one run, by subject and metric."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,24 @@ class Contrast:
     metric: str
     """balanced_accuracy of the service or of the headline attacker, within_labels, ms_ssim, auc."""
     one: str
-    """A defence with the fields that are not at their defaults."""
+    """A defence with its non-default fields."""
     other: str
-    """Another, whose mean is subtracted; empty for the mean itself."""
+    """Another defence, whose mean is subtracted; empty for the mean itself."""
     value: float
     low: float
     """Lower end of the 95 % interval over seeds and people."""
     high: float
     p_holm: float | None
-    """Of no difference, two-sided, after Holm (1979) over the pairs of this figure."""
+    """Two-sided p-value of no difference, Holm-adjusted (1979) over the pairs of this figure."""
     seeds: tuple[int, ...]
-    """Of either defence."""
+    """Number of seeds of each defence."""
 
 
 def contrasts(runner: Runner, specs: Sequence[RunSpec]) -> list[Contrast]:
-    """Means and differences of the defences that have two seeds at least; no attacker is trained.
+    """Means and differences of the defences with at least two seeds; no attacker is trained.
 
     Raises:
-        InputError: a run that is not trained, or not audited to the end.
+        InputError: a run that is not trained, or whose audit is incomplete.
     """
     folders = dict[str, list[Path]]()
     for spec in {spec.folder: spec for spec in specs}.values():
@@ -72,7 +72,7 @@ def figures_of(runner: Runner, folder: Path) -> Figures:
 
 
 def compared(figures: Mapping[str, Sequence[Figures]]) -> list[Contrast]:
-    """The same of figures by defence, one mapping a seed."""
+    """The same from figures by defence, one mapping per seed."""
     keys = dict.fromkeys(key for runs in figures.values() for run in runs for key in run)
     found = list[Contrast]()
     for subject, metric in keys:
@@ -93,13 +93,13 @@ def compared(figures: Mapping[str, Sequence[Figures]]) -> list[Contrast]:
 
 
 def write(folder: Path, found: Sequence[Contrast]) -> None:
-    """Keep contrasts in the folder of a comparison."""
+    """Write contrasts to the folder of a comparison."""
     text = json.dumps([asdict(contrast) for contrast in found], indent=1)
     write_atomic(folder / FILE, f"{text}\n".encode())
 
 
 def read(folder: Path) -> list[Contrast]:
-    """What `write` kept; none where there is nothing.
+    """The contrasts that `write` wrote; empty if there is no file.
 
     Raises:
         InputError: the file is not readable.

@@ -1,7 +1,7 @@
-"""Trials side by side: each a process of its own, started here or by SLURM, both through submitit.
+"""Parallel trials: one process each, started locally or by SLURM, both through submitit.
 
-A job does to its run folder what one process would, so that whatever stops it, the same command
-goes on. submitit is imported only where jobs are asked for.
+A job writes its run folder exactly as a single process would, so after any interruption the same
+command resumes. submitit is imported only if jobs are requested.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 KINDS = ("local", "slurm")
 MINUTES = {"local": 365 * 24 * 60, "slurm": 24 * 60}
-"""A job's time limit; a SLURM job that reaches it is queued again and resumes."""
+"""A job's time limit; a SLURM job that reaches it is requeued and resumes."""
 REQUEUES = 100
-"""How often a SLURM job may reach its limit."""
+"""Maximum number of times a SLURM job is requeued at its limit."""
 LISTS = ("setup", "teardown", "srun_args")
 """Options that submitit takes as lists."""
 GPUS = "CUDA_VISIBLE_DEVICES"
@@ -40,25 +40,25 @@ POLL_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Job:
-    """One trial, trained and audited as a process without jobs does it."""
+    """One trial, trained and audited as in a run without jobs."""
 
     work: RunSpec
-    """What is done, and where."""
+    """The work and its folder."""
     device: str
     """As `resolve_device` takes it."""
     command: str
-    """What was typed, for the card."""
+    """The command line, for the card."""
     logs: Path
-    """Its folder of logs."""
+    """Its log folder."""
     parent: int | None = None
-    """Process with which it ends; None lets it run on."""
+    """Process whose end also ends the job; None keeps it running."""
     threads: int | None = None
-    """Its share of the cores; None takes what the process is given."""
+    """Number of threads; None keeps the process's default."""
     gpus: str | None = None
-    """The GPUs it sees; None takes what the process is given."""
+    """The visible GPUs; None keeps the process's default."""
 
     def __call__(self) -> str | None:
-        """Run the trial; gives None, or in one line what went wrong."""
+        """Run the trial; returns None, or a one-line error."""
         if self.parent is not None:
             Thread(target=end_with, args=(self.parent,), daemon=True).start()
         if self.gpus is not None:
@@ -68,7 +68,7 @@ class Job:
         prepare()
         try:
             with open(self.logs / ".lock", "w") as file:
-                # A command that was killed may have left this very job on SLURM: it ends first.
+                # A killed command may have left this very job on SLURM: wait for it to end.
                 lock(file, wait=True)
                 Runner(resolve_device(self.device), self.command).do(self.work)
         except InputError as error:
@@ -79,14 +79,14 @@ class Job:
         return None
 
     def done(self) -> bool:
-        """Whether there is nothing left to do; a folder that cannot be read is left to the job."""
+        """Whether the work is done; a folder that cannot be read is left to the job."""
         try:
             return finished(self.work.folder, self.work.config, self.work.trial.source) is not None
         except InputError:
             return False
 
     def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
-        """What submitit queues again when SLURM takes the node away or the time is up."""
+        """What submitit requeues when SLURM preempts the job or its time is up."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -94,10 +94,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where jobs run, and how many at a time."""
+    """Where jobs run, and how many in parallel."""
 
     jobs: int
-    """Jobs at a time."""
+    """Number of parallel jobs."""
     kind: str = "local"
     """``local`` or ``slurm``."""
     options: tuple[str, ...] = ()
@@ -110,19 +110,19 @@ class Cluster:
             raise InputError("--slurm needs --cluster slurm")
 
     def run(self, shop: Runner, works: Sequence[RunSpec], out: Path) -> None:
-        """Train and audit all trials; ceilings come before those that they belong to.
+        """Train and audit all trials; ceilings before the trials that need them.
 
         Args:
             shop: its device and command become the jobs'.
-            works: what to do.
-            out: gets the folder ``jobs`` with a folder of logs for each trial.
+            works: the trials and their folders.
+            out: gets the folder ``jobs`` with a log folder per trial.
 
         Raises:
-            InputError: submitit or SLURM is missing or refuses an option, or a job failed; all
-                others that could run have finished by then.
+            InputError: submitit or SLURM is missing or rejects an option, or a job failed; all
+                other jobs have finished by then.
         """
         logs = out / "jobs"
-        self.executor(logs)  # what is wrong with the options is said at once
+        self.executor(logs)  # rejects wrong options early
         device, command = str(shop.device), shop.command
         jobs = [Job(work, device, command, logs / work.folder.name) for work in works]
         left = [job for job in jobs if not job.done()]
@@ -143,7 +143,7 @@ class Cluster:
             )
 
     def ends(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
-        """Run ``jobs``; gives each as it ends, with what went wrong in one line or None."""
+        """Run ``jobs``; yields each as it ends, with a one-line error or None."""
         waiting, free = list(jobs), list(range(self.jobs))
         running: dict[int, tuple[Job, submitit.Job[str | None]]] = {}
         try:
@@ -165,7 +165,7 @@ class Cluster:
                 sent.cancel(check=False)
 
     def submit(self, job: Job) -> "submitit.Job[str | None]":
-        """Start ``job``, deaf to the terminal's Ctrl-C: it ends with this process, silently."""
+        """Start ``job``; it ignores the terminal's Ctrl-C and ends silently with this process."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return self.executor(job.logs).submit(job)
@@ -173,7 +173,7 @@ class Cluster:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def placed(self, job: Job, place: int) -> Job:
-        """``job`` with the part of this machine that is its own; SLURM gives out its machines."""
+        """``job`` with its share of this machine; SLURM assigns its own resources."""
         if self.kind != "local":
             return job
         threads, named = max(1, torch.get_num_threads() // self.jobs), os.environ.get(GPUS)
@@ -182,10 +182,10 @@ class Cluster:
         return replace(job, parent=os.getpid(), threads=threads, gpus=gpus)
 
     def executor(self, logs: Path) -> "submitit.AutoExecutor":
-        """What starts jobs whose logs go to ``logs``.
+        """An executor whose logs go to ``logs``.
 
         Raises:
-            InputError: submitit or SLURM is missing or refuses an option, or no log can be kept.
+            InputError: submitit or SLURM is missing or rejects an option, or no log can be written.
         """
         try:
             import submitit
@@ -212,7 +212,7 @@ class Cluster:
 
 
 def end_with(parent: int) -> None:
-    """Kill this process once ``parent`` is gone; its run folder stands that at any time."""
+    """Kill this process once ``parent`` is gone; its run folder can be resumed from any state."""
     with contextlib.suppress(ProcessLookupError):
         while True:
             os.kill(parent, 0)
@@ -224,7 +224,7 @@ def option(text: str) -> tuple[str, Any]:
     """KEY=VALUE as submitit takes it.
 
     Raises:
-        InputError: it is not of that form, or a time that is no number of minutes.
+        InputError: it is not of that form, or a time that is not a number of minutes.
     """
     name, equals, value = text.partition("=")
     if not (name and equals):
@@ -239,10 +239,10 @@ def option(text: str) -> tuple[str, Any]:
 
 
 def outcome(sent: "submitit.Job[str | None]") -> str | None:
-    """What went wrong with a job that ended, and where its log is; None if nothing did."""
+    """The error of a finished job and its log file; None if it succeeded."""
     killed = sent.exception()
     wrong = f"it ended without a result ({sent.state})" if killed else sent.result()
-    # The logs stay; a job's own pickles are read once.
+    # The logs are kept; a job's pickles are read once.
     for path in (sent.paths.submitted_pickle, sent.paths.result_pickle):
         path.unlink(missing_ok=True)
     return wrong and f"{wrong} (log: {sent.paths.stderr})"

@@ -1,4 +1,4 @@
-"""What an audit is handed, as a trial in its run folder; and certificates without an audit."""
+"""Opens an audit's target as a trial in its run folder; certificates without an audit."""
 
 import os
 from dataclasses import replace
@@ -33,9 +33,9 @@ def opened(
     output: str | None = None,
     out: str | Path | None = None,
 ) -> tuple[Trial, Path]:
-    """The trial of a run's folder, or of an encoder made elsewhere, and its folder.
+    """The trial of a run's folder, or of an external encoder, and its folder.
 
-    The arguments are those of `deepobfuscator.audit`, which raises alike.
+    Arguments and errors are those of `deepobfuscator.audit`.
     """
     if isinstance(target, str | Path):
         target = shipped(os.path.expanduser(target))
@@ -70,7 +70,7 @@ def opened(
 
 
 def certify(runner: Runner, trial: Trial, folder: Path) -> Certified:
-    """The certificates of the trial's encoder; an audit of it would make the same ones.
+    """The certificates of the trial's encoder, the same as an audit would give.
 
     Raises:
         InputError: as an audit does.

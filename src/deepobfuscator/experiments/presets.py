@@ -9,10 +9,10 @@ from deepobfuscator.training.objectives import TrainConfig
 
 @dataclass(frozen=True)
 class Preset:
-    """Values taken where the command line says nothing."""
+    """Default values for the command line."""
 
     purpose: str
-    """When to take it."""
+    """When to use it."""
     config: TrainConfig
     """Lengths, width, size and batch size."""
     limit: int | None = None
@@ -20,7 +20,7 @@ class Preset:
     protocol: str = "own"
     """As in `Trial`."""
     many: "Preset | None" = None
-    """Takes its place where dozens of trials are run for one report."""
+    """Used instead when dozens of trials are run for one report."""
 
 
 PRESETS = {
@@ -65,10 +65,10 @@ PRESETS = {
 
 
 def preset(name: str, many: bool = False) -> Preset:
-    """The preset of that name, or what takes its place for ``many`` trials.
+    """The preset of that name, or its replacement for ``many`` trials.
 
     Raises:
-        InputError: there is none.
+        InputError: unknown name.
     """
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}: {suggest(name, list(PRESETS))}")

@@ -1,11 +1,11 @@
-"""Where trials run, resumable at every step.
+"""Runs trials, resumable at every step.
 
 RUN/trial.json      the trial; its key names the run
-RUN/train.ckpt      where training stands, while it does
+RUN/train.ckpt      the training checkpoint, while training runs
 RUN/history.jsonl   training curves
 RUN/bundle/         the frozen players and their card
-RUN/audit/          one file for each attacker, with its guesses
-RUN/audit/notes.json  what the audit was, what it could not try
+RUN/audit/          one file per attacker, with its predictions
+RUN/audit/notes.json  the audit's configuration, and what it could not run
 RUN/faces.npz       a few test pictures, raw and reconstructed
 RUN/records.jsonl   all records, written last
 """
@@ -55,27 +55,27 @@ class RunSpec:
     """A trial to be trained and audited."""
 
     trial: Trial
-    """What is run."""
+    """The trial."""
     folder: Path
     """Its run folder."""
     ceiling: Path | None
-    """Run folder of an undefended trial; None where this is one."""
+    """Run folder of the undefended trial; None if this is one."""
     config: AuditConfig
-    """Which attackers."""
+    """Which attackers to run."""
 
 
 @dataclass
 class Runner:
-    """Where trials run: a device, and the data loaded last."""
+    """Runs trials on a device; caches the data loaded last."""
 
     device: torch.device = field(default_factory=lambda: resolve_device("auto"))
-    """Where networks compute."""
+    """Device of the networks."""
     command: str = ""
-    """What was typed, for the card."""
+    """The command line, for the card."""
     rank: int = 0
-    """Number of this process among those that train together."""
+    """Rank of this process in distributed training."""
     ranks: int = 1
-    """How many train together."""
+    """World size."""
     _data: tuple[tuple[object, ...], Parts] | None = field(default=None, init=False)
 
     def on(self, trial: Trial, folder: Path) -> Context:
@@ -85,7 +85,7 @@ class Runner:
         return Context(folder, self.device, precision, console, rank=self.rank, ranks=self.ranks)
 
     def data(self, trial: Trial, context: Context) -> Parts:
-        """The trial's data; kept, since the trials of a comparison share it."""
+        """The trial's data; cached, since the trials of a comparison share it."""
         wanted = trial.data, trial.defence.trains, trial.defender_data
         if self._data is None or self._data[0] != wanted:
             size, known = trial.setting.size, trial.defender_data
@@ -99,7 +99,7 @@ class Runner:
         return self._data[1]
 
     def train(self, trial: Trial, folder: Path) -> None:
-        """Train ``trial`` in ``folder``, or resume it, or find it done.
+        """Train ``trial`` in ``folder``; resumes, and skips finished training.
 
         Raises:
             InputError: the folder holds another trial, or the data changed since it began.
@@ -140,7 +140,7 @@ class Runner:
                         context.say(line)
 
     def _trained(self, trial: Trial, folder: Path) -> bool:
-        """Whether the folder holds the trial's finished bundle already."""
+        """Whether the folder already holds the trial's finished bundle."""
         unclaimed(trial, folder)
         done = (folder / "bundle").is_dir()
         if done:
@@ -151,7 +151,7 @@ class Runner:
     def card(
         self, trial: Trial, bundle: Bundle, data: Parts, context: Context, seconds: float
     ) -> dict[str, Any]:
-        """Everything that determined the run and every assumption."""
+        """Everything that determined the run, with all assumptions."""
         height, width = trial.setting.size
         phases = trial.defence.phases(trial.setting)
         per_pass = len(data.defender) // max(1, min(trial.setting.batch_size, len(data.defender)))
@@ -181,16 +181,16 @@ class Runner:
         }
 
     def audit(self, folder: Path, ceiling: Path | None, config: AuditConfig) -> list[Record]:
-        """Audit the run in ``folder``; fit its ceiling first where missing.
+        """Audit the run in ``folder``; train its ceiling first if missing.
 
         Args:
             folder: a run folder.
             ceiling: run folder of an undefended trial on the same data, any seed; None trains one
-                in ``folder/undefended`` (``folder/raw`` for an encoder made elsewhere).
-            config: which attackers.
+                in ``folder/undefended`` (``folder/raw`` for an external encoder).
+            config: which attackers to run.
 
         Raises:
-            InputError: nothing trained there, or a bundle that was altered.
+            InputError: nothing trained there, or an altered bundle.
         """
         trial = Trial.of(folder)
         bundles.check(folder / "bundle")
@@ -223,22 +223,22 @@ class Runner:
             return attack(config, replace(target, ceiling=above, other=other, games=games))
 
     def do(self, work: RunSpec) -> list[Record]:
-        """Train and audit one trial, as far as that is not done yet.
+        """Train and audit one trial; resumes, and skips finished work.
 
         Raises:
             InputError: as `train` and `audit`.
         """
-        if work.config.other is not None:  # what an audit would refuse of them is said first
+        if work.config.other is not None:  # rejects wrong input before training
             context = self.on(work.trial, work.folder)
             self.other(work.config, work.trial, self.data(work.trial, context), context)
         self.train(work.trial, work.folder)
         return self.audit(work.folder, work.ceiling, work.config)
 
     def done(self, spec: RunSpec) -> bool:
-        """Whether nothing is left to do for a run. Nothing is written.
+        """Whether a run is finished. Nothing is written.
 
         Raises:
-            InputError: its folder holds something that cannot be read, or that was altered.
+            InputError: its folder contains unreadable or altered files.
         """
         if finished(spec.folder, spec.config, spec.trial.source) is None:
             return False
@@ -246,10 +246,10 @@ class Runner:
         return True
 
     def opened(self, folder: Path) -> Audit:
-        """The trained run in ``folder`` under attack; attackers are fitted as they are asked for.
+        """The audit of the trained run in ``folder``; attackers are trained on demand.
 
         Raises:
-            InputError: nothing trained there, or a bundle that was altered.
+            InputError: nothing trained there, or an altered bundle.
         """
         return Audit(self.target(Trial.of(folder), folder), AuditConfig())
 
@@ -271,7 +271,7 @@ class Runner:
     def other(
         self, config: AuditConfig, trial: Trial, data: Parts, context: Context
     ) -> tuple[str, Labelled] | None:
-        """Another source's name and pictures, at most as many as the attacker has of its own.
+        """Another source's name and pictures, at most as many as the attacker's own.
 
         Raises:
             InputError: it shares pictures, or people, with the parts.
@@ -295,7 +295,7 @@ class Runner:
 def play_anew(
     trial: Trial, bundle: Bundle, context: Context, number: int, labelled: Labelled
 ) -> Players:
-    """The players of a game of the trial's defence: the bundle's own, or on other pictures."""
+    """The players of a game of the trial's defence: the bundle's, or trained on other pictures."""
     if number == 0:
         return bundle.players
     setting = replace(trial.setting, seed=derive_seed(trial.setting.seed, number) % 2**31)

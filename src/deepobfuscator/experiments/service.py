@@ -1,4 +1,4 @@
-"""What the service of a freshly trained run is worth, on validation samples."""
+"""The service's utility after training, on validation samples."""
 
 from collections.abc import Iterator
 

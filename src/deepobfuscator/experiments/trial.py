@@ -1,5 +1,5 @@
-"""A trial: everything that determines a run; and whose a run folder is: one trial's on one state of
-the data, and no other's.
+"""A trial: everything that determines a run. A run folder belongs to exactly one trial on one state
+of the data.
 """
 
 import json
@@ -49,9 +49,9 @@ class Trial:
     """A defence, trained and audited on a task on labelled pictures."""
 
     source: Source = field(default_factory=Synthetic)
-    """Where the pictures come from."""
+    """Source of the pictures."""
     task: Task = field(default_factory=lambda: Task(("Smiling",), ("Male",)))
-    """What is public and what is private."""
+    """The public and private attributes."""
     defence: Defence = field(default_factory=DeepObfuscator)
     """The method and its hyperparameters."""
     setting: TrainConfig = field(default_factory=TrainConfig)
@@ -59,15 +59,15 @@ class Trial:
     limit: int | None = None
     """Pictures of the training pool, whole people; validation shrinks in proportion, test stays."""
     split_seed: int = 0
-    """Draws the people of a limit and of the parts."""
+    """Seeds the choice of people for the limit and the parts."""
     protocol: str = "own"
-    """own: the data's own partition where it has one; paper: 160K : 40K drawn anew."""
+    """own: the data's own partition if it has one; paper: a new 160K : 40K split."""
     precision: str = "auto"
-    """fp32, bf16, or auto: bf16 where the processor computes it natively."""
+    """fp32, bf16, or auto: bf16 if the processor supports it natively."""
     skip_bad: bool = False
-    """Go on without pictures that are missing, unreadable or unlabelled, and count them."""
+    """Skip and count pictures that are missing, unreadable or unlabelled."""
     defender_data: Source | None = None
-    """What an encoder made elsewhere was trained on, where that is known."""
+    """What an external encoder was trained on, if known."""
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -93,7 +93,7 @@ class Trial:
         precision: str = "auto",
         defender_data: Source | None = None,
     ) -> Self:
-        """``defence`` on ``data``; a size that ``data`` names goes before that of ``config``."""
+        """``defence`` on ``data``; a size in ``data`` takes precedence over that in ``config``."""
         shared = dict(vars(data))
         config, size = config or TrainConfig(), shared.pop("size")
         return cls(
@@ -106,18 +106,18 @@ class Trial:
 
     @property
     def data(self) -> Data:
-        """What it is about."""
+        """The data of the trial."""
         shared = {f.name: getattr(self, f.name) for f in fields(Data) if f.name != "size"}
         return Data(**shared, size=self.setting.size)
 
     @property
     def key(self) -> str:
-        """Names the run: the hash of all but machine paths."""
+        """Identifies the run: the hash of everything except machine paths."""
         return key(self)
 
     def undefended(self) -> "Trial":
-        """The same trial without a defence, or on raw pictures where none was trained here: its
-        ceiling.
+        """Its ceiling: the same trial without a defence, or on raw pictures for an external
+        encoder.
         """
         return replace(self, defence=undefended(self.defence) if self.defence.trains else Raw())
 
@@ -126,7 +126,7 @@ class Trial:
         """The trial of a run folder.
 
         Raises:
-            InputError: it holds no run, or as `read`.
+            InputError: there is no run in it, or as `read`.
         """
         path = folder / "trial.json"
         if not path.is_file():
@@ -147,15 +147,15 @@ class Trial:
 
 
 def write_trial(trial: Trial, folder: Path) -> None:
-    """Note what the folder is about."""
+    """Write the trial to the folder."""
     write_atomic(folder / "trial.json", f"{json.dumps(to_json(trial), indent=1)}\n".encode())
 
 
 def same_data(data: Parts, folder: Path) -> None:
-    """Note what the folder's run was begun on, or make sure that it is the same.
+    """Record the data that the folder's run started with, or check that it is unchanged.
 
     Raises:
-        InputError: it is not.
+        InputError: it changed.
     """
     path = folder / "data.json"
     there = json.loads(path.read_text()) if path.exists() else {}
@@ -168,10 +168,10 @@ def same_data(data: Parts, folder: Path) -> None:
 
 
 def pictures_there(trial: Trial, folder: Path) -> None:
-    """Make sure that the folder of the run's pictures is still there.
+    """Check that the folder of the run's pictures still exists.
 
     Raises:
-        InputError: it is not; the message tells how to name another.
+        InputError: it does not; the message says how to name another.
     """
     source = trial.source
     if isinstance(source, FilesSource) and not source.path.exists():
@@ -182,10 +182,10 @@ def pictures_there(trial: Trial, folder: Path) -> None:
 
 
 def unclaimed(trial: Trial, folder: Path) -> None:
-    """Make sure that the folder holds this very trial or none.
+    """Check that the folder contains this very trial or none.
 
     Raises:
-        InputError: it holds another; the message names a field that differs.
+        InputError: it contains another; the message names a field that differs.
     """
     path = folder / "trial.json"
     if path.exists() and (there := Trial.read(path)).key != trial.key:

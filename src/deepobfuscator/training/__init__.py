@@ -1,1 +1,1 @@
-"""The game as the paper prints it, the loop that trains it, the frozen bundle."""
+"""The game as in the paper, the training loop, the frozen bundle."""

@@ -29,15 +29,15 @@ from deepobfuscator.training.objectives import Players
 SUMS = "SHA256SUMS"
 CARD = "card.json"
 CHUNK = 256
-"""Inputs encoded at a time."""
+"""Number of inputs encoded at a time."""
 
 
 @dataclass
 class Bundle:
-    """Frozen players and the card that says all about them."""
+    """Frozen players and the card that documents them."""
 
     players: Players
-    """O and C, and the training adversaries where the defence has them; in evaluation mode."""
+    """O and C, and the training adversaries if the defence has them; in evaluation mode."""
     card: dict[str, Any]
     """Everything that determined the run, as JSON."""
 
@@ -51,13 +51,13 @@ class Bundle:
     def encode(self, inputs: NDArray[np.uint8], context: Context, seed: int = 0) -> Tensor:
         """Features (n, *shape) of inputs (n, H, W, 3) in 0..255, float32, on ``context.device``.
 
-        ``seed`` fixes what a noisy encoder draws.
+        ``seed`` fixes a noisy encoder's random draws.
 
         Raises:
-            InputError: features that are no numbers.
+            InputError: NaN or infinite features.
         """
         gpus = [context.device] if context.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=gpus):  # whoever asks keeps the random stream it has
+        with torch.random.fork_rng(devices=gpus):  # the caller's random state is unchanged
             torch.manual_seed(seed)
             features = apply(self.encoder, torch.from_numpy(np.ascontiguousarray(inputs)), context)
         if not (finite := torch.isfinite(features).flatten(1).all(1)).all():
@@ -68,7 +68,7 @@ class Bundle:
         return features
 
     def save(self, folder: Path) -> None:
-        """Write the bundle to ``folder``, whole or not at all.
+        """Write the bundle to ``folder``, atomically.
 
         Raises:
             InputError: the disk is full or the folder cannot be written.
@@ -116,10 +116,10 @@ def apply(network: Callable[[Tensor], Tensor], inputs: Tensor, context: Context)
 
 
 def check(folder: Path) -> dict[str, Any]:
-    """The card of the bundle in ``folder``, after checking every checksum.
+    """The card of the bundle in ``folder``, after verifying every checksum.
 
     Raises:
-        InputError: no bundle there, or one that was cut short or altered.
+        InputError: no bundle there, or an incomplete or altered one.
     """
     if not (folder / SUMS).is_file():
         raise InputError(f"{folder} holds no finished bundle: train first (deepobfuscator train)")
@@ -140,7 +140,7 @@ def check(folder: Path) -> dict[str, Any]:
 
 
 def load(folder: Path, players: Players, context: Context) -> Bundle:
-    """Fill freshly built ``players`` with the bundle in ``folder``.
+    """Load the weights of the bundle in ``folder`` into newly built ``players``.
 
     Raises:
         InputError: as `check`, or weights of another architecture.

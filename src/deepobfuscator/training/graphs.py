@@ -1,4 +1,4 @@
-"""A GPU's batches, recorded: Python then starts one graph instead of a thousand kernels."""
+"""CUDA graphs of training steps: Python launches one graph instead of a thousand kernels."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable
@@ -12,14 +12,14 @@ from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
 
 Step = Callable[[Batch], dict[str, Tensor]]
-"""Plays one batch on the GPU; gives the losses."""
+"""Trains on one batch on the GPU; returns the losses."""
 
 EAGER = 3
-"""Batches of a step that are played as usual, so that libraries have made their choices."""
+"""Number of warm-up batches per step without a graph, so that libraries have chosen kernels."""
 
 
 class Recorder:
-    """Plays steps; on a GPU of its own it records each once and replays it from then on."""
+    """Runs steps; on a single GPU it records each once and then replays it."""
 
     def __init__(self, context: Context, steady: bool) -> None:
         self.records = steady and context.device.type == "cuda" and context.ranks == 1
@@ -27,9 +27,9 @@ class Recorder:
         self.recorded: dict[Hashable, _Recording | None] = {}
 
     def play(self, name: Hashable, step: Step, batch: Batch) -> dict[str, Tensor]:
-        """Play ``batch`` by the step of that name, which computes the same whatever came before.
+        """Train on ``batch`` with the named step, whose computation does not depend on history.
 
-        The losses stand until the next batch is played.
+        The losses are valid until the next call.
         """
         if not self.records:
             return step(batch)
@@ -50,8 +50,8 @@ class Recorder:
 def adam(
     player: nn.Module, recorded: bool, state: dict[str, Any] | None = None
 ) -> torch.optim.Adam:
-    """Adam in ``state``; its learning rate is set batch by batch. If ``recorded``, a graph reads
-    that from the GPU.
+    """Adam in ``state``; its learning rate is set for each batch. If ``recorded``, a graph reads it
+    from the GPU.
     """
     parameters = list(player.parameters())
     optimiser = torch.optim.Adam(parameters, fused=True, capturable=recorded)
@@ -63,7 +63,7 @@ def adam(
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate, in place where a graph reads it."""
+    """Set the learning rate, in place if a graph reads it."""
     group = optimiser.param_groups[0]
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(rate)
@@ -73,7 +73,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 @dataclass(frozen=True)
 class _Recording:
-    """A graph with the tensors that it reads and writes."""
+    """A graph with its input and output tensors."""
 
     graph: torch.cuda.CUDAGraph
     inputs: dict[str, Tensor]
@@ -87,14 +87,14 @@ class _Recording:
 
 
 def _record(step: Step, batch: Batch) -> _Recording | None:
-    """A step as a graph; None where it does what no graph can hold, such as wait for a number."""
+    """A step as a graph; None if it cannot be captured, because it synchronises, for example."""
     inputs = {n: v.clone() for n, v in vars(batch).items() if v is not None}
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
     try:
         with torch.cuda.graph(graph):
             losses = step(Batch(**inputs))
     except RuntimeError:
-        # What a capture that failed leaves behind: its stream, and a generator that waits for it.
+        # Left over from a failed capture: its stream, and a generator that waits for it.
         torch.cuda.set_stream(stream)
         torch.cuda.synchronize()
         fresh = torch.Generator(stream.device).graphsafe_get_state()

@@ -1,7 +1,7 @@
 """Playing a game: the training loop, its learning rate, its checkpoints.
 
-Whatever is random is drawn from (seed, phase, epoch or batch), never from a running generator, so
-that a checkpoint is the players, their optimisers and a position.
+All randomness is seeded by (seed, phase, epoch or batch), never drawn from a running generator, so
+a checkpoint consists of the players, their optimisers and a position.
 """
 
 import io
@@ -28,9 +28,9 @@ from deepobfuscator.training.graphs import Recorder, adam, set_rate
 from deepobfuscator.training.objectives import Phase, Players, Round, Stage, TrainConfig
 
 WARM_UP = 0.05
-"""Share of a phase over which the learning rate rises to its full value."""
+"""Fraction of a phase over which the learning rate rises to its full value."""
 FINAL_RATE = 0.01
-"""Share of the learning rate left at the end of a phase."""
+"""Fraction of the learning rate left at the end of a phase."""
 HISTORY_EVERY = 100
 """Batches between two points of the training curves (figure 6)."""
 
@@ -44,8 +44,8 @@ def play_stage(
 ) -> dict[str, Tensor]:
     """Play one batch: exactly the stage's movers change, batch-norm buffers included.
 
-    Parameters that require no gradient stay as they are; one that the loss does not use has the
-    gradient 0.
+    Parameters that require no gradient are unchanged; one that the loss does not use has gradient
+    0.
     """
     for name, player in players.items():
         set_mode(player, name in current.movers, current.by_batch)
@@ -57,7 +57,7 @@ def play_stage(
             parameters = [p for m in movers for p in m.parameters() if p.requires_grad]
             gradients = torch.autograd.grad(step.loss(r), parameters, materialize_grads=True)
             for p, g in zip(parameters, context.average(gradients), strict=True):
-                # Fused Adam walks memory: another layout would be taken for other weights.
+                # Fused Adam iterates over raw memory: another layout would mix up the weights.
                 p.grad = g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
             for name in step.movers:
                 optimisers[current.optimiser(name)].step()
@@ -69,8 +69,8 @@ def play_stage(
 
 
 def set_mode(player: nn.Module, moves: bool, by_batch: bool = False) -> None:
-    """Make ``player`` ready for a stage: one that does not move stays as it is, whether its batch
-    norm uses running statistics or, ``by_batch``, those of the batch.
+    """Prepare ``player`` for a stage: one that does not move is unchanged, whether its batch norm
+    uses running statistics or, if ``by_batch``, those of the batch.
     """
     player.train(moves)
     for norm in (m for m in player.modules() if isinstance(m, _BatchNorm)):
@@ -79,7 +79,7 @@ def set_mode(player: nn.Module, moves: bool, by_batch: bool = False) -> None:
 
 
 def average_statistics(players: Iterable[nn.Module], context: Context) -> None:
-    """Give all ranks the same running batch-norm statistics; on GPUs they are the same already."""
+    """Synchronise running batch-norm statistics over ranks; on GPUs they already are."""
     if context.ranks > 1 and context.device.type == "cpu":
         found = [b for p in players for b in p.buffers() if b.is_floating_point()]
         for buffer, mean in zip(found, context.average(found), strict=True):
@@ -100,13 +100,13 @@ def learning_rate(peak: float, batch: int, total: int, anneal: bool = True) -> f
 
 
 def derive_seed(*numbers: int) -> int:
-    """A seed for the named place in the run; distinct places get independent ones."""
+    """A seed for the named position in the run; distinct positions get independent seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 @dataclass
 class _Position:
-    """Where a game stands; with players and optimisers, all that a checkpoint needs."""
+    """A game's position; with players and optimisers, the content of a checkpoint."""
 
     phase: int = 0
     batch: int = 0
@@ -117,7 +117,7 @@ class _Position:
     best: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def count(self, losses: Mapping[str, Tensor]) -> None:
-        # Read by `point` alone: to look at a number on a GPU is to wait for it.
+        # Read in `point` only: reading a value from a GPU synchronises with it.
         for name, loss in losses.items():
             self.sums[name] = self.sums.get(name, 0) + loss.double()
             self.counts[name] = self.counts.get(name, 0) + 1
@@ -162,17 +162,17 @@ def play(
     checkpoint: Path | None = None,
     title: str = "",
 ) -> list[dict[str, Any]]:
-    """Play ``phases`` on ``material``; players are changed in place and left in evaluation mode,
+    """Play ``phases`` on ``material``; players are trained in place and left in evaluation mode,
     without gradients.
 
     Args:
         players: networks by the paper's names, on ``context.device``.
-        phases: what is played, in order.
-        material: where batches come from.
+        phases: phases of the game, in order.
+        material: source of batches.
         setting: batch size, learning rate, seed.
         context: device, precision, progress.
-        checkpoint: file to go on from where it exists; removed at the end by the caller.
-        title: shown before the phase's name.
+        checkpoint: file to resume from, if it exists; the caller removes it at the end.
+        title: progress title, shown before the phase's name.
 
     Returns:
         The training curves: one dict for every 100 batches (fewer in short phases) with phase,
@@ -180,8 +180,8 @@ def play(
         phase has a score, one dict for every epoch with phase, batch and score.
 
     Raises:
-        InputError: a loss is not finite any more, the checkpoint is of another game, or the
-            batch cannot be shared among the ranks.
+        InputError: a loss is no longer finite, the checkpoint belongs to another game, or the
+            batch cannot be split over the ranks.
     """
     at = _Position()
     states: dict[str, Any] = {}
@@ -250,7 +250,7 @@ def play(
 
 @dataclass
 class _Saver:
-    """Writes the checkpoint now and then."""
+    """Writes the checkpoint at intervals."""
 
     path: Path | None
     seconds: float
@@ -260,7 +260,7 @@ class _Saver:
     took: float = 0.0
 
     def maybe(self, at: _Position) -> None:
-        # A large game's checkpoint may take seconds: writing gets a twentieth of the time at most.
+        # A large game's checkpoint may take seconds: writing takes at most 5 % of the time.
         if monotonic() - self.last >= max(self.seconds, 20 * self.took):
             self.now(at)
 

@@ -1,4 +1,4 @@
-"""The game as the paper prints it: players, losses, stages, phases.
+"""The game as in the paper: players, losses, stages, phases.
 
 Everything that trains is a list of phases, a phase is a cycle of stages, and a stage says which
 players move and by which loss (equations 1 to 9).
@@ -20,34 +20,34 @@ from deepobfuscator.data.batches import Batch
 from deepobfuscator.metrics.images import ms_ssim
 
 Players: TypeAlias = dict[str, nn.Module]
-"""O, C, AC and AR by those names, as far as a game has them."""
+"""O, C, AC and AR by name, as far as a game has them."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how large everything trains: what all defences of a comparison share."""
+    """Training lengths and sizes: shared by all defences of a comparison."""
 
     size: tuple[int, int] = (64, 64)
     """Height and width of an input in px; from 32 up, and to train multiples of 4."""
     width: float = 0.25
-    """Channel multiplier of every network; 1 is the paper's."""
+    """Channel multiplier of every network; the paper's is 1."""
     batch_size: int = 64
-    """Inputs a batch (section 4.1: 64), over all processes together."""
+    """Inputs per batch (section 4.1: 64), over all processes together."""
     learning_rate: float = 1e-3
-    """Adam's, at its peak; it rises over the first 5 % of a phase."""
+    """Adam's peak learning rate, reached after the first 5 % of a phase."""
     epochs: float = 6.0
     """Passes over the defender's inputs for O and C together."""
     adversary_epochs: float = 2.0
     """Passes for AC and AR on the frozen O, before the game."""
     game_epochs: float = 12.0
-    """Passes for the game itself, whose stages take turns batch by batch: a round of Algorithm 1's
+    """Passes for the game itself, whose stages alternate batch by batch: a round of Algorithm 1's
     four stages takes four batches."""
     infer_epochs: float = 4.0
-    """Passes over the attacker's inputs for each fresh attribute attacker."""
+    """Passes over the attacker's inputs for each newly trained attribute attacker."""
     reconstruct_epochs: float = 5.0
-    """Passes over the attacker's inputs for each fresh reconstructor."""
+    """Passes over the attacker's inputs for each newly trained reconstructor."""
     seed: int = 0
-    """Draws initial weights, batches and noise."""
+    """Seeds initial weights, batches and noise."""
 
     def __post_init__(self) -> None:
         if min(self.size) < 32:
@@ -73,7 +73,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class Round:
-    """One batch in play; each property is computed once, and only if a loss asks for it."""
+    """One batch of the game; each property is computed once, and only if a loss uses it."""
 
     def __init__(
         self, players: Mapping[str, nn.Module], batch: Batch, moving: set[str], context: Context
@@ -83,7 +83,7 @@ class Round:
 
     @cached_property
     def features(self) -> Tensor:
-        """O(I); without a graph where O does not move."""
+        """O(I); without a graph if O does not move."""
         if self.batch.features is not None:
             return self.batch.features
         assert self.batch.pictures is not None
@@ -91,7 +91,7 @@ class Round:
             return self.players["O"](self.batch.pictures)  # type: ignore[no-any-return]
 
     def output(self, player: str) -> Tensor:
-        """What ``player`` makes of the features."""
+        """Output of ``player`` for the features."""
         with self.context.autocast():
             return self.players[player](self.features)  # type: ignore[no-any-return]
 
@@ -157,46 +157,46 @@ class Update:
 
 @dataclass(frozen=True)
 class Stage:
-    """One batch's worth of updates; ``repeat`` of them on the same features."""
+    """The updates on one batch; ``repeat`` of them on the same features."""
 
     name: str
     updates: tuple[Update, ...]
     repeat: int = 1
     by_batch: bool = False
-    """Whether batch norm of the players that stay as they are uses the batch's statistics, as that
-    of the movers does; else their running ones."""
+    """Whether batch norm of the players that do not move uses the batch's statistics, like that of
+    the movers; else their running ones."""
     own_adam: bool = False
-    """Whether the movers' Adam has moments of this stage alone; else all stages share them."""
+    """Whether the movers' Adam keeps separate moments for this stage; else stages share them."""
 
     @property
     def movers(self) -> set[str]:
-        """Every player that moves in this stage, and nobody else does."""
+        """Exactly the players that move in this stage."""
         return {name for u in self.updates for name in u.movers}
 
     def optimiser(self, mover: str) -> str:
-        """Names the optimiser that moves ``mover`` in this stage."""
+        """Name of the optimiser that moves ``mover`` in this stage."""
         return f"{mover}, {self.name}" if self.own_adam else mover
 
 
 @dataclass(frozen=True)
 class Phase:
-    """``stages`` in turn, one a batch, for ``epochs`` passes; the turn runs on across epochs."""
+    """``stages`` in turn, one per batch, for ``epochs`` passes; the cycle runs on across epochs."""
 
     name: str
     epochs: float
     stages: tuple[Stage, ...]
     rate: float = 1.0
-    """Learning rate relative to the setting's."""
+    """Learning rate, as a multiple of the setting's."""
     anneal: bool = True
-    """Whether the learning rate falls along a cosine; else it stays at its peak."""
+    """Whether the learning rate decays along a cosine; else it stays at its peak."""
     score: Callable[[Players], float] | None = None
-    """Where given, the state of the movers with the highest score at an epoch's end is kept."""
+    """If given, the movers' state with the highest score at an epoch's end is kept."""
     watch: Callable[[int, Players], None] | None = None
-    """Where given, called after every batch with how many the phase has had, and with the players,
-    which it must leave as they are. A game that goes on from a checkpoint repeats some calls."""
+    """If given, called after every batch with the number of batches of the phase so far and the
+    players, which it must not change. A game resumed from a checkpoint repeats some calls."""
     steady: bool = False
-    """Whether a stage computes the same for every batch, whatever came before, so that a GPU may
-    record it once and replay it; a loss with a memory or a schedule of its own does not."""
+    """Whether a stage runs the same computation for every batch, regardless of history, so that a
+    GPU may record it once and replay it; false for a loss with state or a schedule."""
 
     @property
     def movers(self) -> list[str]:
@@ -204,12 +204,12 @@ class Phase:
         return sorted(set().union(*(s.movers for s in self.stages)))
 
     def batches(self, per_pass: int) -> int:
-        """Batches of the whole phase, where a pass over the inputs has ``per_pass``."""
+        """Batches of the whole phase, if a pass over the inputs has ``per_pass``."""
         return max(1, math.ceil(self.epochs * per_pass)) if self.epochs else 0
 
     def rounds(self, per_pass: int) -> int:
-        """How often all stages had their turn: Algorithm 1's iterations, and the number that two
-        games are compared by; a pass is as many batches as the data has, whatever the stages.
+        """Number of full cycles of the stages: Algorithm 1's iterations, the length by which games
+        are compared; a pass has as many batches as the data, whatever the stages.
         """
         return self.batches(per_pass) // len(self.stages)
 
@@ -220,7 +220,7 @@ def update(*movers: str, loss: Loss) -> Update:
 
 
 def stage(name: str, *updates: Update, repeat: int = 1) -> Stage:
-    """A stage, written as the paper prints it."""
+    """A stage, in the paper's notation."""
     return Stage(name, updates, repeat)
 
 
