@@ -56,7 +56,7 @@ def read(file: Path) -> tuple[dict[str, list[str]], bool]:
 
 
 def stored(file: Path, rows: Sequence[int]) -> list[BytesIO]:
-    """The pictures of some rows as they are stored; empty where there is none.
+    """The encoded pictures of some rows; empty where there is none.
 
     Raises:
         InputError: the file, or pyarrow, cannot be used.
@@ -78,7 +78,7 @@ def stored(file: Path, rows: Sequence[int]) -> list[BytesIO]:
 
 @lru_cache(maxsize=2)
 def _group(file: Path, _changed: int, group: int) -> list[bytes]:
-    """Pictures of one row group, kept, since the next chunk asks for the next rows of it."""
+    """Pictures of one row group, cached, since the next chunk reads its next rows."""
     with opened(file) as content:
         name = pictures_in(content.schema_arrow)
         values = content.read_row_group(group, [name]).column(0).to_pylist()

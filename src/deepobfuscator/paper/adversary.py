@@ -1,8 +1,8 @@
-"""The game's own adversaries on the frozen encoder: as the game left them, and a few steps later.
+"""The training adversaries on the frozen encoder: at the end of the game, and a few steps later.
 
-In the game an adversary is scored as it happens to stand: with running statistics of an encoder
-that moved on, and a threshold of one half. An attacker trained from scratch has neither handicap.
-Here the same networks lose one handicap after the other.
+In the game an adversary is scored in its current state: with running statistics of an encoder that
+has since changed, and a threshold of one half. A newly trained attacker has neither handicap. Here
+the handicaps of the same networks are removed one by one.
 """
 
 import json
@@ -21,7 +21,7 @@ from deepobfuscator.paper.keys import ACCURACY, IMAGE, MS_SSIM, Measured, Panel,
 from deepobfuscator.paper.render.exhibit import Row
 
 STEPS = {Measured.AFTER_10: 10, Measured.AFTER_50: 50, Measured.AFTER_250: 250}
-"""Optimiser steps on the attacker's own pictures, each from where the game ended."""
+"""Numbers of optimiser steps on the attacker's own pictures, each from the end of the game."""
 
 LOSSES: Mapping[str, Callable[[do.Round], Tensor]] = {
     "AC": lambda r: r.L_AC,
@@ -48,7 +48,7 @@ class Figure:
 def rows(runner: do.Runner, folder: Path, attribute: str) -> list[Row]:
     """AC's accuracy of ``attribute``, the run's first private one, and AR's MS-SSIM in every state.
 
-    Computed once and kept in the run folder.
+    Computed once and stored in the run folder.
 
     Raises:
         InputError: nothing trained there, or figures that cannot be read.
@@ -94,7 +94,7 @@ class _Frozen:
         return cls(target.bundle.players, own, validation, test, target.setting, target.context)
 
     def figures(self) -> list[Figure]:
-        """Every state of every adversary that played."""
+        """Every state of every adversary of the game."""
         found = []
         for player in (name for name in LOSSES if name in self.players):
             ended = self.players[player]
@@ -110,7 +110,7 @@ class _Frozen:
         return found
 
     def trained(self, player: str, network: nn.Module, steps: int) -> nn.Module:
-        """``network`` after some steps down its own loss on the attacker's pictures."""
+        """``network`` after some steps on its own loss on the attacker's pictures."""
         batch = min(self.setting.batch_size, len(self.own))
         passes = (steps - 0.5) / (len(self.own) // batch)  # rounded up to the step
         learn = do.stage("attack", do.update(player, loss=LOSSES[player]))
@@ -131,13 +131,13 @@ class _Frozen:
         return network.eval()
 
     def figure(self, player: str, of: Measured, network: nn.Module, tuned: bool = False) -> Figure:
-        """How good ``network`` is on test."""
+        """Score of ``network`` on test."""
         values = self.right(network, tuned) if player == "AC" else self.quality(network)
         mean = do.Bootstrap(self.test.person).mean(values).interval()
         return Figure(player, of.name, mean.value, mean.low, mean.high)
 
     def right(self, network: nn.Module, tuned: bool) -> NDArray[np.float64]:
-        """(n,) whether the first private attribute was told."""
+        """(n,) whether the first private attribute was predicted correctly."""
         logits, truth = (
             [do.outputs(network, part, self.context)[:, 0].numpy() for part in self.scored],
             [part.labelled.private[:, 0] for part in self.scored],
@@ -147,7 +147,7 @@ class _Frozen:
 
     @property
     def scored(self) -> tuple[do.AttackerData, do.AttackerData]:
-        """Where thresholds are chosen, and where figures come from."""
+        """The validation part, for thresholds, and the test part, for figures."""
         return self.validation, self.test
 
     def quality(self, network: nn.Module) -> NDArray[np.float64]:

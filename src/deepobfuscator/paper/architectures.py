@@ -1,4 +1,4 @@
-"""Tables 1 and 2, read off the networks themselves."""
+"""Tables 1 and 2, generated from the networks themselves."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -18,7 +18,7 @@ AR_LAYERS = ["upsample", "deconv3-128", "deconv3-64", "upsample", "deconv3-64", 
 CONVOLUTIONS = [[f"conv3-{c}"] * 3 + ["maxpool"] for c in (256, 512, 512)]
 C_LAYERS = [*chain(*CONVOLUTIONS), "FC-4096", "FC-4096", "FC-label length"]
 PRINTED = {"FC-1": "FC-label length"}
-"""What the paper prints for a layer that has one label here."""
+"""What the paper prints for the layer that has one label here."""
 
 RES_1 = "residual [transconv3-64, conv3-64, conv3-64]"
 RES_2 = "residual [conv3-64, conv3-64]"
@@ -60,8 +60,8 @@ def table_2() -> list[tuple[str, do.Table]]:
 def described(
     name: str, network: nn.Module, inputs: Sequence[int], paper: Sequence[str]
 ) -> tuple[str, do.Table]:
-    """A heading, and one row a layer of ``network`` (on the meta device, for inputs of this shape)
-    with what the paper prints for it, of its entries in order.
+    """A heading, and one row per layer of ``network`` (on the meta device, for inputs of this
+    shape), with the paper's entries in order.
     """
     found: list[tuple[str, tuple[int, ...], int]] = []
 
@@ -84,7 +84,7 @@ def described(
 
 
 def count(network: nn.Module) -> int:
-    """Trainable numbers of a network."""
+    """Number of trainable parameters of a network."""
     return sum(p.numel() for p in network.parameters())
 
 
@@ -101,7 +101,7 @@ def layers(network: nn.Module) -> list[nn.Module]:
 
 
 def label(layer: nn.Module) -> str:
-    """A layer in the paper's words."""
+    """A layer in the paper's notation."""
     if isinstance(layer, nn.Linear):
         return f"FC-{layer.out_features}"
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

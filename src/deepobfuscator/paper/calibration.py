@@ -1,11 +1,11 @@
 """How much noise makes a picture "just unrecognizable" (section 4.3).
 
-The paper gives no figure. Here a picture is unrecognisable once a face recogniser that learned
-on raw pictures, shown the noisy one, picks its raw picture out of four people's no more often
+The paper gives no figure. Here a picture is unrecognisable if a face recogniser trained on raw
+pictures, given the noisy one, picks its raw picture out of four people's no more often
 than the paper's participants picked the person from DeepObfuscator's reconstructions (28 %, which
 the paper calls very close to guessing). The noise baseline takes the smallest deviation of a grid
-at which that is so. The recogniser learns on the attacker's pictures, the rate is measured on its
-validation pictures. What a reconstructor that removes the noise gives back is measured beside it.
+that satisfies this. The recogniser is trained on the attacker's pictures, the rate is measured on
+its validation pictures. The output of a reconstructor that removes the noise is measured as well.
 """
 
 import hashlib
@@ -27,18 +27,18 @@ GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0)
 """Standard deviations of the noise, for pictures in [0, 1]."""
 
 TIE = 1e-6
-"""Cosines this near each other are equal: float32 has no more digits."""
+"""Cosines closer than this count as equal: the precision of float32."""
 
 RATE = 0.28
-"""Share of right choices at which a picture counts as unrecognisable: the paper's own study."""
+"""Rate of correct choices at which a picture counts as unrecognisable: from the paper's study."""
 
 
 class SweptNoise(do.Obfuscator):
-    """O on pictures whose noise is drawn from the grid, or stays at ``fixed`` where that is set."""
+    """O on pictures with noise deviations drawn from the grid, or ``fixed`` if that is set."""
 
     stochastic = True
     fixed: float | None = None
-    """The deviation for every picture; None draws one for each."""
+    """The deviation for every picture; None draws one per picture."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Encode noisy pictures."""
@@ -52,26 +52,26 @@ class SweptNoise(do.Obfuscator):
 
 @dataclass(frozen=True)
 class Point:
-    """What one deviation of the noise does to validation pictures."""
+    """The effect of one noise deviation on validation pictures."""
 
     sigma: float
     rate: float
-    """Share of noisy pictures for which the recogniser picks the raw one out of four people's."""
+    """Rate of noisy pictures for which the recogniser picks the raw one out of four people's."""
     low: float
     """Lower end of its 95 % interval over people."""
     high: float
     rebuilt_rate: float
-    """The same for what a reconstructor makes of the noisy picture, compared pixel by pixel."""
+    """The same for a reconstruction from the noisy picture, compared pixel by pixel."""
     ms_ssim: float
     """Mean MS-SSIM of that reconstruction to the raw picture."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The curve, and the deviation taken from it."""
+    """The curve, and the deviation chosen from it."""
 
     points: tuple[Point, ...]
-    """By rising deviation; the first is without noise."""
+    """In ascending order of deviation; the first is without noise."""
 
     @property
     def reached(self) -> bool:
@@ -86,13 +86,13 @@ class Calibration:
 
 
 def named(trial: do.Trial, labels: str) -> str:
-    """The folder of a calibration: the same labels, setting and rule, the same name."""
+    """The folder of a calibration, named by the hash of labels, setting and rule."""
     told = json.dumps([trial.key, labels, GRID, RATE])
     return f"calibration-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
 def read(path: Path) -> Calibration | None:
-    """A kept calibration; None where there is none.
+    """A stored calibration; None if there is none.
 
     Raises:
         InputError: the file is not readable.
@@ -109,10 +109,10 @@ def read(path: Path) -> Calibration | None:
 
 
 def calibrate(runner: do.Runner, trial: do.Trial, folder: Path) -> Calibration:
-    """Calibrate the noise on the data of ``trial``, at its setting; kept in ``folder``.
+    """Calibrate the noise on the data of ``trial``, at its setting; stored in ``folder``.
 
     Raises:
-        InputError: nobody is on two pictures, so that there is no recogniser.
+        InputError: no person has two pictures, so no recogniser can be trained.
     """
     with do.locked(folder):
         path, context = folder / "calibration.json", runner.on(trial, folder)
@@ -157,7 +157,7 @@ def calibrate(runner: do.Runner, trial: do.Trial, folder: Path) -> Calibration:
 
 @dataclass(frozen=True)
 class _People:
-    """Whoever looks at noisy pictures, and the pictures."""
+    """The networks that judge noisy pictures, and the pictures."""
 
     encoder: SweptNoise
     rebuild: Callable[[Tensor], Tensor]
@@ -169,7 +169,7 @@ class _People:
     context: do.Context
 
     def under(self, sigma: float) -> Point:
-        """What noise of deviation ``sigma`` does."""
+        """The effect of noise of deviation ``sigma``."""
         own, context, bundle = self.own, self.context, do.Bundle({"O": self.encoder}, {})
         self.encoder.fixed = sigma
         draw = torch.Generator().manual_seed(do.derive_seed(round(1000 * sigma), 0))
@@ -202,15 +202,15 @@ class _People:
 def forced_choice(
     probes: NDArray[np.float32], raw: NDArray[np.float32], person: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """How likely each probe's own raw picture is the most similar of four people's.
+    """Probability that each probe's own raw picture is the most similar of four people's.
 
     Args:
-        probes: (n, d) embeddings of noisy or rebuilt pictures.
-        raw: (n, d) embeddings of the same pictures as they were.
-        person: (n,) who is on them; the three others are drawn from other people's first pictures.
+        probes: (n, d) embeddings of noisy or reconstructed pictures.
+        raw: (n, d) embeddings of the same raw pictures.
+        person: (n,) their people; the three others are drawn from other people's first pictures.
 
     Returns:
-        (n,) probabilities over that draw, ties shared; embeddings that tell nothing give a quarter.
+        (n,) probabilities over that draw, ties shared; uninformative embeddings give a quarter.
     """
     one, other = (
         v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (probes, raw)
@@ -221,6 +221,6 @@ def forced_choice(
     tied = ((np.abs(beyond) <= TIE) & others).sum(1)
     less = ((beyond < -TIE) & others).sum(1)
     chance = np.zeros(len(probes))
-    for k in range(OPTIONS):  # k of the three others tie with the right one
+    for k in range(OPTIONS):  # k of the three others tie with the correct one
         chance += comb(tied, k) * comb(less, OPTIONS - 1 - k) / (k + 1)
     return np.asarray(chance / comb(others.sum(1), OPTIONS - 1))

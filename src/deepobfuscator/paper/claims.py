@@ -1,4 +1,4 @@
-"""The paper's claims, and what the exhibits say of each."""
+"""The paper's claims, and the verdict of the exhibits on each."""
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -46,16 +46,16 @@ WORDS = tomllib.loads((Path(__file__).parent / "claims.toml").read_text("utf-8")
 """What the paper says, its figures, and the reasons for each verdict, by claim."""
 
 NEAR = "within a tenth of the undefended leak above the floor"
-"""What it takes to count as protected."""
+"""The criterion for "protected"."""
 
 DROP = 0.02
-"""What the paper calls keeping the service: "drops by only 2%"."""
+"""The paper's criterion for utility: "drops by only 2%"."""
 ALIKE = 0.05
 """Half the width of what counts as no difference, as a fraction."""
 
 
 def claims(exhibits: Sequence[Exhibit]) -> list[Claim]:
-    """Every claim for which the exhibits hold what it takes, in the paper's order."""
+    """Every claim for which the exhibits have the required figures, in the paper's order."""
     held = Evidence({exhibit.name: exhibit for exhibit in exhibits})
     found = []
     for key, judge in JUDGES.items():
@@ -158,7 +158,7 @@ def nobody_recognised(held: Evidence) -> Finding:
 
 
 def nobody_recognised_fresh(held: Evidence) -> Finding:
-    """The study with people, on what a fresh attacker rebuilds."""
+    """The study with people, on a newly trained attacker's reconstructions."""
     found = [x for x in held.rows(Name.FIGURE_5) if x.row.of is Measured.DEEPOBFUSCATOR]
     parts, verdicts, background = list[str](), list[Verdict](), ""
     for x in found:
@@ -295,4 +295,4 @@ JUDGES: Mapping[ClaimKey, Callable[[Evidence], Finding]] = {
     ClaimKey.MORE_PRIVATE: more_private,
     ClaimKey.OTHER_ARCHITECTURES: other_architectures,
 }
-"""What becomes of each; `LackingError` where the exhibits lack what it takes."""
+"""The verdict functions; `LackingError` if the exhibits lack a required figure."""

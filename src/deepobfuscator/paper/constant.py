@@ -1,7 +1,7 @@
-"""What pictures reach that nobody decoded: the mean face, plain grey, and another person's picture.
+"""Scores of reconstructions without features: the mean face, plain grey, another person's picture.
 
-They need no training and bound no attacker: a decoder that is no better has learned nothing of the
-features. The decoders that the paper trained separately (Table 3) are to be read beside them.
+They need no training and do not bound attackers: a decoder that is no better has learned nothing
+from the features. Compare the decoders that the paper trained separately (Table 3) with them.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ SIZE = (216, 176)
 """The paper's pictures: MS-SSIM has all of its five scales there."""
 
 CHUNK = 64
-"""Pictures compared at a time."""
+"""Number of pictures compared at a time."""
 
 GREY = 0.5
-"""Of [0, 1]."""
+"""In [0, 1]."""
 
 
 def rows(runner: do.Runner, context: do.Context, trial: do.Trial) -> list[Row]:
@@ -32,7 +32,7 @@ def rows(runner: do.Runner, context: do.Context, trial: do.Trial) -> list[Row]:
     Args:
         runner: loads the pictures.
         context: where progress is shown.
-        trial: brings data and task; its size gives way to the paper's.
+        trial: data and task; its size is replaced by the paper's.
     """
     data = runner.data(replace(trial, setting=replace(trial.setting, size=SIZE)), context)
     test, bootstrap = data.test, do.Bootstrap(data.test.people)
@@ -62,7 +62,7 @@ def guesses(
     stranger: NDArray[np.int64],
     truth: Tensor,
 ) -> Iterator[tuple[Measured, Tensor]]:
-    """What stands in for the pictures ``truth`` (n, 3, H, W)."""
+    """The constant reconstructions of the pictures ``truth`` (n, 3, H, W)."""
     face = mean.permute(2, 0, 1).to(truth.device)
     yield Measured.MEAN_FACE, face.expand_as(truth).contiguous()
     yield Measured.GREY, torch.full_like(truth, GREY)
@@ -70,7 +70,7 @@ def guesses(
 
 
 def strangers(people: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) for each picture the row of one of another person, each row once.
+    """(n,) for each picture the row of another person's picture; a permutation.
 
     Raises:
         InputError: one person is on more than half of the pictures.

@@ -1,4 +1,4 @@
-"""The paper's tables and figures, and what it says in words: how each is made of finished runs."""
+"""The paper's tables, figures and statements: how each is made from finished runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -84,7 +84,7 @@ def table4(show: Show) -> Exhibit:
 
 
 def constant(show: Show) -> Exhibit:
-    """Pictures that nobody decoded."""
+    """Reconstructions without features."""
     found: list[Row] = []
     if show.runner is not None:
         trial = show.trials.first()
@@ -130,7 +130,7 @@ def sequence(show: Show) -> Exhibit:
 
 
 def figure4(show: Show) -> Exhibit:
-    """Rebuilt faces."""
+    """Reconstructed faces."""
     runs = {key: show.runs(Set.A, defence) for key, defence in show.defences.items()}
     columns = show.raw_column(runs[RowKey(Measured.UNDEFENDED)])
     found: list[Row] = []
@@ -190,7 +190,7 @@ def figure7(show: Show) -> Exhibit:
 
 
 def adversary(show: Show) -> Exhibit:
-    """The game's own adversaries, and what they are a few steps later."""
+    """The training adversaries at the end of the game and a few steps later."""
     runs, found = show.runs(Set.A, DeepObfuscator()), list[Row]()
     hidden = show.trials.private[0] or ""
     scratch = make_rows(runs, RowKey(Measured.FROM_SCRATCH), ((hidden, ACCURACY), FACES))
@@ -240,17 +240,17 @@ ENTRIES: dict[Name, Callable[[Show], Exhibit]] = {
     Name.LENGTH: length,
     Name.FACTORIAL: factorial,
 }
-"""In the report's order. The runs that one needs are those that it asks its `Show` for."""
+"""In the report's order. An exhibit needs the runs that it requests from its `Show`."""
 
 BY_NAME_ONLY = (Name.LENGTH, Name.FACTORIAL)
-"""Exhibits that take an hour or more each, made where they are named."""
+"""Exhibits that take an hour or more each, made only if named."""
 
 NOISY = (Name.TABLE_4, Name.NOISE, Name.FIGURE_4, Name.FIGURE_5, Name.FIGURE_7)
 """Exhibits that need the noise baseline, or its calibration."""
 
 
 def wanted(trials: Trials, exhibits: Sequence[str]) -> tuple[Name, ...]:
-    """Some exhibits by name, in the report's order; all but `BY_NAME_ONLY` where none is named.
+    """Some exhibits by name, in the report's order; all but `BY_NAME_ONLY` if none is named.
 
     Raises:
         InputError: no such exhibit (the message lists them), or no attribute for the first role

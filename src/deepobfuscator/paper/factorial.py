@@ -1,9 +1,9 @@
-"""What the paper leaves open of its game: do its results hang on how that is read?
+"""Details that the paper leaves open: do its results depend on how they are read?
 
-Half of a two-level factorial in four readings, on set (a), three seeds a cell: main effects are
-clear of each other and of the interactions of two (resolution IV; Box, Hunter and Hunter 2005,
-chapter 6). Sums or means over attributes are the same where there is one attribute, so that they
-are compared on set (f).
+Half of a two-level factorial in four readings, on set (a), three seeds per cell: main effects are
+not aliased with each other or with two-factor interactions (resolution IV; Box, Hunter and Hunter
+2005, chapter 6). Sums and means over attributes are equal for one attribute, so they are compared
+on set (f).
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from deepobfuscator.paper.show import Show
 from deepobfuscator.paper.trials import Trials
 
 SEEDS = 3
-"""For each cell, counted from the reproduction's first."""
+"""Number of seeds per cell, counted from the reproduction's first."""
 
 LONG = 10.0
-"""Passes of the adversaries' pre-training where it is long: at `small` L(AC) then starts the game
-near .1 or below, as the paper's curves do."""
+"""Passes of a long pre-training of the adversaries: at `small`, L(AC) then starts the game near .1
+or below, as in the paper's curves."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Factor:
     """One open reading."""
 
     words: str
-    """What it is about."""
+    """What is read in two ways."""
     low: str
-    """How this project reads it, in words."""
+    """This project's reading."""
     high: str
     """The other reading."""
     defence: tuple[tuple[str, Any], ...] = ()
     """Fields of the defence that the other reading changes."""
     setting: tuple[tuple[str, Any], ...] = ()
-    """Fields of the setting likewise."""
+    """Fields of the setting that it changes."""
 
 
 FACTORS = (
@@ -65,7 +65,7 @@ FIGURES = ("gender in training, %", "gender, %", "faces in training", "faces", "
 
 
 def specs(trials: Trials, of: Set, high: Sequence[Factor]) -> list[do.RunSpec]:
-    """The runs of one cell, one a seed; all have the ceiling of the first seed.
+    """The runs of one cell, one per seed; all use the ceiling of the first seed.
 
     Raises:
         InputError: the data has no attribute for a role.
@@ -89,7 +89,7 @@ def measured(show: Show, of: Set, high: Sequence[Factor]) -> list[tuple[float, .
 
 
 def values(show: Show, run: do.RunResult) -> tuple[float, ...] | None:
-    """`FIGURES` of one run, in their units; None where one is missing."""
+    """`FIGURES` of one run, in their units; None if one is missing."""
     hidden, told = (side[0] or "" for side in (show.trials.private, show.trials.public))
     wanted = ((hidden, ACCURACY), (IMAGE, MS_SSIM), (told, ACCURACY))
     rows: list[Row] = make_rows([run], RowKey(Measured.DEEPOBFUSCATOR), wanted)
@@ -184,7 +184,7 @@ def cells(
 
 
 def averaged(group: list[tuple[float, ...]]) -> tuple[str, ...]:
-    """How many runs, and the mean of each figure."""
+    """The number of runs, and the mean of each figure."""
     if not group:
         return ("0", *("–",) * len(FIGURES))
     means = [mean(run[i] for run in group) for i in range(len(FIGURES))]

@@ -1,7 +1,7 @@
-"""The perceptual study's sheets, made of audited runs; and the machines that answer them.
+"""The perceptual study's sheets, made from audited runs; and the machines that answer them.
 
-In the random mode, the paper's, the answer is the very picture that was rebuilt: its background
-alone gives it away. In the matched mode it is another picture of the person.
+In the random mode, the paper's, the answer is the same picture that was reconstructed: its
+background alone identifies it. In the matched mode it is another picture of the person.
 """
 
 from collections import defaultdict
@@ -30,35 +30,35 @@ LOOKS = (
     *("male", "blackhair", "blondhair", "brownhair", "grayhair", "bald", "wearinghat", "bangs"),
     *("eyeglasses", "beard", "nobeard", "young", "wavyhair", "straighthair", "paleskin"),
 )
-"""What options of the matched mode share, the most important first, by plain names."""
+"""Attributes shared by options of the matched mode, the most important first, by plain names."""
 
 SEEING = {Participant.PIXELS: machine.pixels, Participant.BACKGROUND: machine.background}
-"""Machine participants that see no more than the sheet."""
+"""Machine participants that see only the sheet."""
 
 DRAWS = 12
-"""Sheets that machines answer for a figure: each asks about other people."""
+"""Number of sheets that machines answer for a figure, each about different people."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """One picture of everybody on the test part, and what a run's features give back of it."""
+    """One picture per test person, and its reconstruction from a run's features."""
 
     name: str
     """The run's defence."""
     raw: Pixels
     rebuilt: dict[Mode, Pixels]
-    """By the fresh mirror: of the same picture, and of another one of the person."""
+    """By the newly trained mirror: of the same picture, and of another one of the person."""
     in_game: dict[Mode, Pixels]
-    """The same by the game's own AR; empty where none played."""
+    """The same by the game's own AR; empty if there was none."""
     pairs: NDArray[np.int64]
-    """Rows of people with another picture."""
+    """Rows of people with a second picture."""
     looks: NDArray[np.uint8]
     """(N, k) attributes that options may share."""
     look_names: tuple[str, ...]
     embedded: dict[Mode, NDArray[np.float32]]
-    """(N, d) `rebuilt` as a recogniser embeds it; empty without people to learn."""
+    """(N, d) a recogniser's embeddings of `rebuilt`; empty without people to train on."""
     gallery: NDArray[np.float32] | None
-    """(N, d) the raw pictures likewise."""
+    """(N, d) its embeddings of the raw pictures."""
 
     def sheet(self, drawn: Drawn, mode: Mode, seed: int, in_game: bool = False) -> Sheet:
         """The questions as participants see them."""
@@ -82,21 +82,21 @@ class Faces:
         return replace(drawn, rows=among[drawn.rows])
 
     def embedding(self, drawn: Drawn, mode: Mode) -> NDArray[np.int64] | None:
-        """What the face embedding answers."""
+        """The answers of the face embedding."""
         if self.gallery is None:
             return None
         return machine.nearest(self.embedded[mode][asked_of(drawn)], self.gallery[drawn.rows])
 
 
 def asked_of(drawn: Drawn) -> NDArray[np.int64]:
-    """(count,) rows of the people who are asked about."""
+    """(count,) rows of the people in the questions."""
     return drawn.rows[np.arange(len(drawn.rows)), drawn.answer]
 
 
 def faces(runner: do.Runner, folder: Path, recogniser: bool) -> Faces:
-    """Rebuild a face of everybody on the test part from a trained run's features.
+    """Reconstruct one face per test person from a trained run's features.
 
-    Where its audit left no mirror, one is fitted; likewise a recogniser, where that is asked for.
+    If its audit kept no mirror, one is trained; likewise a recogniser, if requested.
 
     Raises:
         InputError: nothing trained there.
@@ -142,10 +142,10 @@ def faces(runner: do.Runner, folder: Path, recogniser: bool) -> Faces:
 def others(
     person: NDArray[np.int64], known: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Another picture of everybody, where there is one, else the same; and whose there is.
+    """Another picture of each person if there is one, else the same; and who has another.
 
     Args:
-        person: (n,) who is on each picture.
+        person: (n,) the person on each picture.
         known: (N,) each person's first picture, by person.
     """
     rest = np.setdiff1d(np.arange(len(person)), known)
@@ -170,9 +170,9 @@ def looks(trial: do.Trial, data: do.Parts) -> tuple[tuple[str, ...], NDArray[np.
 def build(
     runner: do.Runner, folders: Sequence[Path], count: int, mode: Mode, seed: int
 ) -> tuple[Sheet, dict[str, list[int]]]:
-    """A sheet about one run or several, and what the machines answer that need more than it.
+    """A sheet about one or several runs, and the answers of machines that need more than the sheet.
 
-    ``count`` questions take turns among the runs; everybody is on one question alone.
+    ``count`` questions alternate among the runs; each person is in one question only.
 
     Raises:
         InputError: a folder holds no trained run, runs of different test pictures, or too few
@@ -209,9 +209,9 @@ def build(
 
 
 def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
-    """How often the machine participants are right about one defence, under several seeds.
+    """Accuracy of the machine participants on one defence, over several seeds.
 
-    Each of `DRAWS` sheets asks about a quarter of the people, 200 at most; people are the clusters
+    Each of `DRAWS` sheets asks about a quarter of the people, at most 200; people are the clusters
     of the interval.
     """
     right, fooled = (defaultdict[Participant, list[NDArray[np.bool_]]](list) for _ in range(2))
@@ -257,8 +257,8 @@ def machines(shown: Sequence[Faces], key: RowKey, mode: Mode) -> list[Row]:
 
 
 def example(one: Faces, questions: int = 3) -> list[Column]:
-    """Some questions as people see them: the rebuilt picture and its four options; none where
-    too few people are on two pictures.
+    """Some questions as people see them: the reconstructed picture and its four options; none if
+    too few people have two pictures.
     """
     if not (count := min(questions, len(one.pairs) // OPTIONS)):
         return []

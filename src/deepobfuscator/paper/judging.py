@@ -1,4 +1,4 @@
-"""How claims are judged: the figures they rest on, and what an interval allows to say."""
+"""How claims are judged: the figures they rest on, and what an interval supports."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ T = TypeVar("T")
 FAILS, UNKNOWN, HOLDS = Verdict
 
 CHANCE = 1 / 4
-"""Of picking the right one of the perceptual study's four options."""
+"""Chance level of the perceptual study's four options."""
 
 
 class LackingError(LookupError):
-    """The exhibits lack a figure that a claim rests on."""
+    """The exhibits lack a figure that a claim needs."""
 
 
 def present(*found: T | None) -> list[T]:
@@ -36,34 +36,34 @@ def present(*found: T | None) -> list[T]:
 
 
 class Finding(NamedTuple):
-    """What became of a claim."""
+    """The verdict on a claim."""
 
     measured: str
     """Our figures, with intervals."""
     verdict: Verdict
     words: Mapping[str, object] = MappingProxyType({})
-    """What stands for the names in braces in the reason that goes with the verdict."""
+    """Values for the names in braces in the verdict's reason."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The rows of all exhibits, to be asked for by key."""
+    """The rows of all exhibits, looked up by key."""
 
     exhibits: Mapping[str, Exhibit]
     """By name."""
 
     def rows(self, exhibit: Name) -> Sequence[Row]:
-        """All rows of an exhibit; none where it was not made."""
+        """All rows of an exhibit; empty if it was not made."""
         return self.exhibits[exhibit].rows if exhibit in self.exhibits else ()
 
     def curves(self, exhibit: Name) -> Sequence[Curve]:
-        """All curves of an exhibit; none where it was not made."""
+        """All curves of an exhibit; empty if it was not made."""
         return self.exhibits[exhibit].curves if exhibit in self.exhibits else ()
 
     def attacked(
         self, exhibit: Name, row: Measured, metric: str, panel: Set | Part = Part.WHOLE
     ) -> Row | None:
-        """What attackers get: of the first private attribute, or of the image, by ``metric``."""
+        """The attackers' figure on the first private attribute, or the image, by ``metric``."""
         return self.find(exhibit, row, panel, lambda x: not x.service and x.metric == metric)
 
     def service(self, exhibit: Name, row: Measured, panel: Set | Part) -> Row | None:
@@ -73,17 +73,17 @@ class Evidence:
     def find(
         self, exhibit: Name, row: Measured, panel: Set | Part, fits: Callable[[Row], bool]
     ) -> Row | None:
-        """The first row of these keys that fits; None where there is none."""
+        """The first matching row of these keys; None if there is none."""
         of_keys = (x for x in self.rows(exhibit) if (x.row.of, x.panel.of) == (row, panel))
         return next(filter(fits, of_keys), None)
 
 
 def protected(row: Row) -> Verdict:
-    """Whether a fresh attacker was kept at its floor, the higher of the two.
+    """Whether a newly trained attacker was kept at its floor, the higher of the two.
 
-    It holds where the whole interval lies at or under the floor plus a tenth of what the
-    undefended encoder leaks, fails where it lies above that, and cannot be told otherwise, or
-    where the attackers find nothing on the undefended encoder either.
+    It holds if the whole interval lies at or below the floor plus a tenth of what the undefended
+    encoder leaks, and fails if it lies above that. It is inconclusive otherwise, or if the
+    attackers find nothing on the undefended encoder either.
     """
     low, high, labels, ceiling = row.low, row.high, row.label_only, row.ceiling
     if low is None or high is None or labels is None or ceiling is None:
@@ -101,7 +101,7 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def unanimous(found: Sequence[T], *, holds: T, fails: T) -> Verdict:
-    """Holds where all that was found is ``holds``, fails where all of it is ``fails``."""
+    """Holds if all findings are ``holds``, fails if all of them are ``fails``."""
     if all(x == holds for x in found):
         return HOLDS
     return FAILS if all(x == fails for x in found) else UNKNOWN
@@ -116,21 +116,21 @@ class Difference(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the whole interval lies above or below nought, else 0."""
+        """1 or -1 if the whole interval lies above or below zero, else 0."""
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
 
 def difference(one: Row, other: Row) -> Difference | None:
-    """``one`` minus ``other``, the interval as wide as if nothing were paired."""
+    """``one`` minus ``other``, with the interval of unpaired figures."""
     return combined([(1.0, one), (-1.0, other)])
 
 
 def combined(terms: Iterable[tuple[float, Row]]) -> Difference | None:
-    """The sum of weighted figures, with the interval of independent ones; None where one lacks its
+    """The weighted sum of figures, with the interval of independent ones; None if one has no
     interval.
 
-    Figures on the same test people rise and fall together. As long as the weights add to 0 that
-    makes the true interval narrower, not wider.
+    Figures on the same test people are positively correlated. As long as the weights sum to 0,
+    that makes the true interval narrower, not wider.
     """
     value = down = up = 0.0
     for weight, row in terms:
@@ -142,7 +142,7 @@ def combined(terms: Iterable[tuple[float, Row]]) -> Difference | None:
 
 
 class Fate(StrEnum):
-    """What may become of a first defence, in words."""
+    """Possible outcomes for a first defence."""
 
     LOST = "lost"
     KEPT = "kept"
@@ -151,7 +151,7 @@ class Fate(StrEnum):
 
 
 def fate(first: Row, second: Row) -> Fate:
-    """What became of one first defence."""
+    """The outcome for one first defence."""
     if protected(first) != HOLDS:
         return Fate.NO_DEFENCE
     shift = difference(second, first)
@@ -163,13 +163,13 @@ def fate(first: Row, second: Row) -> Fate:
 def over_sets(
     pairs: Sequence[tuple[Set, Set]], row: Callable[[Set], Row | None], rises: bool, what: str
 ) -> Finding:
-    """What changes from one set to another, on the mean over all pairs.
+    """The change from one set to another, averaged over all pairs.
 
     Args:
         pairs: sets before and after; a set may stand in several.
         row: the figure of a set.
         rises: whether the paper says that it rises.
-        what: the figure in words.
+        what: description of the figure.
 
     Raises:
         LackingError: no pair can be compared.
@@ -198,8 +198,8 @@ def over_sets(
 
 
 def recognised(low: float, high: float) -> Verdict:
-    """Whether somebody who picks one of four does so at chance: a tenth of the way from there to
-    always being right is allowed. The paper's participants, at 28 %, lie within that.
+    """Whether a four-option choice is at chance, up to a tenth of the way from there to always
+    correct. The paper's participants, at 28 %, are within that.
     """
     bound = CHANCE + 0.1 * (1 - CHANCE)
     return FAILS if low > bound else HOLDS if high <= bound else UNKNOWN
@@ -211,12 +211,12 @@ def said(metric: str, value: float | None) -> str:
 
 
 def with_unit(row: Row) -> str:
-    """A fresh figure and its interval."""
+    """A new attacker's figure and its interval."""
     return measured(row) + (" %" if row.metric in PERCENT else "")
 
 
 def told(row: Row, name: str = "") -> str:
-    """A row in words: fresh, in the game, floor."""
+    """A row as text: new attacker, in the game, floor."""
     what = name or ("faces" if row.subject == IMAGE else row.subject)
     text = f"{what} {with_unit(row)} by new attackers"
     if row.in_game is not None:

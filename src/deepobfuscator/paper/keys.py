@@ -1,20 +1,20 @@
-"""What exhibits, panels, rows and claims are: keys to look up by, of which `str` makes text.
+"""Keys of exhibits, panels, rows and claims; `str` gives their text.
 
-Text is nowhere parsed: another wording here changes what is read, and no verdict.
+Text is never parsed: another wording here changes no verdict.
 """
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum, unique
 
 IMAGE, IDENTITY = "image", "identity"
-"""Subjects of `deepobfuscator.Record` that are no attributes."""
+"""Subjects of `deepobfuscator.Record` that are not attributes."""
 
 MS_SSIM, PSNR, ACCURACY, FOUR_WAY = "ms_ssim", "psnr", "accuracy", "four_way"
-"""Metrics, by their names in `deepobfuscator.Record`; the last is of the perceptual study alone."""
+"""Metrics, as in `deepobfuscator.Record`; the last is only in the perceptual study."""
 
 
 class Reference(StrEnum):
-    """In place of an attack's name in `deepobfuscator.Record`: what is no fresh attacker."""
+    """Values of `deepobfuscator.Record.attack` that are not newly trained attackers."""
 
     SERVICE = "service"
     IN_GAME = "in-game"
@@ -46,7 +46,7 @@ class Name(StrEnum):
 
 
 class Set(Enum):
-    """The paper's six sets (section 4.5): which of the public and which of the private roles."""
+    """The paper's six sets (section 4.5) of public and private roles."""
 
     A = ((0,), (0,))
     B = ((1,), (0,))
@@ -61,7 +61,7 @@ class Set(Enum):
 
 @unique
 class Part(Enum):
-    """A part of an exhibit that is no set of attributes, and what it is called."""
+    """A part of an exhibit that is not a set of attributes, and its label."""
 
     WHOLE = ""
     NOISY = "face recogniser on the noisy picture"
@@ -80,7 +80,7 @@ class Panel:
     of: Set | Part = Part.WHOLE
     """What it is looked up by."""
     public: tuple[str, ...] = ()
-    """Attributes that the service tells, of a set that the data allows."""
+    """Attributes that the service predicts, of a set that the data allows."""
     private: tuple[str, ...] = ()
     """Attributes that it hides."""
 
@@ -93,7 +93,7 @@ class Panel:
 
 @unique
 class Measured(Enum):
-    """A defence, a reconstructor or an attacker, and what it is called."""
+    """A defence, a reconstructor or an attacker, and its label."""
 
     DEEPOBFUSCATOR = "DeepObfuscator"
     UNDEFENDED = "No adversarial training"
@@ -144,16 +144,16 @@ class Participant(StrEnum):
 
 @dataclass(frozen=True)
 class RowKey:
-    """Names a row of an exhibit."""
+    """Identifies a row of an exhibit."""
 
     of: Measured
     """What it is looked up by."""
     sigma: float | None = None
-    """Deviation of the noise, where there is one and it is known."""
+    """Deviation of the noise, if there is noise and it is known."""
     by: Participant | None = None
-    """Who answered, in the perceptual study."""
+    """The participant, in the perceptual study."""
     rounds: int | None = None
-    """Of Algorithm 1, where an exhibit looks at a game as it goes on."""
+    """Rounds of Algorithm 1, if an exhibit follows a game over time."""
 
     def __str__(self) -> str:
         deviation = "" if self.sigma is None else f"σ = {self.sigma:g}"
@@ -180,7 +180,7 @@ class ClaimKey(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of a claim, in the order in which claims are told."""
+    """The verdict on a claim, in the order of the report."""
 
     FAILS = "does not hold"
     UNKNOWN = "inconclusive at this scale"

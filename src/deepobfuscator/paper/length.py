@@ -1,7 +1,7 @@
-"""One long game, looked at as it goes on: does the defence come with more rounds?
+"""One long game, audited at several lengths: does the defence need more rounds?
 
-The game of set (a) is played once, as long as the last of `ROUNDS`; the players as they are after
-each of them become run folders of their own, which are audited like any other.
+The game of set (a) is played once, as long as the last of `ROUNDS`; the players after each of them
+are saved to separate run folders, which are audited like any other.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from deepobfuscator.paper.show import Show
 from deepobfuscator.paper.trials import Trials
 
 ROUNDS = (50, 186, 625, 1250, 3125, 6250)
-"""Rounds after which the game is looked at. A pass over the paper's 160,000 training pictures has
-625, so that the last is ten of them."""
+"""Rounds after which the game is audited. A pass over the paper's 160,000 training pictures has
+625, so the last is ten passes."""
 
 
 def specs(trials: Trials, per_pass: int) -> list[do.RunSpec]:
@@ -59,8 +59,8 @@ def batches_per_pass(trials: Trials) -> int:
 
 
 def play(runner: do.Runner, trials: Trials) -> None:
-    """Play the long game and leave a bundle in the folder of each of `specs`; goes on where it was
-    stopped, and does nothing where all are there.
+    """Play the long game and save a bundle in the folder of each of `specs`; resumes, and skips
+    finished work.
 
     Raises:
         InputError: as `Runner.train`.
@@ -99,7 +99,7 @@ def play(runner: do.Runner, trials: Trials) -> None:
 
 
 def length(show: Show) -> Exhibit:
-    """In-game and fresh figures by rounds of the game."""
+    """Figures of training adversaries and new attackers by rounds of the game."""
     found = list[Row]()
     hidden = show.trials.private[0] or ""
     wanted = ((hidden, ACCURACY), (IMAGE, MS_SSIM))

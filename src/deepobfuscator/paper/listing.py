@@ -1,4 +1,4 @@
-"""What is done of a reproduction, what is left, and how long that takes; it reads and no more."""
+"""Progress of a reproduction: done, left, and the estimated time; read-only."""
 
 import json
 from collections import defaultdict
@@ -21,14 +21,14 @@ from deepobfuscator.paper.trials import Trials
 
 INFER, RECONSTRUCT, NOISE, REIDENTIFY, DECODER = 0.9, 0.8, 2.0, 3.0, 1.2
 """Cost of a batch relative to one of O and C in training: the brief suite's three classifiers
-together, a mirror, what a noisy encoder adds by being asked anew, and the larger attackers."""
+together, a mirror, repeated queries of a noisy encoder, and the larger attackers."""
 
 TIMED = 4
-"""How often a batch is timed where nothing is finished yet."""
+"""Number of batches timed if nothing is finished yet."""
 
 
 class State(StrEnum):
-    """How far a trial is."""
+    """Progress of a trial."""
 
     DONE = "done"
     TRAINED = "trained"
@@ -42,15 +42,15 @@ class Item:
     """One trial, or the calibration, on the list."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     about: str
     state: State
     units: float
     """Its length in batches of joint training."""
     exhibits: tuple[Name, ...]
-    """Who needs it."""
+    """The exhibits that need it."""
     seconds: float | None = None
-    """What it took; None while it is not done."""
+    """Seconds it took; None while unfinished."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,16 @@ class Listing:
 
     @property
     def done(self) -> int:
-        """How many are done."""
+        """Number of finished items."""
         return sum(item.state is State.DONE for item in self.items)
 
     def left(self) -> float:
-        """Seconds that all of it still takes."""
+        """Estimated seconds left."""
         return sum(item.units * self.unit for item in self.items if item.state is not State.DONE)
 
     @property
     def table(self) -> do.Table:
-        """The list to be read."""
+        """The list as text."""
         rows = []
         for item in self.items:
             time = "" if item.state is State.DONE else f"about {clock(item.units * self.unit)}"
@@ -82,13 +82,13 @@ class Listing:
 
     @property
     def summary(self) -> str:
-        """How much is done, and how long the rest takes."""
+        """Items done, and the time left."""
         total, left = len(self.items), clock(self.left())
         return f"{self.done} of {total} done; left: about {left} on this machine"
 
 
 def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> Listing:
-    """What `reproduce` would find done and what it would do; nothing is written or changed.
+    """What `reproduce` would skip as finished and what it would run; nothing is written.
 
     Raises:
         InputError: no such exhibit, or no attribute for the first role of a side.
@@ -110,7 +110,7 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
             units = batches[1] * epochs + len(calibration.GRID)
             items.append(Item(folder.name, "calibrates the noise", state, units, noisy))
     known = trials.sigma if kept is None or trials.sigma is not None else kept.sigma
-    # Without a deviation any will do to count and to time the trials.
+    # An unknown deviation does not affect the number of trials or their time.
     assumed = replace(trials, sigma=do.PixelNoise().sigma if known is None else known)
     users = defaultdict[Path, list[Name]](list)
     for name in names:
@@ -133,7 +133,7 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
 
 
 def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
-    """How far a trial is, and the seconds of its training and last audit if it is done."""
+    """Progress of a trial, and the seconds of its training and last audit if finished."""
     folder = spec.folder
     try:
         if runner.done(spec):
@@ -148,7 +148,7 @@ def _state(runner: do.Runner, spec: do.RunSpec) -> tuple[State, float | None]:
 
 
 def _about(trial: do.Trial, pending: bool, per_pass: int) -> str:
-    """A trial in words; ``pending`` says that its noise is not calibrated yet."""
+    """A trial as text; ``pending``: its noise is not calibrated yet."""
     defence = trial.defence
     changed = {k: v for k, v in vars(defence).items() if v != getattr(type(defence), k, None)}
     fields = [f"{name} {value}" for name, value in changed.items()]
@@ -181,7 +181,7 @@ def _units(spec: do.RunSpec, batches: tuple[int, int]) -> float:
 
 
 def _unit(items: Sequence[Item], runner: do.Runner, setting: do.TrainConfig) -> float:
-    """Seconds a unit: of what is finished, or of a batch that is timed now."""
+    """Seconds per unit: from finished trials, or from a batch timed now."""
     if not items:
         return 0.0
     done = [item for item in items if item.seconds is not None]

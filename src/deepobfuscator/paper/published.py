@@ -1,4 +1,4 @@
-"""The paper's figures; every one of an adversary that its authors trained."""
+"""The paper's figures, all measured with adversaries that its authors trained."""
 
 from collections.abc import Mapping
 
@@ -47,14 +47,14 @@ answer is right in. The 58.85 % published for gender is half a point above it.""
 
 
 def majority(row: Row) -> float | None:
-    """What a constant answer would be right in in the paper's data, beside a published accuracy."""
+    """Accuracy of a constant answer in the paper's data, for comparison with a published one."""
     if row.published is None or row.metric != ACCURACY:
         return None
     return {plain(name): share for name, share in MAJORITY.items()}.get(plain(row.subject))
 
 
 def published(name: Name, row: Row) -> float | None:
-    """The paper's figure for a row of an exhibit, however the data spells its attribute."""
+    """The paper's figure for a row of an exhibit, whatever the data's spelling of its attribute."""
     told = FIGURES.get((name, row.panel.of, row.row.of), {})
     known = {(plain(subject), metric): value for (subject, metric), value in told.items()}
     return known.get((plain(row.subject), row.metric))

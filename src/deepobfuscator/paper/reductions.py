@@ -1,4 +1,4 @@
-"""How a reproduction is smaller than the paper's, in words."""
+"""How a reproduction is smaller than the paper's experiments, as text."""
 
 from deepobfuscator import PRESETS, DeepObfuscator, Trial
 
@@ -10,7 +10,7 @@ PAPER_PASS = 160_000 // 64
 
 
 def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
-    """How a run is smaller than the paper's, one sentence each."""
+    """Differences in scale between a run and the paper's, one sentence each."""
     mine, theirs, found = trial.setting, PRESETS["paper"].config, list[str]()
     if mine.size != theirs.size:
         found.append(

@@ -1,4 +1,4 @@
-"""The trials behind some exhibits, run and resumed; the exhibits, made and written."""
+"""Runs or resumes the trials behind some exhibits; makes and writes the exhibits."""
 
 import platform
 import shlex
@@ -39,14 +39,14 @@ def shortest(setting: do.TrainConfig) -> bool:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of a reproduction."""
+    """The result of a reproduction."""
 
     exhibits: tuple[Exhibit, ...]
-    """As written; each says what it lacks."""
+    """As written; each lists what is missing."""
     claims: tuple[Claim, ...]
-    """Those of the paper's claims on which the exhibits bear."""
+    """The paper's claims that the exhibits can judge."""
     failed: dict[str, str]
-    """Names of run folders where something went wrong, and what."""
+    """Errors by name of the run folder."""
 
 
 def reproduce(
@@ -59,20 +59,20 @@ def reproduce(
     rest: Sequence[str] = (),
     ahead: Callable[[Sequence[do.RunSpec]], None] | None = None,
 ) -> Reproduction:
-    """Run what some exhibits need and is not done yet, then write them into ``trials.out``.
+    """Run what some exhibits need, skip finished work, then write them to ``trials.out``.
 
     Args:
-        runner: where trials run.
-        trials: what they are.
+        runner: runs the trials.
+        trials: the trials.
         exhibits: by name; none means all.
         faces: whether pictures of people may be shown.
-        command: what was typed, for the report.
-        rest: words of it behind ``reproduce`` that do not name exhibits.
-        ahead: runs trials elsewhere, several at a time, before they are looked at here.
+        command: the command line, for the report.
+        rest: its arguments after ``reproduce`` that do not name exhibits.
+        ahead: runs trials elsewhere, in parallel, before they are checked here.
 
     Raises:
-        InputError: no such exhibit, nobody for a role, or a folder that cannot be written. A trial
-            that fails is noted instead, and the others go on.
+        InputError: no such exhibit, no attribute for a role, or a folder that cannot be written. A
+            failed trial is recorded instead, and the others continue.
     """
     session = _Session(runner, trials, wanted(trials, exhibits), faces)
     with do.locked(trials.out):
@@ -87,13 +87,13 @@ def reproduce(
 
 
 def noise_folder(trials: Trials) -> Path:
-    """Where the calibration of the noise is kept."""
+    """Folder of the noise calibrations."""
     return trials.out / "trials" / calibration.named(trials.first(), trials.labels)
 
 
 @dataclass
 class _Session:
-    """One reproduction, as far as it got."""
+    """One reproduction in progress."""
 
     runner: do.Runner
     trials: Trials
@@ -103,7 +103,7 @@ class _Session:
     failed: dict[str, str] = field(default_factory=dict)
 
     def calibrate(self) -> None:
-        """Find the deviation of the noise where an exhibit needs it, or read the one found."""
+        """Calibrate the noise if an exhibit needs it, or read an earlier calibration."""
         if not set(self.names) & set(NOISY):
             return
         folder, named = noise_folder(self.trials), self.trials.sigma is not None
@@ -115,7 +115,7 @@ class _Session:
             self.trials = replace(self.trials, sigma=self.calibration.sigma)
 
     def play_long(self) -> None:
-        """Play the game of the exhibit `length`, whose stages are audited as runs."""
+        """Play the game of the exhibit `length`, which is audited at several lengths."""
         if Name.LENGTH in self.names:
             before = len(self.failed)
             with self.surviving("length"):
@@ -124,7 +124,7 @@ class _Session:
                 self.names = tuple(name for name in self.names if name != Name.LENGTH)
 
     def run(self, ahead: Callable[[Sequence[do.RunSpec]], None] | None) -> None:
-        """Run what is left."""
+        """Run unfinished trials."""
         specs = needed(self.trials, self.names)
         if ahead is not None:
             try:
@@ -147,7 +147,7 @@ class _Session:
                 bar.advance()
 
     def done(self, spec: do.RunSpec) -> bool:
-        """Whether nothing is left to do for a trial; one that cannot be read is noted as failed."""
+        """Whether a trial is finished; an unreadable one is recorded as failed."""
         try:
             return self.runner.done(spec)
         except do.InputError as error:
@@ -156,7 +156,7 @@ class _Session:
 
     @contextmanager
     def surviving(self, name: str) -> Iterator[None]:
-        """Errors are noted under ``name`` and do not stop the rest."""
+        """Records errors under ``name`` without stopping the rest."""
         try:
             yield
         except do.InputError as error:
@@ -166,17 +166,17 @@ class _Session:
             self.fail(name, traceback.format_exception_only(error)[-1].strip())
 
     def fail(self, name: str, why: str) -> None:
-        """Note and say that something went wrong."""
+        """Record and print an error."""
         if name not in self.failed:
             self.failed[name] = why
             self.say(f"[bold]{escape(name)} failed:[/bold] {escape(why)}")
 
     def say(self, text: str) -> None:
-        """A line for the person who waits."""
+        """Print a line of progress."""
         do.Context(self.trials.out).say(text)
 
     def exhibits(self) -> list[Exhibit]:
-        """The exhibits, of whatever is finished."""
+        """The exhibits, from all finished runs."""
         found = []
         for name in self.names:
             show = Show(self.trials, self.runner, self.calibration, self.faces, self.failed)
@@ -202,7 +202,7 @@ class _Session:
         do.write_atomic(out / "summary.md", summary_markdown(made, judged, about))
 
     def meta(self, command: str, rest: Sequence[str]) -> Meta:
-        """What a reader must know of the whole."""
+        """The report's header: data, scale, command, versions."""
         base, seeds, parts = self.trials.base, self.trials.seeds, self.count()
         sizes = ", ".join(f"{n:,} {part}" for part, n in parts.items())
         return Meta(
@@ -224,7 +224,7 @@ class _Session:
         )
 
     def count(self) -> dict[str, int]:
-        """Pictures of each part by a finished run; empty while there is none."""
+        """Number of pictures in each part, from a finished run; empty if there is none."""
         for spec in needed(self.trials, self.names):
             try:
                 if pictures := do.read_run(spec.folder).card.get("data", {}).get("pictures"):

@@ -1,4 +1,4 @@
-"""What the paper's exhibits are made from: finished runs, and the columns and rows they share."""
+"""Input of the paper's exhibits: finished runs, and shared columns and rows."""
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,31 +19,31 @@ WORDS = tomllib.loads((Path(__file__).parent / "exhibits.toml").read_text("utf-8
 
 @dataclass
 class Show:
-    """What an exhibit is made from; whatever it asks for is noted."""
+    """The input of an exhibit; it records every run that is requested."""
 
     trials: Trials
-    """What may be run."""
+    """The trials that may be run."""
     runner: do.Runner | None = None
-    """Where machines look at finished runs; None where runs are asked for and none is read."""
+    """Runs networks on finished runs; None if runs are only listed, not read."""
     calibration: Calibration | None = None
-    """Of the noise."""
+    """Calibration of the noise."""
     faces: bool = False
     """Whether pictures of people may be shown."""
     failed: Mapping[str, str] = field(default_factory=dict)
-    """Names of run folders where something went wrong, and what."""
+    """Errors by name of the run folder."""
     wanted: list[do.RunSpec] = field(default_factory=list)
-    """Every run that was asked for, as far as the data allows."""
+    """Every requested run that the data allows."""
     missing: list[str] = field(default_factory=list)
-    """What could not be had, and why."""
+    """What is missing, and why."""
 
     def specs(self, of: Set, defence: do.Defence | None, *also: str) -> list[do.RunSpec]:
-        """The runs of a defence on a set, one a seed; None is the noise baseline."""
+        """The runs of a defence on a set, one per seed; None is the noise baseline."""
         return self.asked(
             lambda: self.trials.specs(of, self.trials.noise if defence is None else defence, *also)
         )
 
     def asked(self, make: Callable[[], list[do.RunSpec]]) -> list[do.RunSpec]:
-        """The runs that ``make`` gives; where the data does not allow them, why is noted."""
+        """The runs of ``make``; if the data does not allow them, the reason is recorded."""
         try:
             found = make()
         except do.InputError as error:
@@ -54,7 +54,7 @@ class Show:
         return found
 
     def read(self, spec: do.RunSpec) -> do.RunResult | None:
-        """A finished run; None where there is none, and why is noted."""
+        """A finished run; None if there is none, and the reason is recorded."""
         name = spec.folder.name
         if self.runner is None:
             return None
@@ -74,7 +74,7 @@ class Show:
         return self.finished(self.specs(of, defence, *also))
 
     def finished(self, specs: Sequence[do.RunSpec]) -> list[do.RunResult]:
-        """Those of the runs that are finished."""
+        """The finished runs."""
         return [run for spec in specs if (run := self.read(spec)) is not None]
 
     @property
@@ -95,7 +95,7 @@ class Show:
         return Panel(of, task.public, task.private)
 
     def noise_note(self) -> str:
-        """Where the noise's deviation comes from; empty where there is none."""
+        """A sentence on the origin of the noise's deviation; empty if there is none."""
         held, sigma = self.calibration, self.trials.sigma
         if sigma is None:
             return ""
@@ -113,9 +113,9 @@ class Show:
         tables: Sequence[tuple[str, do.Table]] = (),
         **words: object,
     ) -> Exhibit:
-        """An exhibit with its words and the published figures beside its rows.
+        """An exhibit with its texts and the published figures beside its rows.
 
-        ``words`` are what its words alone have in braces.
+        ``words`` are values for the braces in its texts.
         """
         text = WORDS[name]
         words |= {
@@ -142,20 +142,20 @@ class Show:
         of: Set = Set.A,
         panel: Panel = Panel(),  # noqa: B008  (frozen)
     ) -> list[Row]:
-        """What defences on a set, a row each, say of some subjects; see `make_rows`."""
+        """The figures of defences on a set, one row each, on some subjects; see `make_rows`."""
         found = []
         for key, defence in defences.items():
             found += make_rows(self.runs(of, defence), key, wanted, panel)
         return found
 
     def raw_column(self, runs: Sequence[do.RunResult]) -> list[Column]:
-        """The raw pictures of the people whom a run shows."""
+        """The raw pictures of the people that a run shows."""
         if not (self.faces and runs and (held := runs[0].faces)):
             return []
         return [Column("raw", "the picture", held["raw"])]
 
     def rebuilt_columns(self, heading: str, runs: Sequence[do.RunResult]) -> list[Column]:
-        """What the game's own AR, where one played, and the strongest fresh attacker rebuilt."""
+        """Reconstructions by the game's own AR, if there is one, and the strongest new attacker."""
         if not (self.faces and runs and (held := runs[0].faces)):
             return []
         columns = []
@@ -167,13 +167,13 @@ class Show:
 
 
 def beside_published(name: Name, row: Row) -> Row:
-    """A row with the paper's figure, and what a constant answer is right in there."""
+    """A row with the paper's figure, and the accuracy of a constant answer in its data."""
     row = replace(row, published=row.published or published(name, row))
     return replace(row, published_majority=majority(row))
 
 
 def quality(runs: Sequence[do.RunResult], attack: str | None) -> str:
-    """The mean MS-SSIM on all test pictures, in a few words."""
+    """The mean MS-SSIM on all test pictures, as text."""
     rows = make_rows(runs[:1], RowKey(Measured.MIRROR), ((IMAGE, MS_SSIM),), attack=attack)
     value = None if not rows else rows[0].in_game if attack else rows[0].fresh
     return "" if value is None else f", MS-SSIM {value:.3f}".replace("0.", ".")

@@ -1,4 +1,4 @@
-"""The noise baseline: how its deviation is calibrated, and what it keeps and tells at each."""
+"""The noise baseline: its calibration, and its utility and leak at each deviation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -58,8 +58,8 @@ def noise(show: Show) -> Exhibit:
 
 
 def trade_off(show: Show) -> list[Row]:
-    """What the noise baseline keeps and tells at each deviation of `CURVE`, beside the game and
-    the undefended encoder.
+    """Utility and leak of the noise baseline at each deviation of `CURVE`, beside the game and the
+    undefended encoder.
     """
     games: dict[RowKey, do.Defence] = {
         RowKey(Measured.DEEPOBFUSCATOR): do.DeepObfuscator(),
@@ -72,8 +72,8 @@ def trade_off(show: Show) -> list[Row]:
 
 
 def matched(curve: Sequence[Row]) -> str:
-    """At which deviation the curve has the paper's loss of accuracy, and its PSNR; empty without
-    a curve.
+    """The deviations at which the curve reaches the paper's loss of accuracy and its PSNR; empty
+    without a curve.
     """
     service = {row.row.sigma: row.fresh for row in curve if row.service}
     free = next((r.fresh for r in curve if r.service and r.row.of is Measured.UNDEFENDED), None)
@@ -93,7 +93,7 @@ def matched(curve: Sequence[Row]) -> str:
 
 
 def crossing(curve: Mapping[float | None, float | None], target: float) -> float | None:
-    """The smallest deviation at which a curve falls to ``target``; None where it never does."""
+    """The smallest deviation at which a curve falls to ``target``; None if it never does."""
     points = sorted((s, v) for s, v in curve.items() if s is not None and v is not None)
     for (left, above), (right, below) in pairwise(points):
         if above >= target >= below:

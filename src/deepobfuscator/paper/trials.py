@@ -1,4 +1,4 @@
-"""The trials behind the paper's exhibits, each named by its content: exhibits share them."""
+"""The trials behind the paper's exhibits, named by content hash so that exhibits share them."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,10 @@ from deepobfuscator.paper.keys import Set
 
 PUBLIC = ("Smiling", "High_Cheekbones")
 PRIVATE = ("Male", "Heavy_Makeup")
-"""Who plays the roles in the paper, by CelebA's names."""
+"""The roles' attributes in the paper, by CelebA's names."""
 
 Roles = tuple[str | None, ...]
-"""Attributes of the data in the roles of `PUBLIC` or of `PRIVATE`; None where it has none."""
+"""Attributes of the data in the roles of `PUBLIC` or of `PRIVATE`; None if it has none."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Trials:
     public: Roles
     private: Roles
     seeds: tuple[int, ...]
-    """Every trial is run with each."""
+    """Seeds of every trial."""
     out: Path
-    """Holds ``trials/`` and the exhibits' files."""
+    """Folder of ``trials/`` and the exhibits' files."""
     sigma: float | None = None
     """Deviation of the noise baseline; None until it is calibrated."""
     labels: str = ""
@@ -49,15 +49,15 @@ class Trials:
         """The trials of a reproduction on the data of ``trial``, with its size and lengths.
 
         Args:
-            trial: its task and defence do not matter.
-            public: who plays `PUBLIC`; by default found by name.
-            private: who plays `PRIVATE`; likewise.
-            seeds: for each trial, counted from that of ``trial``.
+            trial: its task and defence are ignored.
+            public: attributes in the roles of `PUBLIC`; by default found by name.
+            private: attributes in the roles of `PRIVATE`; likewise.
+            seeds: number of seeds per trial, counted from that of ``trial``.
             sigma: deviation of the noise baseline; by default it is calibrated.
             out: folder; by default ``runs/reproduce-KEY``.
 
         Raises:
-            InputError: a number out of range, or an attribute that is not there.
+            InputError: a number out of range, or a missing attribute.
         """
         if seeds < 1:
             raise do.InputError("--seeds must be at least 1")
@@ -76,10 +76,10 @@ class Trials:
         return replace(found, out=out or Path("runs") / f"reproduce-{found.key}")
 
     def check_roles(self) -> None:
-        """Make sure that somebody plays a role on either side.
+        """Check that each side has an attribute in its first role.
 
         Raises:
-            InputError: nobody does; the message names what is near.
+            InputError: one has none; the message suggests similar names.
         """
         sides = (("public", self.public, PUBLIC[0]), ("private", self.private, PRIVATE[0]))
         for side, roles, paper in sides:
@@ -92,14 +92,14 @@ class Trials:
 
     @property
     def key(self) -> str:
-        """Names the reproduction by its content."""
+        """Content hash of the reproduction."""
         return self._hashed(replace(self.base, task=do.Task(("public",), ("private",))).key)
 
     def _hashed(self, told: str) -> str:
         return hashlib.sha256(f"{told}{self.labels}".encode()).hexdigest()[:12]
 
     def folder(self, trial: do.Trial) -> Path:
-        """Run folder of a trial: the same trial on the same labels, the same name."""
+        """Run folder of a trial, named by the trial and the labels."""
         return self.out / "trials" / f"{trial.defence.name}-{self._hashed(f'{trial.key} ')}"
 
     def task(self, of: Set) -> do.Task:
@@ -122,14 +122,14 @@ class Trials:
     def undefended(self, trial: do.Trial) -> do.Trial:
         """The ceiling of a trial.
 
-        It does not depend on what is private: one trial, whose attackers read every private
-        attribute at once, serves all sets with these public attributes.
+        It does not depend on the private attributes: one trial, whose attackers predict every
+        private attribute at once, serves all sets with these public attributes.
         """
         hidden = tuple(name for name in self.private if name is not None)
         return replace(trial, task=do.Task(trial.task.public, hidden), defence=do.Undefended())
 
     def specs(self, of: Set, defence: do.Defence, *also: str) -> list[do.RunSpec]:
-        """The runs of a defence on a set, one a seed; ``also`` are attacks beyond the brief suite.
+        """The runs of a defence on a set, one per seed; ``also``: attacks beyond the brief suite.
 
         Raises:
             InputError: the data has no attribute for a role.
@@ -191,7 +191,7 @@ class Trials:
         return self.specs(Set.A, do.Undefended())[0].trial
 
     def merged(self, specs: Iterable[do.RunSpec]) -> list[do.RunSpec]:
-        """Each trial once, with all the attacks that are asked of it; ceilings first."""
+        """Each trial once, with all requested attacks; ceilings first."""
         found: dict[Path, do.RunSpec] = {}
         for spec in specs:
             above = self._spec(self.undefended(spec.trial))
@@ -203,12 +203,12 @@ class Trials:
 
 
 def cast(table: do.AttributeTable, given: tuple[str, ...], paper: tuple[str, ...]) -> Roles:
-    """Which attributes of the data play the paper's roles.
+    """The data's attributes in the paper's roles.
 
     Without ``given`` they are found by the paper's names, whatever their case and punctuation.
 
     Raises:
-        InputError: a given attribute is not there, or more are given than there are roles.
+        InputError: a given attribute is missing, or more are given than there are roles.
     """
     if len(given) > len(paper):
         raise do.InputError(

@@ -1,4 +1,4 @@
-"""What one table or figure of the paper holds, whatever it is written as."""
+"""The content of one table or figure of the paper, independent of the output format."""
 
 import math
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from deepobfuscator.paper.keys import ClaimKey, Panel, RowKey, Verdict
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of an exhibit: what was published, what the game believed, what is true.
+    """One figure of an exhibit: published, training adversary's, and newly trained attacker's.
 
     Fractions, MS-SSIM and dB are as records hold them. With several seeds a value is their mean,
-    ``low`` and ``high`` the lowest and the highest end of their intervals. What is given and is
-    no finite number becomes None.
+    ``low`` and ``high`` the lowest and the highest end of their intervals. Values that are not
+    finite become None.
     """
 
     panel: Panel
