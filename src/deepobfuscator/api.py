@@ -130,7 +130,7 @@ def train(
         command: what the card says was typed; by default how this process was started.
 
     Raises:
-        InputError: something about data, folder or device that the user can mend.
+        InputError: something about data, folder or device that the user can fix.
         RankLostError: another process of the training is gone.
     """
     trial = Trial.make(defence, data.resolved(), config, precision=precision)
@@ -182,7 +182,7 @@ def audit(
         data: pictures and task of an encoder made elsewhere; a run brings its own, and takes the
             same pictures from another place.
         suite: how many attackers: ``brief``, ``quick``, ``standard``, ``exhaustive``.
-        also: attacks of larger suites, or of one's own, that have their turn too.
+        also: attacks of larger suites, or your own, to run as well.
         other: pictures for an attacker who has none like the defender's; from ``standard`` on.
         fail_if: limits; `AuditReport.exit_code` tells what became of them.
         ceiling: an undefended run on the same data; by default one is trained.
@@ -197,7 +197,7 @@ def audit(
         command: what the notes say was typed; by default how this process was started.
 
     Raises:
-        InputError: something about encoder, data or folder that the user can mend.
+        InputError: something about encoder, data or folder that the user can fix.
     """
     alone()
     which = AuditConfig(suite, other, also=tuple(attack.name for attack in also))
@@ -236,7 +236,7 @@ def certify(
     attribute. The arguments are those of `audit`.
 
     Raises:
-        InputError: something about encoder, data or folder that the user can mend.
+        InputError: something about encoder, data or folder that the user can fix.
     """
     alone()
     prepare()
@@ -278,7 +278,7 @@ def compare(
         command: what the cards say was typed; by default how this process was started.
 
     Raises:
-        InputError: something about data, folder or device that the user can mend.
+        InputError: something about data, folder or device that the user can fix.
     """
     alone()
     which = AuditConfig(suite, other)

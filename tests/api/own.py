@@ -1,4 +1,4 @@
-"""A defence, an attack and networks as somebody else's package has them: public names alone."""
+"""A defence, an attack and networks as in a third-party package: public names only."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

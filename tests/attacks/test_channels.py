@@ -1,4 +1,4 @@
-"""A reconstructor that falls for an inverted colour channel is trained anew, from L1."""
+"""A reconstructor that inverts a colour channel is retrained, starting with L1."""
 
 from dataclasses import replace
 from pathlib import Path

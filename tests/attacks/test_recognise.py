@@ -44,7 +44,7 @@ class MarkReader(Recognise):
 
 
 def marked(people: int, each: int, seed: int) -> Labelled:
-    """Noise; from row 19 to 29 and column 5 to 15 everybody has a pattern of their own."""
+    """Noise; rows 19 to 29 and columns 5 to 15 hold a pattern unique to each person."""
     draw = np.random.default_rng(seed)
     person = np.arange(people).repeat(each)
     pictures = draw.integers(0, 256, (len(person), *SIDES, 3), dtype=np.uint8)

@@ -213,7 +213,7 @@ def test_an_attribute_that_was_removed_is_not_found(
 
 
 def test_without_a_positive_control_nothing_is_safe(data: Parts, tmp_path: Path) -> None:
-    """The same encoder as its own ceiling: nobody has shown that these attackers can read P."""
+    """The same encoder as its own ceiling: nothing shows that these attackers can predict P."""
     records = audited(Planted("public"), data, tmp_path)
     assert evidence(records, "P").status == Status.TOO_WEAK
 

@@ -1,4 +1,4 @@
-"""Bits turned at random, against every message written out."""
+"""Randomly flipped bits, against an enumeration of every message."""
 
 from itertools import product
 from math import exp

@@ -53,7 +53,7 @@ AUDITED = [
     record("resnet", 0.97, metric="auc"),
     record("resnet", 0.99, "validation", metric="auc"),
 ] + [r for name in REFERENCES for r in (record(name, 0.98, "validation"), record(name, 0.98))]
-"""linear was never scored on test; references are nobody's attack."""
+"""linear was never scored on test; references are not attacks."""
 
 
 def test_records_come_back_as_they_were(tmp_path: Path) -> None:

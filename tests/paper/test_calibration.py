@@ -31,7 +31,7 @@ def cosine(probe: NDArray[np.int64], raw: NDArray[np.int64]) -> Fraction:
 def by_enumeration(
     probes: NDArray[np.int64], raw: NDArray[np.int64], person: NDArray[np.int64]
 ) -> list[float]:
-    """Every triple of other people's first pictures in turn; whoever ties shares."""
+    """Every triple of other people's first pictures in turn; ties are shared."""
     first = {int(who): int(np.flatnonzero(person == who)[0]) for who in np.unique(person)}
     found = []
     for i, probe in enumerate(probes):

@@ -38,7 +38,7 @@ DEEPOBFUSCATOR, UNDEFENDED, NOISE = (
 
 FLOOR, CEILING = 0.60, 0.95
 SAFE, HALFWAY, OPEN = 0.61, 0.64, 0.94
-"""Fresh figures with the interval ±.02: at the floor, across the bound of .635, at the ceiling."""
+"""New attackers' figures, interval ±.02: at the floor, across the bound of .635, at the ceiling."""
 
 VERDICTS = {SAFE: HOLDS, HALFWAY: UNKNOWN, OPEN: FAILS}
 
@@ -150,7 +150,7 @@ def test_random_guessing(fresh: float, expected: str) -> None:
 
 
 def test_the_published_figure_in_the_game_is_no_protection() -> None:
-    """What the paper measured comes out, and fresh attackers read it all the same."""
+    """The paper's figure is reproduced, and newly trained attackers still predict the attribute."""
     line = attacked(DEEPOBFUSCATOR, CEILING, Set.A, published=0.5885, in_game=0.5885)
     claim = judged(ClaimKey.RANDOM_GUESSING, exhibit(Name.FIGURE_7, line))
     assert claim is not None

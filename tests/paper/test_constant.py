@@ -1,4 +1,4 @@
-"""Pictures that nobody decoded."""
+"""Reconstructions without features."""
 
 from dataclasses import replace
 from pathlib import Path

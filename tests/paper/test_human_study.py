@@ -136,7 +136,7 @@ def test_the_command_serves_a_study_and_refuses_another_sheet(
 
 
 def get(address: str) -> str:
-    """A page, given a moment to come up, by somebody who keeps cookies."""
+    """A page, fetched with retries by a client that keeps cookies."""
     visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     for attempt in range(50):
         try:

@@ -30,7 +30,7 @@ Graph = Callable[[NDArray[np.generic]], Floats]
 def asked(model: onnx.ModelProto, chunk: int = 16) -> Graph:
     """The function that a graph of one input and one output is, on any number of rows.
 
-    A graph that draws noise draws the same whenever it is opened anew.
+    A graph that draws noise draws the same each time it is reopened.
     """
     onnxruntime.set_seed(0)
     options = onnxruntime.SessionOptions()

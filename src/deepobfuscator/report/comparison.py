@@ -78,7 +78,7 @@ class Comparison:
 
     @property
     def attacked(self) -> list[Subject]:
-        """The subjects that nobody should learn."""
+        """The subjects that attackers must not learn."""
         return [s for s in self.subjects if s.role is not Role.PUBLIC]
 
     @property

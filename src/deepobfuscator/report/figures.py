@@ -45,7 +45,7 @@ COLOURS = {
 """By their names in the style sheet; text in each of them meets WCAG AA on paper."""
 
 MARKS = "oDs^vPX"
-"""Shapes of the hues, for whoever does not tell their colours apart."""
+"""Marker shapes of the hues, for readers who cannot distinguish the colours."""
 
 LINES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), "-", (0, (1, 1)))
 """Dashes of several curves in one plot."""

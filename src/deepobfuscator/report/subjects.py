@@ -60,7 +60,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class AttackerReport:
-    """One fresh attacker under one threat model, or one reference."""
+    """One newly trained attacker under one threat model, or one reference."""
 
     name: str
     """The attack, or one of `records.REFERENCES`."""
@@ -139,9 +139,9 @@ class SubjectReport(Subject):
     """Perceptual distance of the headline attacker, the floors and the ceiling by name, where it
     was measured."""
     attackers: tuple[AttackerReport, ...]
-    """Fresh attackers by threat model, the best on test first."""
+    """Newly trained attackers by threat model, the best on test first."""
     references: Mapping[str, AttackerReport]
-    """Everything that is no fresh attacker's, by name."""
+    """Figures that are not of newly trained attackers, by name."""
     budget: tuple[tuple[int, Record], ...]
     """The best attacker by number of labelled inputs, fewest first."""
 
@@ -153,7 +153,7 @@ class SubjectReport(Subject):
 
     @property
     def useless(self) -> bool:
-        """Whether the service does no better than one answer for everybody."""
+        """Whether the service does no better than a constant answer."""
         always = self.references.get(records.MAJORITY)
         chance = value_of(always.figures.get("balanced_accuracy")) if always else None
         measured = self.service.get("balanced_accuracy")

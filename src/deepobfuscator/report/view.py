@@ -69,7 +69,7 @@ class AuditReport:
 
     @property
     def attacked(self) -> list[SubjectReport]:
-        """The subjects that nobody should learn."""
+        """The subjects that attackers must not learn."""
         return [s for s in self.subjects if s.role is not Role.PUBLIC]
 
     @property

@@ -108,7 +108,7 @@ class Batcher:
                 self.busy = False
 
     def _some(self) -> list[_Waiting]:
-        """The next requests to compute: those that fit a batch, whoever left not counted."""
+        """The next requests to compute: those that fit a batch, without disconnected clients."""
         some: list[_Waiting] = []
         rows = 0
         while self.queue and (not some or rows + len(self.queue[0].rows) <= self.batch):

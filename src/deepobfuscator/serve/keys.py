@@ -135,7 +135,7 @@ class Keys:
                 ).fetchone()
                 if most is not None and used > most:
                     raise SpentError(f"{used - pictures} of {most} {what} are used", wait)
-            # Minutes are of no use once they are over; days stay, for whoever owns the service.
+            # Past minutes are dropped; days are kept for the owner of the service.
             self.base.execute(
                 "DELETE FROM used WHERE hash = ? AND length(period) > 10 AND period < ?",
                 (key.hash, periods[0][1]),

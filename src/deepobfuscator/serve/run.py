@@ -109,7 +109,7 @@ def serve(options: argparse.Namespace) -> None:
             f"{manifest.name} {manifest.model} at {scheme}://{host}:{listener.getsockname()[1]}",
             flush=True,
         )
-        # uvicorn drains, then raises the signal again for whoever handled it before.
+        # uvicorn drains, then raises the signal again for the previous handler.
         signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:

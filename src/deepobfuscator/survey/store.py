@@ -50,7 +50,7 @@ CREATE TABLE machine (
 
 @dataclass(frozen=True)
 class Participant:
-    """Where somebody stands."""
+    """A participant's progress."""
 
     id: str
     """Keyed hash of their cookie."""
@@ -156,7 +156,7 @@ class Store:
             return self._db.execute(query, values).fetchall()
 
     def participant(self, cookie: str) -> Participant | None:
-        """Who holds a cookie; None if nobody."""
+        """The participant with a cookie; None if there is none."""
         name = self._id(cookie)
         rows = self._read(
             "SELECT finished IS NOT NULL, question FROM participant"

@@ -37,7 +37,7 @@ AUDITS: dict[str, dict[str, Any]] = {
     "brought": {"read": 0.868, "rebuilt": 0.664, "known": None, "undeclared": 0.2},
     "noisy": {"read": 0.642, "rebuilt": 0.331, "known": 0.63, "undeclared": 0.05},
 }
-"""Figures of one audit each: of attributes, pictures and identity, and of what nobody declared."""
+"""Figures of one audit each: attributes, pictures, identity, and undeclared attributes."""
 
 UNDECLARED = (
     "Big_Lips",

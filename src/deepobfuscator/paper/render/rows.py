@@ -33,7 +33,7 @@ def make_rows(
         wanted: subjects and metrics; one of which no run has a figure gives no row.
         panel: part of the exhibit.
         attack: one attacker instead of the headline, its in-game namesake left out; or
-            `Reference.IN_GAME`, the game's own adversary and nobody else.
+            `Reference.IN_GAME`, the game's own adversary only.
     """
     found = []
     for figure in wanted:
@@ -62,7 +62,7 @@ def make_rows(
 
 
 def of_run(run: do.RunResult, key: RowKey, figure: Figure, attack: str | None) -> Row | None:
-    """The row of one run; None where it has neither a fresh figure nor one in the game."""
+    """The row of one run; None if it has neither a new attacker's figure nor one in the game."""
     subject, metric = figure
     about = [r for r in run.records if (r.subject, r.metric) == figure]
     tests = {r.attack: r for r in reversed(about) if r.split == "test" and not r.given}
@@ -75,7 +75,7 @@ def of_run(run: do.RunResult, key: RowKey, figure: Figure, attack: str | None) -
     if attack == Reference.IN_GAME:
         result = None
     elif attack is None and not service:
-        with suppress(KeyError):  # nobody was scored
+        with suppress(KeyError):  # no attacker was scored
             common = (r for r in run.records if r.attack in COMMON)
             result = do.headline(common, subject, metric)
     in_game = value(Reference.IN_GAME) if attack in (None, Reference.IN_GAME) else None

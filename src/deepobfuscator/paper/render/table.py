@@ -73,7 +73,7 @@ def printed(row: Row) -> str:
 
 
 def measured(row: Row) -> str:
-    """The fresh figure of ``row`` with its interval: 59.2 (56.8–61.6)."""
+    """The new attacker's figure of ``row`` with its interval: 59.2 (56.8–61.6)."""
     if row.fresh is None or row.low is None or row.high is None:
         return do.number(row.metric, row.fresh)
     return do.interval(row.metric, row.fresh, row.low, row.high)
