@@ -81,9 +81,6 @@ class Run:
         """What the folder holds by now: card, training curves, records of an audit."""
         return read_run(self.folder)
 
-    def __fspath__(self) -> str:
-        return str(self.folder)
-
     def __repr__(self) -> str:
         card, trial = self.bundle.card, self.trial
         return (

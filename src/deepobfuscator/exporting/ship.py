@@ -16,6 +16,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import onnx
 import onnxruntime
@@ -48,8 +49,16 @@ from deepobfuscator_edge.manifest import (
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+class Trained(Protocol):
+    """A run in its folder, as `deepobfuscator.train` gives it."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+
 def export(
-    run: str | os.PathLike[str],
+    run: Trained | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     name: str | None = None,
@@ -75,7 +84,8 @@ def export(
         InputError: nothing to export, another export in ``out``, a network that cannot be exported
             or whose graph does not answer as torch does.
     """
-    run, out = expanded(os.fspath(run)), expanded(os.fspath(out))
+    given = os.fspath(run) if isinstance(run, str | os.PathLike) else run.folder
+    run, out = expanded(given), expanded(os.fspath(out))
     wanted = wires.parse(wire)
     trial = Trial.of(run)
     if not trial.defence.trains:
