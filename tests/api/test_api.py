@@ -196,7 +196,7 @@ def test_compare_takes_hyperparameters(tmp_path: Path) -> None:
     page = (tmp_path / "c" / "report.html").read_text()
     for name in names:  # the comparison links the audit page of each run, and has written it
         assert f'href="{quote(name)}/report.html"' in page
-        assert "audit of" in (tmp_path / "c" / name / "report.html").read_text()
+        assert "Audit of" in (tmp_path / "c" / name / "report.html").read_text()
     assert "narrow-code" in repr(report)
     assert "narrow-code" in report._repr_html_()
     words = "compare --data synthetic:400 --limit 300 --preset smoke --seeds 1 --suite brief"

@@ -122,7 +122,7 @@ def test_the_command_serves_a_study_and_refuses_another_sheet(
             address = held.stdout.readline().split()[-1]
             owner = held.stdout.readline().split()[-1]
             assert owner == f"{address}owner?token=mine"
-            assert "rebuilt picture" in get(address)
+            assert "reconstructed picture" in get(address)
             assert "machine: face embedding" in get(owner)
             with pytest.raises(urllib.error.HTTPError):
                 get(f"{address}owner?token=yours")

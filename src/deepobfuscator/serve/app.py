@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -22,6 +22,9 @@ from deepobfuscator.serve.protocol import RefusedError
 from deepobfuscator.serve.service import LOG, Service
 from deepobfuscator_edge.errors import MessageError
 from deepobfuscator_edge.message import decode
+
+DISCARD_BYTES, DISCARD_SECONDS = 1 << 23, 1.0
+"""What is read of a body that is refused, a part at a time, before the answer is sent."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -160,7 +163,9 @@ async def _body(request: Request, service: Service, most: int) -> bytes:
         raise RefusedError(415, "the body must not be compressed")
     length = request.headers.get("content-length")
     declared = int(length) if length is not None and length.isdecimal() else most
+    stream = request.stream()
     if declared > most:
+        await _discard(stream)
         raise RefusedError(413, f"a request may have {most} bytes", Connection="close")
     if service.held + declared > service.limits.held:
         raise RefusedError(503, "too many requests at once: try again", Retry_After="1")
@@ -169,14 +174,28 @@ async def _body(request: Request, service: Service, most: int) -> bytes:
     request.state.held = declared
     try:
         async with asyncio.timeout(service.limits.body_seconds):
-            async for part in request.stream():
+            async for part in stream:
                 size += len(part)
                 if size > most:
+                    await _discard(stream)
                     raise RefusedError(413, f"a request may have {most} bytes", Connection="close")
                 parts.append(part)
     except TimeoutError:
         raise RefusedError(408, "the request is too slow", Connection="close") from None
     return b"".join(parts)
+
+
+async def _discard(stream: AsyncIterator[bytes]) -> None:
+    """Read on for a moment: a connection that is closed on what was not read takes the answer with
+    it.
+    """
+    size = 0
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for part in stream:
+                size += len(part)
+                if size > DISCARD_BYTES:
+                    return
 
 
 async def _failed(request: Request, error: Exception) -> Response:
