@@ -23,6 +23,12 @@ class Preset:
     """Takes its place where dozens of trials are run for one report."""
 
 
+def smoke_test(epochs: float, game_epochs: float) -> bool:
+    """Whether training is no longer than that of the smoke preset."""
+    smoke = PRESETS["smoke"].config
+    return epochs <= smoke.epochs and game_epochs <= smoke.game_epochs
+
+
 PRESETS = {
     "smoke": Preset(
         "seconds: does everything run? Its figures mean nothing",

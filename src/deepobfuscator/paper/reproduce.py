@@ -12,6 +12,7 @@ import torch
 from rich.markup import escape
 
 import deepobfuscator as do
+from deepobfuscator.experiments.presets import smoke_test
 from deepobfuscator.paper import calibration
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.claims import claims
@@ -29,12 +30,6 @@ SMOKE = (
     "This run was a smoke test: it shows that everything runs. Its figures mean nothing, and no "
     "claim of the paper is judged by them."
 )
-
-
-def shortest(setting: do.TrainConfig) -> bool:
-    """Whether training is no longer than that of the smoke preset."""
-    smoke = do.PRESETS["smoke"].config
-    return setting.epochs <= smoke.epochs and setting.game_epochs <= smoke.game_epochs
 
 
 @dataclass(frozen=True)
@@ -220,7 +215,7 @@ class _Session:
                 f"Python {platform.python_version()}",
             ),
             with_faces=self.faces,
-            warning=SMOKE if shortest(base.setting) else "",
+            warning=SMOKE if smoke_test(base.setting.epochs, base.setting.game_epochs) else "",
         )
 
     def count(self) -> dict[str, int]:
