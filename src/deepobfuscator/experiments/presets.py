@@ -22,11 +22,9 @@ class Preset:
     many: "Preset | None" = None
     """Takes its place where dozens of trials are run for one report."""
 
-
-def smoke_test(epochs: float, game_epochs: float) -> bool:
-    """Whether training is no longer than that of the smoke preset."""
-    smoke = PRESETS["smoke"].config
-    return epochs <= smoke.epochs and game_epochs <= smoke.game_epochs
+    def lasts(self, epochs: float, game_epochs: float) -> bool:
+        """Whether it trains for at least so many passes, before the game and in it."""
+        return epochs <= self.config.epochs and game_epochs <= self.config.game_epochs
 
 
 PRESETS = {

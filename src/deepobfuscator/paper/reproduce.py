@@ -12,7 +12,6 @@ import torch
 from rich.markup import escape
 
 import deepobfuscator as do
-from deepobfuscator.experiments.presets import smoke_test
 from deepobfuscator.paper import calibration
 from deepobfuscator.paper.calibration import Calibration
 from deepobfuscator.paper.claims import claims
@@ -199,6 +198,7 @@ class _Session:
     def meta(self, command: str, rest: Sequence[str]) -> Meta:
         """What a reader must know of the whole."""
         base, seeds, parts = self.trials.base, self.trials.seeds, self.count()
+        smoke = do.PRESETS["smoke"]
         sizes = ", ".join(f"{n:,} {part}" for part, n in parts.items())
         return Meta(
             title="The paper's tables and figures, reproduced",
@@ -215,7 +215,7 @@ class _Session:
                 f"Python {platform.python_version()}",
             ),
             with_faces=self.faces,
-            warning=SMOKE if smoke_test(base.setting.epochs, base.setting.game_epochs) else "",
+            warning=SMOKE if smoke.lasts(base.setting.epochs, base.setting.game_epochs) else "",
         )
 
     def count(self) -> dict[str, int]:

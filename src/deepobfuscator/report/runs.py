@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import Record, read_jsonl
-from deepobfuscator.experiments.presets import smoke_test
+from deepobfuscator.experiments.presets import PRESETS
 
 CARD_FIELDS = ("key", "command", "assumptions", "versions", "data", "features", "wire_bits")
 
@@ -69,8 +69,8 @@ class RunResult:
     @property
     def smoke_test(self) -> bool:
         """Whether training was too short for figures that mean anything."""
-        setting = self.trial["setting"]
-        return "epochs" in setting and smoke_test(setting["epochs"], setting["game_epochs"])
+        setting, smoke = self.trial["setting"], PRESETS["smoke"]
+        return "epochs" in setting and smoke.lasts(setting["epochs"], setting["game_epochs"])
 
     @property
     def setting(self) -> str:
