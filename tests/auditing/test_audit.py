@@ -20,7 +20,16 @@ from deepobfuscator.auditing.leakage import Status, evidence
 from deepobfuscator.auditing.run import strongest_half
 from deepobfuscator.auditing.scoring import Attempt, Scorer
 from deepobfuscator.auditing.threat_models import plan, with_others
-from deepobfuscator.core.records import CEILING, EXCESS, GAIN, Record, ThreatKind, headline, select
+from deepobfuscator.core.records import (
+    CEILING,
+    EXCESS,
+    GAIN,
+    SERVICE,
+    Record,
+    ThreatKind,
+    headline,
+    select,
+)
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
@@ -157,6 +166,19 @@ def test_a_ceiling_is_held_against_raw_inputs_and_half_the_budget(
     assert gain.attack == raw.attack == CEILING
     below = replace(audit.target, ceiling=(tmp_path, found))
     assert not any(s.threat_model.key.kind is ThreatKind.RAW for s in plan(AuditConfig(), below))
+
+
+def test_the_undefended_service_is_a_ceiling_of_utility(data: Parts, tmp_path: Path) -> None:
+    audit, public = an_audit(Planted("bit"), data, tmp_path), TASK.public[0]
+    served = Record(
+        "other", "undefended", SERVICE, public, "accuracy", 0.9, 0.8, 1.0, None, 9, 9, "test", 3
+    )
+    below = replace(audit.target, ceiling=(tmp_path, [served]))
+    found = ceilings(below, [])
+    assert [(r.attack, r.subject, r.value, r.seed) for r in found] == [
+        ("ceiling", public, 0.9, SETTING.seed)
+    ]
+    assert not ceilings(audit.target, [served])
 
 
 @pytest.fixture(scope="module")

@@ -148,3 +148,18 @@ def test_configurations_of_one_defence_are_told_apart_by_what_differs(
         plant(options={"lambda1": strength, "lambda2": 1.0})
     labels = [c.label for c in compare(find_runs(tmp_path))[0].configurations]
     assert labels == ["deepobfuscator lambda1=5.0", "deepobfuscator lambda1=10.0"]
+
+
+def test_a_command_is_repeated_once(plant: Any, tmp_path: Path) -> None:
+    plant(defence="undefended")
+    line = json.loads(next(tmp_path.rglob("card.json")).read_text())["command"]
+    assert page([tmp_path], command=line).count(line) == 1
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(1.0, 1), (6.0, 0)])
+def test_a_smoke_test_says_so(plant: Any, tmp_path: Path, epochs: float, said: int) -> None:
+    path = plant(defence="undefended") / "trial.json"
+    trial = json.loads(path.read_text())
+    trial["setting"] |= {"epochs": epochs, "game_epochs": epochs}
+    path.write_text(json.dumps(trial))
+    assert page([tmp_path]).count("This was a smoke test") == said

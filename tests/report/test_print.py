@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deepobfuscator.report.view import ComparisonReport
@@ -62,6 +63,17 @@ def test_nothing_is_printed_beyond_the_margin(chromium: Any, pages: Path) -> Non
     page.close()
 
 
+def test_a_dark_screen_prints_as_a_light_one(chromium: Any, pages: Path) -> None:
+    sheets = []
+    for scheme in ("light", "dark"):
+        page = chromium.new_page(color_scheme=scheme)
+        page.goto(f"file://{pages}")
+        printed = pdfium.PdfDocument(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+        sheets.append(printed[0].render().to_numpy())
+        page.close()
+    np.testing.assert_array_equal(*sheets)
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_is_as_wide_as_the_screen(chromium: Any, pages: Path, width: int) -> None:
     page = chromium.new_page(viewport={"width": width, "height": 900})
@@ -72,4 +84,7 @@ def test_the_page_is_as_wide_as_the_screen(chromium: Any, pages: Path, width: in
            12.5 * s.clientWidth / s.viewBox.baseVal.width)"""
     )
     assert min(small) >= (12 if width == 1280 else 9)
+    names = "[...document.querySelectorAll('.matrix tbody th b')].map(b => b.clientHeight)"
+    lines = "parseFloat(getComputedStyle(document.querySelector('.matrix tbody th b')).lineHeight)"
+    assert max(page.evaluate(names)) < 1.5 * page.evaluate(lines) or width == 1280
     page.close()

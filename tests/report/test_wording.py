@@ -149,6 +149,11 @@ def test_a_useless_service_comes_first(plant: Any, tmp_path: Path) -> None:
     useless.write_text(f"{useless.read_text()}{json.dumps(measured)}\n")
     assert title(tmp_path) == "The service is useless under narrow-code"
     assert cells(tmp_path)["Smiling"].note == "useless"
+    plain = next(tmp_path.rglob("undefended*/records.jsonl"))
+    plain.write_text(f"{plain.read_text()}{json.dumps(measured | {'defence': 'undefended'})}\n")
+    assert title(tmp_path) == (
+        "The service is useless under narrow-code, and without a defence too"
+    )
 
 
 def test_an_undefended_run_alone_is_no_defence(plant: Any, tmp_path: Path) -> None:

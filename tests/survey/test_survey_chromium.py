@@ -126,5 +126,12 @@ def test_the_owners_page_fits(
     assert fits(page)
     assert "12" in page.inner_text(".stats")
     assert page.locator("tbody .strip").count() == 1 + 2 * 3
+    broken = page.evaluate(
+        """[...document.querySelectorAll(".five span, .five figure:first-child figcaption")]
+           .filter(e => e.scrollWidth > e.clientWidth
+             || e.clientHeight > 1.5 * e.textContent.split(" ").length
+                  * parseFloat(getComputedStyle(e).lineHeight)).map(e => e.textContent)"""
+    )
+    assert broken == []
     assert not errors
     context.close()

@@ -14,6 +14,7 @@ from deepobfuscator.core.records import (
     IMAGE,
     OVER_SERVICE,
     P_HOLM,
+    SERVICE,
     Record,
     ThreatKind,
     headline,
@@ -23,7 +24,7 @@ from deepobfuscator.core.records import (
 
 
 def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
-    """The undefended encoder's headline figure for every subject and metric."""
+    """The undefended encoder's headline for every subject and metric, and its service's figures."""
     found = list[Record]()
     source = records if target.ceiling is None else target.ceiling[1]
     for subject in (*target.task.private, *target.data.undeclared, IMAGE, IDENTITY):
@@ -49,6 +50,18 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
                 and r.threat.kind is ThreatKind.COMMON
                 and r.metric not in (P_HOLM, OVER_SERVICE, GAIN)
             )
+        ]
+    if target.ceiling is not None:
+        found += [
+            replace(
+                r,
+                trial=target.key,
+                defence=target.defence.name,
+                seed=target.setting.seed,
+                attack=CEILING,
+            )
+            for r in select(source, attack=SERVICE)
+            if r.subject in target.task.public
         ]
     return found
 

@@ -22,6 +22,10 @@ class Preset:
     many: "Preset | None" = None
     """Used instead when dozens of trials are run for one report."""
 
+    def lasts(self, epochs: float, game_epochs: float) -> bool:
+        """Whether it trains for at least so many passes, before the game and in it."""
+        return epochs <= self.config.epochs and game_epochs <= self.config.game_epochs
+
 
 PRESETS = {
     "smoke": Preset(

@@ -31,12 +31,6 @@ SMOKE = (
 )
 
 
-def shortest(setting: do.TrainConfig) -> bool:
-    """Whether training is no longer than that of the smoke preset."""
-    smoke = do.PRESETS["smoke"].config
-    return setting.epochs <= smoke.epochs and setting.game_epochs <= smoke.game_epochs
-
-
 @dataclass(frozen=True)
 class Reproduction:
     """The result of a reproduction."""
@@ -204,6 +198,7 @@ class _Session:
     def meta(self, command: str, rest: Sequence[str]) -> Meta:
         """The report's header: data, scale, command, versions."""
         base, seeds, parts = self.trials.base, self.trials.seeds, self.count()
+        smoke = do.PRESETS["smoke"]
         sizes = ", ".join(f"{n:,} {part}" for part, n in parts.items())
         return Meta(
             title="The paper's tables and figures, reproduced",
@@ -220,7 +215,7 @@ class _Session:
                 f"Python {platform.python_version()}",
             ),
             with_faces=self.faces,
-            warning=SMOKE if shortest(base.setting) else "",
+            warning=SMOKE if smoke.lasts(base.setting.epochs, base.setting.game_epochs) else "",
         )
 
     def count(self) -> dict[str, int]:

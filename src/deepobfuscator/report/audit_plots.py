@@ -105,7 +105,7 @@ def budget(subject: SubjectReport) -> Plot:
     """The headline figure against labelled inputs (logarithmic), with floor and ceiling."""
     metric, points, floor = subject.metric, subject.budget, subject.floor
     left, top, bottom = 46.0, 22.0, 176.0
-    x = Axis(math.log(points[0][0]), math.log(points[-1][0]), left + 18, RIGHT - 24)
+    x = Axis(math.log(points[0][0]), math.log(points[-1][0]), left + 18, RIGHT - 96)
     known = [floor, value_of(subject.ceiling), *(r.low for _, r in points)]
     y = Axis.of(metric, known, bottom, top)
     said = "; ".join(f"{count:,} pictures {cell(r)}" for count, r in points)
@@ -129,7 +129,7 @@ def budget(subject: SubjectReport) -> Plot:
             on.line([px, px], [y(r.low), y(r.high)], "hue0", 4, alpha=0.4)
             on.mark(px, py, "hue0", 7, f"{count:,} pictures: {figure_text(r)} by {r.attack}")
             on.text(px, bottom + 18, f"{count:,}", anchor="center")
-        on.text((left + RIGHT) / 2, bottom + 36, "labelled pictures", anchor="center")
+        on.text((x.start + x.end) / 2, bottom + 36, "labelled pictures", anchor="center")
 
     title = f"{subject.called}, {METRICS[metric]} by labelled pictures: {said}"
     return Plot(WIDTH, bottom + 42, title, draw)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import Record, read_jsonl
+from deepobfuscator.experiments.presets import PRESETS
 
 CARD_FIELDS = ("key", "command", "assumptions", "versions", "data", "features", "wire_bits")
 
@@ -64,6 +65,12 @@ class RunResult:
         """Height and width of its pictures in pixels."""
         height, width = self.trial["setting"]["size"]
         return height, width
+
+    @property
+    def smoke_test(self) -> bool:
+        """Whether training was too short for figures that mean anything."""
+        setting, smoke = self.trial["setting"], PRESETS["smoke"]
+        return "epochs" in setting and smoke.lasts(setting["epochs"], setting["game_epochs"])
 
     @property
     def setting(self) -> str:

@@ -92,7 +92,7 @@ def results(comparison: Comparison) -> Table:
 def headings(comparison: Comparison) -> dict[str, str]:
     """By name, a subject, what it is in the task and how it is measured."""
     called = {s.name: f"{s.name} ({s.role})" for s in comparison.subjects}
-    called[records.IMAGE] = "Reconstruction"
+    called |= {records.IMAGE: "Faces", records.IDENTITY: "Identity"}
     return {s.name: f"{called[s.name]}, {METRICS[s.metric]}" for s in comparison.subjects}
 
 

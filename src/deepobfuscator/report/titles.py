@@ -22,6 +22,9 @@ def title_of(comparison: Comparison) -> str:
         return f"Without a defence, attackers reach {listed(few(figures)) or 'nothing yet'}"
     useless = [c for c in defended if _serves_nothing(comparison, c)]
     told = [f"The service is useless under {listed(few(c.label for c in useless))}"]
+    # Then it is the training that fails, not the defence.
+    if any(_serves_nothing(comparison, c) for c in comparison.configurations if not c.defended):
+        told = [f"{told[0]}, and without a defence too"]
     told = told if useless else []
     rest = [c for c in defended if c not in useless]
     patterns: dict[tuple[Status, ...], list[Subject]] = {}

@@ -43,7 +43,7 @@ MARKS = {
     "service": ("■", "the service, 95 % interval"),
     "in_game": ("○", "training adversary"),
     "published": ("◇", "published"),
-    "majority": ("┊", "majority class or mean face"),
+    "majority": ("⋮", "majority class or mean face"),
     "label_only": ("│", "public labels alone"),
     "ceiling": ("┆", "undefended encoder"),
     "game": ("│", "Algorithm 1 (the adversarial phase) begins"),

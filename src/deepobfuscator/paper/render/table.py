@@ -116,7 +116,7 @@ COLUMNS = (
     _Column("Published majority", "r", lambda row: do.number(row.metric, row.published_majority)),
     _Column("Training adversary", "r", played),
     _Column(FRESH, "r", measured, None),
-    _Column("Attacker", "l", lambda row: row.attacker or ("the service" if row.service else DASH)),
+    _Column("Attacker", "l", lambda row: row.attacker or ("service" if row.service else DASH)),
     _Column("Majority floor", "r", lambda row: do.number(row.metric, row.majority)),
     _Column("Label-only floor", "r", lambda row: do.number(row.metric, row.label_only)),
     _Column("Ceiling", "r", lambda row: do.number(row.metric, row.ceiling)),
