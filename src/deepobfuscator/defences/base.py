@@ -1,10 +1,10 @@
 """The definition of a defence: players and the phases they play."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
@@ -25,6 +25,8 @@ from deepobfuscator.nn.vgg import Classifier, Encoder, Obfuscator, initialise
 from deepobfuscator.training.loop import derive_seed, play
 from deepobfuscator.training.objectives import Phase, Players, TrainConfig, stage, update
 
+E = TypeVar("E", bound=Encoder)
+
 SERVICE = stage("service", update("O", "C", loss=lambda r: r.L_C))
 """Equation 2: O and C jointly, for the service alone."""
 
@@ -42,6 +44,8 @@ class Defence(Family):
     """Whether there is anything to train; else it can only be audited."""
     contender: ClassVar[bool] = True
     """Whether a comparison that names no defences includes it."""
+    against_classifier: ClassVar[bool] = False
+    """Whether an AC like C plays."""
     default_seeds: ClassVar[int] = 1
     """Default number of seeds in a comparison; a method that claims protection needs several."""
 
@@ -55,7 +59,9 @@ class Defence(Family):
 
     def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
         """The game's own AC and AR, as far as the method uses them."""
-        return {}
+        if not self.against_classifier:
+            return {}
+        return {"AC": self.build_classifier(encoder, len(task.private), config)}
 
     @abstractmethod
     def phases(self, config: TrainConfig) -> list[Phase]:
@@ -116,9 +122,18 @@ class NetworkDefence(Defence):
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """O of Table 1, or the user's."""
+        return self.either(config, Obfuscator, OwnEncoder)
+
+    def either(
+        self,
+        config: TrainConfig,
+        paper: Callable[[tuple[int, int], float], E],
+        own: Callable[[EncoderBuilder, tuple[int, int]], E],
+    ) -> E:
+        """What ``paper`` makes of O's size and width, or ``own`` of the user's encoder."""
         if self.encoder is None:
-            return super().build_encoder(config)
-        return OwnEncoder(self.encoder, config.size)
+            return paper(config.size, config.width)
+        return own(self.encoder, config.size)
 
     def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
         """C of Table 1, or the user's."""

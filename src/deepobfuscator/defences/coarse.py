@@ -102,12 +102,8 @@ class Blur(Undefended):
 
 def coarse_encoder(
     defence: Undefended, config: TrainConfig, *, block: int, sigma: float
-) -> CoarseInput:
+) -> Encoder:
     """O, or the user's encoder, on a coarser picture."""
-    encoder: CoarseInput
-    if defence.encoder is None:
-        encoder = CoarseObfuscator(config.size, config.width)
-    else:
-        encoder = CoarseOwnEncoder(defence.encoder, config.size)
+    encoder = defence.either(config, CoarseObfuscator, CoarseOwnEncoder)
     encoder.block, encoder.sigma = block, sigma
     return encoder

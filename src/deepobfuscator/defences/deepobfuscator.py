@@ -33,6 +33,8 @@ NETWORKS: dict[str, Callable[[Encoder, int, TrainConfig], nn.Module]] = {
 """Architectures of C and of AC."""
 
 CHOICES = {
+    "service_network": tuple(NETWORKS),
+    "adversary_network": tuple(NETWORKS),
     "frozen_norm": ("running", "batch"),
     "adam": ("shared", "own"),
     "reduction": ("sum", "mean"),
@@ -89,10 +91,8 @@ class DeepObfuscator(NetworkDefence):
         if self.noise_deviation <= 0:
             raise InputError("--noise-deviation must be above 0")
         for name in ("service_network", "adversary_network"):
-            if (network := getattr(self, name)) not in NETWORKS:
+            if self.classifier is not None and getattr(self, name) != VGG:
                 option = name.replace("_", "-")
-                raise InputError(f"--{option} {network}: take one of {', '.join(NETWORKS)}")
-            if self.classifier is not None and network != VGG:
                 raise InputError(f"--{option} and --classifier exclude each other: drop one")
 
     def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:

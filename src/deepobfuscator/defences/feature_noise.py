@@ -53,10 +53,6 @@ class FeatureNoise(Undefended):
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """O, followed by noise."""
-        encoder: NoisyOutput
-        if self.encoder is None:
-            encoder = NoisyFeatures(config.size, config.width)
-        else:
-            encoder = NoisyOwnFeatures(self.encoder, config.size)
+        encoder = self.either(config, NoisyFeatures, NoisyOwnFeatures)
         encoder.sigma = self.sigma
         return encoder

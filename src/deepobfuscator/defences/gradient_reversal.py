@@ -11,12 +11,9 @@ import torch
 from torch import Tensor
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, NetworkDefence
-from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import (
     Phase,
-    Players,
     Round,
     TrainConfig,
     cross_entropy,
@@ -50,6 +47,7 @@ class GradientReversal(NetworkDefence):
     """O, C and AC minimise L(C) + L(AC), with the gradient of L(AC) reversed before O."""
 
     name: ClassVar[str] = "gradient-reversal"
+    against_classifier: ClassVar[bool] = True
     contender: ClassVar[bool] = False
     assumptions: ClassVar[tuple[str, ...]] = (
         "The weight of the reversed gradient is constant; Ganin and Lempitsky let it rise.",
@@ -62,10 +60,6 @@ class GradientReversal(NetworkDefence):
     def __post_init__(self) -> None:
         if self.lambda1 < 0:
             raise InputError("--lambda1 must not be negative")
-
-    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
-        """AC, like C."""
-        return {"AC": self.build_classifier(encoder, len(task.private), config)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Service, then all three players at once."""

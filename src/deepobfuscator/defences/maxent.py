@@ -12,13 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, NetworkDefence
-from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import (
     INFER,
     Phase,
-    Players,
     Round,
     TrainConfig,
     stage,
@@ -38,6 +35,7 @@ class MaxEntARL(NetworkDefence):
     """AC minimises L(AC); O and C minimise L(C) minus the entropy of AC's prediction."""
 
     name: ClassVar[str] = "maxent-arl"
+    against_classifier: ClassVar[bool] = True
     contender: ClassVar[bool] = False
     assumptions: ClassVar[tuple[str, ...]] = (
         "O and C are trained for the service first, and the adversary on the frozen O, as for "
@@ -50,10 +48,6 @@ class MaxEntARL(NetworkDefence):
     def __post_init__(self) -> None:
         if self.lambda1 < 0:
             raise InputError("--lambda1 must not be negative")
-
-    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
-        """AC, like C."""
-        return {"AC": self.build_classifier(encoder, len(task.private), config)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Service, adversary, then defender and adversary in turn."""

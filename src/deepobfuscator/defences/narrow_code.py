@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from deepobfuscator.core.config import LATER
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, Defence
 from deepobfuscator.nn.decoders import Decoder, deconv, mirror
 from deepobfuscator.nn.fit import Lift, Resize
@@ -22,7 +21,6 @@ from deepobfuscator.nn.vgg import Encoder, Obfuscator, conv, scaled
 from deepobfuscator.training.objectives import (
     INFER,
     Phase,
-    Players,
     Round,
     TrainConfig,
     stage,
@@ -87,6 +85,7 @@ class NarrowCode(Defence):
     """A binary code, a small MLP in the cloud, and a maximum-entropy game on the code."""
 
     name: ClassVar[str] = "narrow-code"
+    against_classifier: ClassVar[bool] = True
     assumptions: ClassVar[tuple[str, ...]] = (
         "The encoder is trained so that the game's adversary gives each private attribute "
         "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
@@ -129,10 +128,6 @@ class NarrowCode(Defence):
             nn.ReLU(),
             nn.Linear(self.hidden, labels),
         )
-
-    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
-        """AC only."""
-        return {"AC": self.build_classifier(encoder, len(task.private), config)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Service, adversary, then defender and adversary in turn."""

@@ -52,10 +52,6 @@ class PixelNoise(Undefended):
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """O on noisy pictures."""
-        encoder: NoisyInput
-        if self.encoder is None:
-            encoder = NoisyObfuscator(config.size, config.width)
-        else:
-            encoder = NoisyOwnEncoder(self.encoder, config.size)
+        encoder = self.either(config, NoisyObfuscator, NoisyOwnEncoder)
         encoder.sigma = self.sigma
         return encoder

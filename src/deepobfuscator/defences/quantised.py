@@ -61,11 +61,7 @@ class Quantised(Undefended):
 
     def build_encoder(self, config: TrainConfig) -> Encoder:
         """O, followed by quantisation."""
-        encoder: QuantisedOutput
-        if self.encoder is None:
-            encoder = QuantisedFeatures(config.size, config.width)
-        else:
-            encoder = QuantisedOwnFeatures(self.encoder, config.size)
+        encoder = self.either(config, QuantisedFeatures, QuantisedOwnFeatures)
         encoder.bits, encoder.most = self.bits, self.most
         encoder.wire_bits = self.bits * prod(encoder.features)
         return encoder
