@@ -4,6 +4,7 @@ that makes them a positive control.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from deepobfuscator.auditing.config import Target
 from deepobfuscator.core.records import (
@@ -25,7 +26,7 @@ from deepobfuscator.core.records import (
 
 def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
     """The undefended encoder's headline for every subject and metric, and its service's figures."""
-    found = list[Record]()
+    mine, found = _identity_of(target), list[Record]()
     source = records if target.ceiling is None else target.ceiling[1]
     for subject in (*target.task.private, *target.data.undeclared, IMAGE, IDENTITY):
         try:
@@ -36,13 +37,7 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
         if target.ceiling is not None and subject == IDENTITY:
             found += known_of_raw(target, source)
         found += [
-            replace(
-                r,
-                trial=target.key,
-                defence=target.defence.name,
-                seed=target.setting.seed,
-                attack=CEILING,
-            )
+            replace(r, **mine, attack=CEILING)
             for r in source
             if r in control
             or (
@@ -53,13 +48,7 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
         ]
     if target.ceiling is not None:
         found += [
-            replace(
-                r,
-                trial=target.key,
-                defence=target.defence.name,
-                seed=target.setting.seed,
-                attack=CEILING,
-            )
+            replace(r, **mine, attack=CEILING)
             for r in select(source, attack=SERVICE)
             if r.subject in target.task.public
         ]
@@ -68,11 +57,16 @@ def ceilings(target: Target, records: Sequence[Record]) -> list[Record]:
 
 def known_of_raw(target: Target, source: Sequence[Record]) -> list[Record]:
     """Re-identification from raw inputs, measured at the ceiling: it involves no encoder."""
-    trial, name, seed = target.key, target.defence.name, target.setting.seed
     return [
-        replace(r, trial=trial, defence=name, seed=seed)
+        replace(r, **_identity_of(target))
         for r in select(source, subject=IDENTITY, given=str(ThreatKind.RAW))
     ]
+
+
+def _identity_of(target: Target) -> dict[str, Any]:
+    """The fields by which a record belongs to the audited trial."""
+    setting = target.setting
+    return {"trial": target.key, "defence": target.defence.name, "seed": setting.seed}
 
 
 def positive_control(records: Sequence[Record], subject: str) -> list[Record]:

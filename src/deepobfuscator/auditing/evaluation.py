@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from deepobfuscator.attacks.base import BRIEF, outputs
 from deepobfuscator.auditing.artifacts import Arrays, under
@@ -99,9 +99,7 @@ class Evaluation:
         scorer, task, data = self.scorer, self.target.task, self.target.data
         records = list[Record]()
         for name, role, subjects in (("C", SERVICE, task.public), ("AC", IN_GAME, task.private)):
-            if (player := self.target.bundle.players.get(name)) is not None:
-                logits = outputs(player, self.audit.seen["test"], self.target.context)
-                chances = torch.sigmoid(logits.double()).numpy()
+            if (chances := self.chances(name)) is not None:
                 for subject in subjects:
                     own = chances[:, task.place(subject)]
                     records += scorer.untuned(Attempt(role, subject), own)
@@ -110,6 +108,13 @@ class Evaluation:
             made, _ = scorer.attribute(Attempt(MAJORITY, subject), always)
             records += select(made, split="test")
         return records
+
+    def chances(self, player: str) -> NDArray[np.float64] | None:
+        """What C or AC of the bundle predicts on test, (n, labels) in [0, 1]; None without it."""
+        if (network := self.target.bundle.players.get(player)) is None:
+            return None
+        logits = outputs(network, self.audit.seen["test"], self.target.context)
+        return np.asarray(torch.sigmoid(logits.double()).numpy())
 
     def attribute(self, subject: str) -> list[Record]:
         """All records of one private or undeclared attribute."""

@@ -1,8 +1,5 @@
 """The figures of a finished audit that comparisons of methods use, with bootstrap replicates."""
 
-import torch
-
-from deepobfuscator.attacks.base import outputs
 from deepobfuscator.auditing.artifacts import under
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit
@@ -23,9 +20,7 @@ def headlines(audit: Audit, records: list[Record]) -> dict[tuple[str, str], Samp
     evaluation = Evaluation(audit, [(spec, audit.guesses(spec)) for spec in kept])
     scorer, task, data = evaluation.scorer, audit.target.task, audit.target.data
     found = dict[tuple[str, str], Sample]()
-    if (service := audit.target.bundle.players.get("C")) is not None:
-        logits = outputs(service, audit.seen["test"], audit.target.context)
-        chances = torch.sigmoid(logits.double()).numpy()
+    if (chances := evaluation.chances("C")) is not None:
         for name in task.public:
             metric, truth = headline_metric(name), scorer.labels(data.test, name)
             own = chances[:, task.place(name)]
