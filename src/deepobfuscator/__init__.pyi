@@ -67,6 +67,7 @@ __version__: str
 # used by paper/ and survey/
 from .attacks.identify import Identify as Identify
 from .attacks.identify import Reidentify as Reidentify
+from .auditing.artifacts import image_quality as image_quality
 from .auditing.threat_models import AttackSpec as AttackSpec
 from .core.records import headline as headline
 from .core.registry import suggest as suggest

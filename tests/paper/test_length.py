@@ -62,7 +62,7 @@ def test_the_last_look_is_a_game_of_that_length(
 ) -> None:
     assert made.failed == {}
     trials = trials_in(out)
-    last = length.specs(trials, length.batches_per_pass(trials))[-1]
+    last = length.specs(trials)[-1]
     runner().train(last.trial, tmp_path / "whole")
     for player in ("O", "C", "AC", "AR"):
         one, other = (
@@ -75,7 +75,7 @@ def test_the_last_look_is_a_game_of_that_length(
 def test_a_look_that_is_missing_is_made_again_as_it_was(made: Reproduction, out: Path) -> None:
     assert made.failed == {}
     trials = trials_in(out)
-    first = length.specs(trials, length.batches_per_pass(trials))[0]
+    first = length.specs(trials)[0]
     path = first.folder / "bundle" / "O.safetensors"
     before = path.read_bytes()
     for kept in (first.folder / "bundle").iterdir():

@@ -198,7 +198,7 @@ def test_a_kill_between_the_renames_leaves_a_whole_bundle_or_none(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", killed)
         patch.setattr(
-            "deepobfuscator.training.bundle._remove", lambda *_: None
+            "deepobfuscator.core.files._remove", lambda *_: None
         )  # a kill tidies nothing up
         with pytest.raises(KeyboardInterrupt):
             Bundle(players(seed=5), {"key": "new"}).save(folder)

@@ -16,6 +16,7 @@ from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
 from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.rows import evenly_spaced
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.training.bundle import apply
@@ -101,7 +102,7 @@ def reconstruct(
 def shown_rows(people: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows of the images that the report shows: `SHOWN` people spread over the part."""
     _, first = np.unique(people, return_index=True)
-    chosen = np.linspace(0, len(first) - 1, min(SHOWN, len(first))).round().astype(int)
+    chosen = evenly_spaced(len(first), SHOWN)
     return np.asarray(np.sort(first)[chosen])
 
 

@@ -36,6 +36,7 @@ from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.scoring import IMAGE_METRICS, SPLITS
 from deepobfuscator.auditing.threat_models import STEPS, AttackSpec, ThreatModel, plan
 from deepobfuscator.core.records import IN_GAME, LABEL_ONLY, MEAN_FACE, PERCEPTUAL, ThreatKind
+from deepobfuscator.core.rows import evenly_spaced
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.metrics import perceptual
 from deepobfuscator.nn.vgg import differentiable
@@ -168,8 +169,7 @@ class Audit:
         context, test, found = self.target.context, parts["test"], Arrays()
         for split in SPLITS:
             data = parts[split]
-            few = len(data) if most is None else min(most, len(data))
-            rows = np.linspace(0, len(data) - 1, few).round().astype(np.int64)
+            rows = evenly_spaced(len(data), len(data) if most is None else most)
             quality = image_quality(guess, data, context, rows, IMAGE_METRICS)
             found |= {f"{split}_{metric}": values for metric, values in quality.items()}
             found[f"{split}_rows"] = rows

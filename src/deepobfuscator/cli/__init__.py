@@ -285,8 +285,9 @@ def _compare(options: argparse.Namespace, command: str) -> None:
         device=options.device,
         command=command,
     )
-    for table in (report.table, report.differences)[: 1 + bool(report.contrasts)]:
-        paper.say(table)
+    paper.say(report.table)
+    if report.contrasts:
+        paper.say(report.differences)
     folders = [run.folder for run in report.runs]
     print(f"records: {', '.join(map(str, folders))}\nreport: {folders[0].parent / 'report.html'}")
 

@@ -1,12 +1,13 @@
-"""Atomic file writes, and locks."""
+"""Atomic writes of files and folders, checksums, and locks."""
 
 import contextlib
 import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TextIO
@@ -42,6 +43,38 @@ def write_atomic(path: Path, content: bytes | str | Callable[[Path], None]) -> N
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A new folder to write into; it takes the place of ``folder`` at the end of the block, whole,
+    or not at all where the block raises.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{part}") for part in ("part", "old"))
+    try:
+        _remove(new, old)
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        _remove(new, old)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def checksums(folder: Path) -> str:
+    """Lines as `sha256sum` writes them, of every file in ``folder``."""
+    return "".join(f"{sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir()))
 
 
 def expanded(path: str | Path) -> Path:

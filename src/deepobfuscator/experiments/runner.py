@@ -154,7 +154,7 @@ class Runner:
         """Everything that determined the run, with all assumptions."""
         height, width = trial.setting.size
         phases = trial.defence.phases(trial.setting)
-        per_pass = len(data.defender) // max(1, min(trial.setting.batch_size, len(data.defender)))
+        per_pass = trial.setting.per_pass(len(data.defender))
         return {
             "key": trial.key,
             "command": self.command,

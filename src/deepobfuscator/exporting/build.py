@@ -10,6 +10,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from deepobfuscator.core.rows import evenly_spaced
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.experiments.trial import Trial
@@ -60,7 +61,7 @@ def build(
             no wire setting that is good enough.
     """
     encoder, classifier = bundle.encoder, bundle.players["C"]
-    rows = parity.rows_of(len(data.validation), MOST)
+    rows = evenly_spaced(len(data.validation), MOST)
     own = np.asarray(data.validation.pictures[rows])
     learnt = data.defender.pictures
     service = parity.Service(trial.task, data.validation.public[rows])
@@ -75,7 +76,7 @@ def build(
     by_torch: Encode = partial(_by_torch, bundle, context)
     scores = partial(_scores, classifier, context, own)
     expected, unrounded = scores(by_torch, None), scores(_by_graph(device), None)
-    sample = np.asarray(learnt[parity.rows_of(len(learnt), FITTED_ON)])
+    sample = np.asarray(learnt[evenly_spaced(len(learnt), FITTED_ON)])
     wire = wires.choose(
         _by_graph(device)(sample),
         wanted,

@@ -41,7 +41,7 @@ def traced(network: nn.Module, shape: Sequence[int], name: str, output: str) -> 
     batch = torch.export.Dim("n", min=1)
     example = torch.rand((2, *shape), generator=torch.Generator().manual_seed(0))
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 _Held(_plain(network)).eval(),
                 (example,),
@@ -108,7 +108,7 @@ def _plain(network: nn.Module) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what the exporter prints, logs and warns of; what goes wrong it raises."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

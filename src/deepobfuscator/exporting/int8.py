@@ -1,6 +1,5 @@
 """An encoder's graph with convolutions in int8, calibrated on training pictures."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime import quantization
+
+from deepobfuscator.core.rows import evenly_spaced
+from deepobfuscator.exporting.graphs import quiet
 
 CALIBRATION = 256
 """Training pictures whose activations are measured."""
@@ -41,23 +43,18 @@ def quantised(encoder: onnx.ModelProto, pictures: NDArray[np.uint8]) -> onnx.Mod
         encoder: from (n, 3, H, W) in [0, 1].
         pictures: (n, H, W, 3) training pictures in 0..255, fitted to its size.
     """
-    rows = np.unique(np.linspace(0, len(pictures) - 1, CALIBRATION).round().astype(np.int64))
+    rows = evenly_spaced(len(pictures), CALIBRATION)
     reader = _Pictures(encoder.graph.input[0].name, pictures[rows])
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it advises steps that are taken before
-    try:
-        with TemporaryDirectory() as folder:
-            made = Path(folder) / "int8.onnx"
-            quantization.quantize_static(
-                onnx.shape_inference.infer_shapes(encoder),
-                made,
-                reader,
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=QUANTISED,
-                per_channel=True,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-            )
-            return onnx.load(made)
-    finally:
-        logging.disable(before)
+    with quiet(), TemporaryDirectory() as folder:  # it advises steps that are taken before
+        made = Path(folder) / "int8.onnx"
+        quantization.quantize_static(
+            onnx.shape_inference.infer_shapes(encoder),
+            made,
+            reader,
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=QUANTISED,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+        return onnx.load(made)

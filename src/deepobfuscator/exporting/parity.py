@@ -129,8 +129,3 @@ def preprocessed(intake: Graph, pictures: NDArray[np.uint8]) -> tuple[Floats, Fl
     own = np.stack([np.asarray(fit(Image.fromarray(p), (height, width))) for p in large])
     planes = own.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
     return intake(np.stack(large)), np.asarray(planes, np.float32)
-
-
-def rows_of(total: int, most: int) -> NDArray[np.int64]:
-    """Up to ``most`` of ``total`` rows, evenly spaced."""
-    return np.unique(np.linspace(0, total - 1, most).round().astype(np.int64))

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +24,7 @@ import torch
 import deepobfuscator
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import expanded, sha256, write_atomic
+from deepobfuscator.core.files import checksums, expanded, replaced, sha256, write_atomic
 from deepobfuscator.core.runtime import resolve_device
 from deepobfuscator.data.table import Source
 from deepobfuscator.experiments.runner import Runner
@@ -119,12 +118,7 @@ def export(
             "python": platform.python_version(),
         },
     }
-    new = out.with_name(f".{out.name}.part")
-    old = out.with_name(f".{out.name}.old")
-    try:
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
-        new.mkdir(parents=True)
+    with replaced(out) as new:
         for file, graph in made.graphs.items():
             graphs.saved(graph, new / file)
         files = {file: sha256(new / file) for file in made.graphs}
@@ -141,14 +135,6 @@ def export(
             about=about,
         )
         finish(new, manifest)
-        if out.exists():
-            out.rename(old)
-        new.rename(out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
     return manifest
 
 
@@ -157,8 +143,7 @@ def finish(folder: Path, manifest: Manifest) -> None:
     text = json.dumps(manifest.as_json(), indent=1)
     write_atomic(folder / MANIFEST, f"{text}\n")
     write_atomic(folder / CARD, card(manifest))
-    listed = sorted(p for p in folder.iterdir() if p.name != SUMS and not p.name.startswith("."))
-    write_atomic(folder / SUMS, "".join(f"{sha256(p)}  {p.name}\n" for p in listed))
+    write_atomic(folder / SUMS, checksums(folder))
 
 
 def unclaimed(out: Path, trial: Trial) -> None:

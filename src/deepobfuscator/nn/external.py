@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from deepobfuscator.core.errors import InputError, in_one_line
+from deepobfuscator.core.rows import evenly_spaced
 from deepobfuscator.core.runtime import Context, free_memory
 from deepobfuscator.nn.intake import SIZE, Intake, sole
 from deepobfuscator.nn.onnx_file import is_onnx, open_onnx
@@ -216,7 +217,7 @@ def examine(encoder: Encoder, pictures: NDArray[np.uint8], context: Context) -> 
     """
     if isinstance(encoder, ExternalEncoder) and str(encoder.intake):
         context.say(escape(f"{encoder.target} is given the pictures made {encoder.intake}"))
-    rows = np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).round().astype(np.int64))
+    rows = evenly_spaced(len(pictures), LOOKED_AT)
     shown = torch.from_numpy(pictures[rows]).to(context.device).permute(0, 3, 1, 2).float() / 255
     with torch.random.fork_rng(devices=[context.device] if context.device.type == "cuda" else []):
         torch.manual_seed(1)

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -152,9 +151,6 @@ class _Frozen:
 
     def quality(self, network: nn.Module) -> NDArray[np.float64]:
         """(n,) MS-SSIM."""
-        found = []
-        for chunk in self.test.chunks():
-            rebuilt = do.apply(network, self.test.features_of(chunk), self.context)
-            truth = do.as_input(self.test.pictures(chunk), self.context.device)
-            found.append(do.ms_ssim(rebuilt, truth).cpu())
-        return torch.cat(found).double().numpy()
+        rows = np.arange(len(self.test))
+        wanted = {MS_SSIM: do.ms_ssim}
+        return do.image_quality(network, self.test, self.context, rows, wanted)[MS_SSIM]

@@ -74,9 +74,8 @@ def specs(trials: Trials, of: Set, high: Sequence[Factor]) -> list[do.RunSpec]:
     changed = {k: v for factor in high for k, v in factor.setting}
     first = trials.seeds[0]
     several = replace(trials, seeds=tuple(range(first, first + SEEDS)))
-    found = []
+    found, ceiling = [], several.specs(of, do.DeepObfuscator())[0].ceiling
     for spec in several.specs(of, defence):
-        ceiling = several.specs(of, do.DeepObfuscator())[0].ceiling
         trial = replace(spec.trial, setting=replace(spec.trial.setting, **changed))
         found.append(replace(spec, trial=trial, folder=trials.folder(trial), ceiling=ceiling))
     return found

@@ -28,17 +28,17 @@ ROUNDS = (50, 186, 625, 1250, 3125, 6250)
 625, so the last is ten passes."""
 
 
-def specs(trials: Trials, per_pass: int) -> list[do.RunSpec]:
+def specs(trials: Trials) -> list[do.RunSpec]:
     """A run for each of `ROUNDS`, the first seed's.
 
     Args:
         trials: the reproduction's.
-        per_pass: batches in a pass over the defender's pictures.
 
     Raises:
         InputError: the data has no attribute for a role.
     """
     whole = trials.specs(Set.A, do.DeepObfuscator())[0]
+    per_pass, _ = trials.batches()
     stages = len(do.DeepObfuscator().phases(whole.trial.setting)[-1].stages)
     told = f"{whole.folder.name}{ROUNDS[-1]}"
     key = hashlib.sha256(told.encode()).hexdigest()[:12]
@@ -51,13 +51,6 @@ def specs(trials: Trials, per_pass: int) -> list[do.RunSpec]:
     return found
 
 
-def batches_per_pass(trials: Trials) -> int:
-    """Batches in a pass over the defender's pictures."""
-    trial = trials.first()
-    parts = do.split(trial.source.read(), trial.limit, trial.split_seed, trial.protocol)
-    return len(parts.defender) // min(trial.setting.batch_size, len(parts.defender))
-
-
 def play(runner: do.Runner, trials: Trials) -> None:
     """Play the long game and save a bundle in the folder of each of `specs`; resumes, and skips
     finished work.
@@ -65,8 +58,7 @@ def play(runner: do.Runner, trials: Trials) -> None:
     Raises:
         InputError: as `Runner.train`.
     """
-    per_pass = batches_per_pass(trials)
-    wanted = specs(trials, per_pass)
+    wanted = specs(trials)
     last = wanted[-1]
     if all((spec.folder / "bundle").is_dir() for spec in wanted):
         return
@@ -104,7 +96,7 @@ def length(show: Show) -> Exhibit:
     hidden = show.trials.private[0] or ""
     wanted = ((hidden, ACCURACY), (IMAGE, MS_SSIM))
     show.specs(Set.A, do.Undefended())  # the ceiling of all
-    runs = show.asked(lambda: specs(show.trials, batches_per_pass(show.trials)))
+    runs = show.asked(lambda: specs(show.trials))
     for rounds, spec in zip(ROUNDS, runs, strict=False):
         key = RowKey(Measured.LENGTH, rounds=rounds)
         found += make_rows(show.finished([spec]), key, wanted)

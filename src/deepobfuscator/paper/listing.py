@@ -96,7 +96,7 @@ def listing(runner: do.Runner, trials: Trials, exhibits: Sequence[str] = ()) -> 
     names = wanted(trials, exhibits)
     items, kept = list[Item](), None
     noisy = tuple(name for name in names if name in NOISY)
-    batches = _batches(trials.first()) if noisy or needed(trials, names) else (1, 1)
+    batches = trials.batches() if noisy or needed(trials, names) else (1, 1)
     if noisy:
         folder = noise_folder(trials)
         try:
@@ -157,13 +157,6 @@ def _about(trial: do.Trial, pending: bool, per_pass: int) -> str:
     games = [p for p in defence.phases(trial.setting) if len(p.stages) > 1]
     rounds = [f"{sum(p.rounds(per_pass) for p in games):,} rounds"] if games else []
     return ", ".join([task, *fields, *rounds, f"seed {trial.setting.seed}"])
-
-
-def _batches(trial: do.Trial) -> tuple[int, int]:
-    """Batches in one pass over the defender's and over the attacker's pictures."""
-    parts = do.split(trial.source.read(), trial.limit, trial.split_seed, trial.protocol)
-    size = trial.setting.batch_size
-    return max(1, len(parts.defender) // size), max(1, len(parts.attacker) // size)
 
 
 def _units(spec: do.RunSpec, batches: tuple[int, int]) -> float:

@@ -40,7 +40,7 @@ def reductions(trial: Trial, seeds: int, pictures: dict[str, int]) -> list[str]:
     game = DeepObfuscator().phases(mine)[-1]
     rounds = list[str]()
     if pictures:
-        per_pass = max(1, pictures["defender"] // mine.batch_size)
+        per_pass = mine.per_pass(pictures["defender"])
         epoch = PAPER_PASS // len(game.stages)
         rounds.append(
             f"Adversarial training has {game.rounds(per_pass):,} rounds of Algorithm 1, a batch "

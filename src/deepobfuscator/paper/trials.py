@@ -190,6 +190,17 @@ class Trials:
                 return self.specs(of, do.Undefended())[0].trial
         return self.specs(Set.A, do.Undefended())[0].trial
 
+    def batches(self) -> tuple[int, int]:
+        """Batches in a pass over the defender's and over the attacker's pictures.
+
+        Raises:
+            InputError: as `first`.
+        """
+        trial = self.first()
+        parts = do.split(trial.source.read(), trial.limit, trial.split_seed, trial.protocol)
+        defender, attacker = (len(rows) for rows in (parts.defender, parts.attacker))
+        return trial.setting.per_pass(defender), trial.setting.per_pass(attacker)
+
     def merged(self, specs: Iterable[do.RunSpec]) -> list[do.RunSpec]:
         """Each trial once, with all requested attacks; ceilings first."""
         found: dict[Path, do.RunSpec] = {}

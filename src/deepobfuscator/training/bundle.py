@@ -5,7 +5,6 @@ holds no code and no pickle.
 """
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import sha256, write_atomic
+from deepobfuscator.core.files import checksums, replaced, sha256, write_atomic
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.nn.vgg import Encoder
@@ -73,27 +72,12 @@ class Bundle:
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
-        new, old = (folder.with_name(f".{folder.name}.{part}") for part in ("part", "old"))
-        try:
-            _remove(new, old)
+        with replaced(folder) as new:
             for name, player in self.players.items():
                 state = {k: v.cpu().contiguous() for k, v in player.state_dict().items()}
                 write_atomic(new / f"{name}.safetensors", as_bytes(state))
             write_atomic(new / CARD, (json.dumps(self.card, indent=1) + "\n").encode())
-            sums = "".join(f"{sha256(file)}  {file.name}\n" for file in sorted(new.iterdir()))
-            write_atomic(new / SUMS, sums.encode())
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-        except OSError as error:
-            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
-        finally:
-            _remove(new, old)
-
-
-def _remove(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+            write_atomic(new / SUMS, checksums(new))
 
 
 @torch.no_grad()

@@ -63,6 +63,10 @@ class TrainConfig:
         if self.batch_size < 2:
             raise InputError("--batch-size must be at least 2: batch norm needs company")
 
+    def per_pass(self, inputs: int) -> int:
+        """Batches in a pass over so many inputs; the last ones that fill no batch are left out."""
+        return max(1, inputs // self.batch_size)
+
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Equations 1 and 3: summed over attributes, mean over the batch."""
