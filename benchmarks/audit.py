@@ -16,10 +16,10 @@ import torch
 import limit
 import pictures
 import reference
-from deepobfuscator.attacks.base import InferenceAttack, ReconstructionAttack, TrainedAttack
 from deepobfuscator.attacks.infer import MLP, AdversaryClassifier, LinearProbe, ResidualNet
 from deepobfuscator.attacks.reconstruct import Mirror, ResRec, URec1, URec2
 from deepobfuscator.attacks.threat import Threat
+from deepobfuscator.attacks.trained import InferenceAttack, ReconstructionAttack, TrainedAttack
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.core.runtime import Context

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deepobfuscator.attacks.base import outputs
 from deepobfuscator.attacks.identify import trial_rows
 from deepobfuscator.attacks.recognise import TUNED_ON, Recognise
 from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.attacks.trained import outputs
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled

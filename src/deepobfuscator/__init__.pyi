@@ -12,13 +12,13 @@ from .attacks.base import QUICK as QUICK
 from .attacks.base import STANDARD as STANDARD
 from .attacks.base import Attack as Attack
 from .attacks.base import Fitted as Fitted
-from .attacks.base import InferenceAttack as InferenceAttack
-from .attacks.base import ReconstructionAttack as ReconstructionAttack
-from .attacks.base import TrainedAttack as TrainedAttack
-from .attacks.base import outputs as outputs
 from .attacks.recognise import Recognise as Recognise
 from .attacks.threat import AttackerData as AttackerData
 from .attacks.threat import Threat as Threat
+from .attacks.trained import InferenceAttack as InferenceAttack
+from .attacks.trained import ReconstructionAttack as ReconstructionAttack
+from .attacks.trained import TrainedAttack as TrainedAttack
+from .attacks.trained import outputs as outputs
 from .attacks.trees import pooled as pooled
 from .attacks.trees import table as table
 from .auditing.certify import Certified as Certified
@@ -76,6 +76,7 @@ from .data.augment import as_input as as_input
 from .data.batches import Labelled as Labelled
 from .data.batches import Parts as Parts
 from .data.splits import split as split
+from .experiments.card import card as card
 from .experiments.trial import same_data as same_data
 from .experiments.trial import write_trial as write_trial
 from .metrics.attributes import best_threshold as best_threshold

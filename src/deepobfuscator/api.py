@@ -31,10 +31,8 @@ from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
-from deepobfuscator.experiments import opening
+from deepobfuscator.experiments import contrasts, opening
 from deepobfuscator.experiments.comparison import comparison
-from deepobfuscator.experiments.contrasts import contrasts
-from deepobfuscator.experiments.contrasts import write as write_contrasts
 from deepobfuscator.experiments.launch import Cluster
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial
@@ -293,7 +291,7 @@ def compare(
             bar.advance()
     with locked(folder):
         write_jsonl(folder / "records.jsonl", records)
-        write_contrasts(folder, contrasts(runner, specs))
+        contrasts.update(runner, folder, specs)
     report = ComparisonReport.read([spec.folder for spec in specs], runner.command)
     for run in report.runs:
         publish(run, faces=faces)

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from deepobfuscator.attacks.base import Fitted, ReconstructionAttack, distance
+from deepobfuscator.attacks.base import Fitted
 from deepobfuscator.attacks.channels import any_inverted, correlations
 from deepobfuscator.attacks.reconstruct import URec1
 from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.attacks.trained import ReconstructionAttack, distance
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled

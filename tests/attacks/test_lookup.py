@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepobfuscator.attacks.base import Fitted, outputs
+from deepobfuscator.attacks.base import Fitted
 from deepobfuscator.attacks.codebook import Codebook
 from deepobfuscator.attacks.infer import LinearProbe
 from deepobfuscator.attacks.knn import Neighbours
 from deepobfuscator.attacks.lookup import TOO_MANY, Lookup, few_values
 from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.attacks.trained import outputs
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled
 from deepobfuscator.training.objectives import TrainConfig

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks.base import outputs
 from deepobfuscator.attacks.identify import NO_PEOPLE, trial_rows
 from deepobfuscator.attacks.recognise import BOXES, NOT_INSTALLED, SIDE, Embedder, Recognise, faces
 from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.attacks.trained import outputs
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.data.batches import Labelled

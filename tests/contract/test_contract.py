@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from deepobfuscator.attacks import threat as _threat
-from deepobfuscator.attacks.base import BRIEF, EXHAUSTIVE, QUICK, STANDARD, Attack, outputs
+from deepobfuscator.attacks.base import BRIEF, EXHAUSTIVE, QUICK, STANDARD, Attack
 from deepobfuscator.attacks.invert import WhiteBox
 from deepobfuscator.attacks.threat import AttackerData
+from deepobfuscator.attacks.trained import outputs
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.evaluation import Evaluation
 from deepobfuscator.auditing.fit import Audit

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepobfuscator.attacks.base import BRIEF, QUICK, STANDARD, outputs
+from deepobfuscator.attacks.base import BRIEF, QUICK, STANDARD
 from deepobfuscator.attacks.from_images import FRESH, IN_GAME, FromImages
 from deepobfuscator.attacks.threat import AttackerData, Threat
+from deepobfuscator.attacks.trained import outputs
 from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.run import digest, finished
 from deepobfuscator.core.config import key

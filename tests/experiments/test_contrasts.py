@@ -1,5 +1,6 @@
 """Differences between defences, of finished comparisons."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import deepobfuscator as do
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.records import WITHIN, headline, read_jsonl, select
+from deepobfuscator.experiments import contrasts
 from deepobfuscator.experiments.contrasts import FILE, Contrast, compared, read
 from deepobfuscator.metrics.bootstrap import Bootstrap
 from deepobfuscator.report.view import ComparisonReport
@@ -61,6 +63,24 @@ def test_means_and_differences_are_those_of_the_records(out: Path) -> None:
         assert gap.value == pytest.approx(expected)
         assert gap.p_holm is not None
         assert gap.seeds == (2, 2)
+
+
+def test_they_are_made_anew_only_where_a_record_changed(
+    out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(out, tmp_path / "copy"))
+    specs = [
+        do.RunSpec(do.Trial.of(copy / name), copy / name, None, do.AuditConfig("brief"))
+        for name in ("undefended-s0", "undefended-s1", "narrow-code-s0", "narrow-code-s1")
+    ]
+    asked = list[Path]()
+    monkeypatch.setattr(contrasts, "figures_of", lambda runner, run: asked.append(run) or {})
+    contrasts.update(do.Runner(), copy, specs)
+    assert asked == []
+    assert read(copy) == read(out)
+    (copy / "undefended-s1" / "records.jsonl").write_bytes(b"")
+    contrasts.update(do.Runner(), copy, specs)
+    assert len(asked) == 4
 
 
 def test_the_page_and_python_tell_them(out: Path) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepobfuscator.attacks.base import STANDARD, Attack, Fitted, mean_ms_ssim
+from deepobfuscator.attacks.base import STANDARD, Attack, Fitted
 from deepobfuscator.attacks.lookup import TOO_MANY, coded, few_values
 from deepobfuscator.attacks.threat import Guess, Threat
+from deepobfuscator.attacks.trained import mean_ms_ssim
 from deepobfuscator.core.runtime import Context, free_memory
 from deepobfuscator.data.augment import as_input
 

@@ -10,14 +10,9 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.attacks.base import (
-    EXHAUSTIVE,
-    STANDARD,
-    InferenceAttack,
-    ReconstructionAttack,
-    TrainedAttack,
-)
+from deepobfuscator.attacks.base import EXHAUSTIVE, STANDARD
 from deepobfuscator.attacks.threat import Threat
+from deepobfuscator.attacks.trained import InferenceAttack, ReconstructionAttack, TrainedAttack
 
 
 @dataclass(frozen=True)

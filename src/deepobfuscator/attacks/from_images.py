@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepobfuscator.attacks.base import STANDARD, Fitted, InferenceAttack, TrainedAttack
+from deepobfuscator.attacks.base import STANDARD, Fitted
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.attacks.trained import InferenceAttack, TrainedAttack
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.augment import as_input
 from deepobfuscator.nn.resnet import residual_classifier

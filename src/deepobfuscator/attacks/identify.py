@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepobfuscator.attacks.base import QUICK, STANDARD, TrainedAttack, outputs
+from deepobfuscator.attacks.base import QUICK, STANDARD
 from deepobfuscator.attacks.from_images import Rebuilding
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.attacks.trained import TrainedAttack, outputs
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.metrics.bootstrap import Bootstrap
 from deepobfuscator.metrics.identity import verification

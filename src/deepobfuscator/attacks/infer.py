@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from deepobfuscator.attacks.base import BRIEF, InferenceAttack
+from deepobfuscator.attacks.base import BRIEF
 from deepobfuscator.attacks.threat import Threat
+from deepobfuscator.attacks.trained import InferenceAttack
 from deepobfuscator.nn.resnet import residual_classifier
 from deepobfuscator.nn.vgg import Classifier
 

@@ -10,15 +10,9 @@ from typing import ClassVar, Self
 
 from torch import nn
 
-from deepobfuscator.attacks.base import (
-    BRIEF,
-    LOSSES,
-    QUICK,
-    Fitted,
-    ReconstructionAttack,
-    distance,
-)
+from deepobfuscator.attacks.base import BRIEF, QUICK, Fitted
 from deepobfuscator.attacks.threat import Threat
+from deepobfuscator.attacks.trained import LOSSES, ReconstructionAttack, distance
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.nn.decoders import mirror, resrec, urec1, urec2
 

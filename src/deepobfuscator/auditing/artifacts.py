@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 from torch import Tensor
 
-from deepobfuscator.attacks.base import Attack, Fitted, ReconstructionAttack
+from deepobfuscator.attacks.base import Attack, Fitted
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.attacks.trained import ReconstructionAttack
 from deepobfuscator.auditing.threat_models import AttackSpec
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.rows import evenly_spaced

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from deepobfuscator.attacks.base import BRIEF, outputs
+from deepobfuscator.attacks.base import BRIEF
+from deepobfuscator.attacks.trained import outputs
 from deepobfuscator.auditing.artifacts import Arrays, under
 from deepobfuscator.auditing.baselines import Scores, from_labels, majority
 from deepobfuscator.auditing.ceilings import ceilings

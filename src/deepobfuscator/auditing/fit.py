@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepobfuscator.attacks.base import Fitted, ReconstructionAttack, outputs
+from deepobfuscator.attacks.base import Fitted
 from deepobfuscator.attacks.identify import NO_PEOPLE, can_tell_people, trial_rows
 from deepobfuscator.attacks.reconstruct import Mirror
 from deepobfuscator.attacks.threat import AttackerData, Guess, Threat
+from deepobfuscator.attacks.trained import ReconstructionAttack, outputs
 from deepobfuscator.auditing.artifacts import (
     Arrays,
     image_quality,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -9,15 +10,15 @@ from pathlib import Path
 from deepobfuscator.auditing.headlines import headlines
 from deepobfuscator.auditing.run import noted
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
+from deepobfuscator.core.files import sha256, write_atomic
 from deepobfuscator.core.records import read_jsonl
 from deepobfuscator.experiments.comparison import folder_name
 from deepobfuscator.experiments.runner import Runner, RunSpec
 from deepobfuscator.metrics.methods import over_seeds
 from deepobfuscator.metrics.sample import Sample, holm
 
-FILE = "contrasts.json"
-"""File name, beside the run folders of a comparison."""
+FILE, RECORDS = "contrasts.json", "records.jsonl"
+"""File names: beside the run folders of a comparison, and in each of them."""
 
 Figures = Mapping[tuple[str, str], Sample]
 """The figures of one run, by subject and metric."""
@@ -44,8 +45,9 @@ class Contrast:
     """Number of seeds of each defence."""
 
 
-def contrasts(runner: Runner, specs: Sequence[RunSpec]) -> list[Contrast]:
-    """Means and differences of the defences with at least two seeds; no attacker is trained.
+def update(runner: Runner, folder: Path, specs: Sequence[RunSpec]) -> None:
+    """Write means and differences of the defences with at least two seeds to the folder of their
+    comparison, unless those there are of the same records. No attacker is trained.
 
     Raises:
         InputError: a run that is not trained, or whose audit is incomplete.
@@ -54,21 +56,28 @@ def contrasts(runner: Runner, specs: Sequence[RunSpec]) -> list[Contrast]:
     for spec in {spec.folder: spec for spec in specs}.values():
         folders.setdefault(folder_name(spec.trial.defence), []).append(spec.folder)
     several = {name: some for name, some in folders.items() if len(some) > 1}
-    return compared(
-        {name: [figures_of(runner, folder) for folder in some] for name, some in several.items()}
+    of = {run.name: sha256(run / RECORDS) for some in several.values() for run in some}
+    path = folder / FILE
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        if json.loads(path.read_text())["of"] == of:
+            return
+    found = compared(
+        {name: [figures_of(runner, run) for run in some] for name, some in several.items()}
     )
+    held = {"of": of, "contrasts": [asdict(contrast) for contrast in found]}
+    write_atomic(path, f"{json.dumps(held, indent=1)}\n")
 
 
 def figures_of(runner: Runner, folder: Path) -> Figures:
     """The figures of one audited run.
 
     Raises:
-        InputError: as `contrasts`.
+        InputError: as `update`.
     """
     if (known := noted(folder)) is None:
         raise InputError(f"{folder} is not audited to the end: audit it")
     audit = replace(runner.opened(folder), config=known[0])
-    return headlines(audit, read_jsonl(folder / "records.jsonl"))
+    return headlines(audit, read_jsonl(folder / RECORDS))
 
 
 def compared(figures: Mapping[str, Sequence[Figures]]) -> list[Contrast]:
@@ -92,14 +101,8 @@ def compared(figures: Mapping[str, Sequence[Figures]]) -> list[Contrast]:
     return found
 
 
-def write(folder: Path, found: Sequence[Contrast]) -> None:
-    """Write contrasts to the folder of a comparison."""
-    text = json.dumps([asdict(contrast) for contrast in found], indent=1)
-    write_atomic(folder / FILE, f"{text}\n".encode())
-
-
 def read(folder: Path) -> list[Contrast]:
-    """The contrasts that `write` wrote; empty if there is no file.
+    """The contrasts that `update` wrote; empty if there is no file.
 
     Raises:
         InputError: the file is not readable.
@@ -108,7 +111,7 @@ def read(folder: Path) -> list[Contrast]:
     if not path.exists():
         return []
     try:
-        held = json.loads(path.read_text())
+        held = json.loads(path.read_text())["contrasts"]
         return [Contrast(**{**one, "seeds": tuple(one["seeds"])}) for one in held]
     except (ValueError, TypeError, KeyError):
         raise InputError(f"{path}: not readable; compare again to make it anew") from None

@@ -11,39 +11,33 @@ RUN/records.jsonl   all records, written last
 """
 
 import json
-import platform
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import torch
 from rich.console import Console
 
-import deepobfuscator
 from deepobfuscator.auditing.config import AuditConfig, Target
 from deepobfuscator.auditing.fit import Audit
 from deepobfuscator.auditing.run import attack, finished, named, noted
-from deepobfuscator.core.config import to_json
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.records import Record
 from deepobfuscator.core.runtime import Context, locked, resolve_device, resolve_precision
 from deepobfuscator.data import batches
 from deepobfuscator.data.batches import Labelled, Parts, disjoint, trained_on, unlabelled
+from deepobfuscator.experiments.card import card
 from deepobfuscator.experiments.service import served
 from deepobfuscator.experiments.trial import (
-    COMMON_ASSUMPTIONS,
     Trial,
     pictures_there,
     same_data,
     unclaimed,
     write_trial,
 )
-from deepobfuscator.metrics.images import KNEE, describe_ms_ssim
 from deepobfuscator.nn.external import ExternalEncoder, check_memory, examine
-from deepobfuscator.nn.vgg import parameter_count
 from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.loop import derive_seed
@@ -132,7 +126,7 @@ class Runner:
                     lines = "".join(json.dumps(point) + "\n" for point in history)
                     write_atomic(folder / "history.jsonl", lines.encode())
                 bundle = Bundle(players, {})
-                bundle.card = self.card(trial, bundle, data, context, monotonic() - began)
+                bundle.card = card(self.command, trial, bundle, data, context, monotonic() - began)
                 bundle.save(folder / "bundle")
                 checkpoint.unlink(missing_ok=True)
                 if trial.defence.trains:
@@ -147,38 +141,6 @@ class Runner:
             bundles.check(folder / "bundle")
             (folder / "train.ckpt").unlink(missing_ok=True)
         return done
-
-    def card(
-        self, trial: Trial, bundle: Bundle, data: Parts, context: Context, seconds: float
-    ) -> dict[str, Any]:
-        """Everything that determined the run, with all assumptions."""
-        height, width = trial.setting.size
-        phases = trial.defence.phases(trial.setting)
-        per_pass = trial.setting.per_pass(len(data.defender))
-        return {
-            "key": trial.key,
-            "command": self.command,
-            "trial": to_json(trial),
-            "assumptions": [*COMMON_ASSUMPTIONS, *trial.defence.assumptions],
-            "versions": {
-                "deepobfuscator": deepobfuscator.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-            "device": str(context.device),
-            "threads": torch.get_num_threads(),
-            "processes": context.ranks,
-            "precision": context.precision,
-            "data": data.summary,
-            "rounds": {p.name: p.rounds(per_pass) for p in phases},
-            "ms_ssim": f"{describe_ms_ssim(min(trial.setting.size))}; below a scale's mean of "
-            f"{KNEE:g} it stays positive, where the published index has no value",
-            "features": list(bundle.encoder.features),
-            "wire_bits": bundle.encoder.wire_bits,
-            "picture_bits": 24 * height * width,
-            "parameters": {n: parameter_count(p) for n, p in bundle.players.items()},
-            "seconds": {"train": round(seconds, 1)},
-        }
 
     def audit(self, folder: Path, ceiling: Path | None, config: AuditConfig) -> list[Record]:
         """Audit the run in ``folder``; train its ceiling first if missing.

@@ -77,7 +77,7 @@ def play(runner: do.Runner, trials: Trials) -> None:
                 return
             copied = {name: deepcopy(player).eval() for name, player in now.items()}
             bundle = do.Bundle(copied, {})
-            bundle.card = runner.card(spec.trial, bundle, data, context, 0.0) | {
+            bundle.card = do.card(runner.command, spec.trial, bundle, data, context, 0.0) | {
                 "note": f"the first rounds of a game of {ROUNDS[-1]:,}"
             }
             do.same_data(data, spec.folder)
