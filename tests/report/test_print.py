@@ -1,8 +1,6 @@
 """Pages on paper and in a browser: nothing beyond the edge, nothing cut."""
 
 import io
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +9,12 @@ import pytest
 
 from deepobfuscator.report.view import ComparisonReport
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="browser tests need playwright: make test installs it"
-)
 pdfium = pytest.importorskip(
     "pypdfium2", reason="browser tests need pypdfium2: make test installs it"
 )
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 MARGIN = 13 * 72 / 25.4
 """Of the style sheet's page, in points."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("browser tests need Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """People's own way: a real browser, narrow and wide, with clicks, keys, and without scripts."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,27 +8,12 @@ import pytest
 
 from deepobfuscator.survey.questions import Sheet
 
-playwright = pytest.importorskip(
-    "playwright.sync_api",
-    reason="browser tests need playwright and the extra [survey]: make test installs both",
-)
 pytest.importorskip(
     "uvicorn",
     reason="browser tests need playwright and the extra [survey]: make test installs both",
 )
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("browser tests need Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def fits(page: Any) -> bool:
