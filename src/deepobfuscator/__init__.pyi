@@ -97,7 +97,6 @@ from .report.figures import LINES as LINES
 from .report.figures import Axis as Axis
 from .report.figures import Canvas as Canvas
 from .report.figures import Plot as Plot
-from .report.figures import apart as apart
 from .report.figures import picture as picture
 from .report.figures import round_ticks as round_ticks
 from .report.figures import save_plots as save_plots
@@ -109,6 +108,7 @@ from .report.formatting import listed as listed
 from .report.formatting import mean as mean
 from .report.formatting import number as number
 from .report.pages import render as render
+from .report.plots import apart as apart
 from .report.runs import read_run as read_run
 from .report.tables import Table as Table
 from .report.tables import as_markdown as as_markdown

@@ -11,21 +11,19 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 from markupsafe import escape
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from matplotlib.image import BboxImage
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
-from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 from numpy.typing import NDArray
 from PIL import Image
 
 from deepobfuscator.report.formatting import PERCENT
+
+if TYPE_CHECKING:  # loaded with the first figure: commands that draw none start without it
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Affine2D
 
 COLOURS = {
     "ink": "#1b1d21",
@@ -67,13 +65,15 @@ class Canvas:
     most of the time and would draw nothing that is wanted here.
     """
 
-    figure: Figure
-    at: Affine2D
+    figure: "Figure"
+    at: "Affine2D"
     """From pixels of the part to those of the figure, y upwards."""
 
     @classmethod
-    def on(cls, figure: Figure, x: float = 0.0, y: float = 0.0) -> "Canvas":
+    def on(cls, figure: "Figure", x: float = 0.0, y: float = 0.0) -> "Canvas":
         """The part whose upper left corner is ``x`` to the right and ``y`` below the figure's."""
+        from matplotlib.transforms import Affine2D
+
         height = float(figure.get_size_inches()[1]) * PIXELS
         return cls(figure, Affine2D().translate(x, y).scale(1, -1).translate(0, height))
 
@@ -81,6 +81,8 @@ class Canvas:
         self, x: Sequence[float], y: Sequence[float], of: str, width: float = 1.0, **more: Any
     ) -> None:
         """A line through some points, in a colour of `COLOURS`."""
+        from matplotlib.lines import Line2D
+
         look: dict[str, Any] = {"color": COLOURS[of], "linewidth": width, "solid_capstyle": "butt"}
         self._add(Line2D(x, y, **(look | more)))
 
@@ -95,6 +97,8 @@ class Canvas:
         shape: str = "",
     ) -> None:
         """A mark in the shape of its colour; ``tip`` is what a pointer resting on it is told."""
+        from matplotlib.lines import Line2D
+
         face = "none" if hollow else COLOURS[of]
         own = MARKS[int(of[3:])] if of.startswith("hue") else "o"
         look: dict[str, Any] = {
@@ -117,6 +121,8 @@ class Canvas:
         longest: int = 0,
     ) -> None:
         """A line of text on the baseline ``y``, cut to ``longest`` characters unless that is 0."""
+        from matplotlib.text import Text
+
         short = words if not longest or len(words) <= longest else words[: longest - 1] + "…"
         font: dict[str, Any] = {"size": FONT, "weight": "bold" if bold else "normal"}
         font |= {"color": COLOURS[of], "horizontalalignment": anchor, "parse_math": False}
@@ -127,12 +133,15 @@ class Canvas:
         self, x: float, y: float, width: float, height: float, pixels: NDArray[Any]
     ) -> None:
         """A picture (H, W, 3) in 0..255."""
+        from matplotlib.image import BboxImage
+        from matplotlib.transforms import Bbox, TransformedBbox
+
         box = TransformedBbox(Bbox([(x, y + height), (x + width, y)]), self.at)
         drawn = BboxImage(box, interpolation="none")
         drawn.set_data(pixels)
         self.figure.add_artist(drawn)
 
-    def _add(self, drawn: Artist, tip: str = "") -> None:
+    def _add(self, drawn: "Artist", tip: str = "") -> None:
         drawn.set_transform(self.at)
         if tip:
             drawn.set_gid(f"tip:{tip}")
@@ -153,12 +162,16 @@ class Plot:
 
     def __html__(self) -> str:
         """An inline ``<svg>``."""
+        from matplotlib.figure import Figure
+
         figure = Figure((self.width / PIXELS, self.height / PIXELS), dpi=PIXELS)
         self.draw(Canvas.on(figure))
         return _inline(figure, self)
 
 
-def _svg(figure: Figure, salt: str) -> str:
+def _svg(figure: "Figure", salt: str) -> str:
+    import matplotlib
+
     with (
         matplotlib.rc_context({**FONTS, "svg.hashsalt": salt}),
         io.StringIO() as text,
@@ -170,7 +183,7 @@ def _svg(figure: Figure, salt: str) -> str:
         return text.getvalue()
 
 
-def _inline(figure: Figure, plot: Plot) -> str:
+def _inline(figure: "Figure", plot: Plot) -> str:
     text = _svg(figure, plot.title)
     text = text[text.index("</defs>") + len("</defs>") :]  # a style that would hold for the page
     text = re.sub(r"<(path|use|rect|text)\b[^>]*>", lambda tag: _rounded(tag[0]), text)
@@ -194,6 +207,9 @@ def save_plots(plots: Sequence[Sequence[Plot]], title: str, gap: float = 24.0) -
 
     The same plots give the same bytes.
     """
+    import matplotlib
+    from matplotlib.figure import Figure
+
     width = max(sum(p.width for p in row) + gap * (len(row) - 1) for row in plots)
     heights = [max(p.height for p in row) for row in plots]
     figure = Figure((width / PIXELS, (sum(heights) + gap * (len(plots) - 1)) / PIXELS), dpi=PIXELS)
@@ -270,14 +286,6 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def apart(ys: Sequence[float], gap: float = 14.0) -> list[float]:
-    """Ascending positions at least ``gap`` apart, pushed up rather than below the last."""
-    placed: list[float] = []
-    for y in reversed(ys):
-        placed.append(min(y, placed[-1] - gap) if placed else y)
-    return placed[::-1]
 
 
 def picture(pixels: NDArray[np.uint8]) -> str:

@@ -13,7 +13,6 @@ from deepobfuscator.report.figures import (
     Axis,
     Canvas,
     Plot,
-    apart,
     round_ticks,
 )
 from deepobfuscator.report.formatting import (
@@ -195,3 +194,11 @@ def phases(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
         found.append((str(phase), begins))
         begins = float(list(entries)[-1]["batch"])
     return found
+
+
+def apart(ys: Sequence[float], gap: float = 14.0) -> list[float]:
+    """Ascending positions at least ``gap`` apart, pushed up rather than below the last."""
+    placed: list[float] = []
+    for y in reversed(ys):
+        placed.append(min(y, placed[-1] - gap) if placed else y)
+    return placed[::-1]
