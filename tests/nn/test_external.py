@@ -261,7 +261,7 @@ def test_memory_that_cannot_do_is_noticed_before_it_is_taken(
     code = open_encoder(theirs("return x.flatten(1)"), SIZE)
     values = 3 * SIZE[0] * SIZE[1]
     batch, widest, lift = 4 * 2000 * 2 * values, 16 * values * 256, 16 * values * 64 * 64
-    for encoder, free, mend in (
+    for encoder, free, remedy in (
         (grid, batch - 1, "lower --batch-size"),
         (grid, batch, None),
         (grid, widest - 1, "lower --batch-size"),
@@ -269,12 +269,12 @@ def test_memory_that_cannot_do_is_noticed_before_it_is_taken(
         (code, lift, None),
     ):
         monkeypatch.setattr(brought, "free_memory", lambda device, free=free: free)
-        if mend is None:
+        if remedy is None:
             check_memory(encoder, 2000, 0.5, run)
             continue
         with pytest.raises(InputError) as error:
             check_memory(encoder, 2000, 0.5, run)
-        assert mend in str(error.value)
+        assert remedy in str(error.value)
         assert "GiB are free" in str(error.value)
     monkeypatch.setattr(brought, "free_memory", lambda device: widest - 1)
     with pytest.raises(InputError, match="pool the features in the encoder, or lower --width"):

@@ -18,7 +18,7 @@ SIZE = (32, 36)
 def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
     message = str(error.value)
     assert "\n" not in message
-    assert ": " in message, "a cause, then how to mend it"
+    assert ": " in message, "a cause, then how to fix it"
     return message
 
 

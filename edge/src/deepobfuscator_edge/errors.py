@@ -2,7 +2,7 @@
 
 
 class EdgeError(Exception):
-    """Something given to the edge is wrong; the message is one line and says how to mend it."""
+    """Something given to the edge is wrong; the message is one line and says how to fix it."""
 
 
 class MessageError(EdgeError):

@@ -44,7 +44,7 @@ def codes_of(audit: Audit) -> Codes | str:
     """
     encoder = audit.target.bundle.encoder
     if encoder.stochastic and not encoder.flip:
-        return "its answers are drawn anew for every query, and counting says nothing of the draw"
+        return "its output is random at every query, and counts say nothing about that randomness"
     total = sum(len(audit.seen[name]) for name in PARTS)
     known, number, by_attacker = dict[bytes, int](), list[int](), 0
     for name in PARTS:

@@ -83,7 +83,7 @@ def load_plugins() -> None:
         except Exception as error:
             raise InputError(
                 f"the plug-in {plugin.name} ({plugin.value}) cannot be imported "
-                f"({type(error).__name__}: {error}): mend it, or uninstall its package"
+                f"({type(error).__name__}: {error}): fix it, or uninstall its package"
             ) from None
 
 

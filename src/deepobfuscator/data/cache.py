@@ -65,7 +65,7 @@ def pictures(
         name, reason = next(iter(bad.items()))
         raise InputError(
             f"{len(bad)} of {len(images)} pictures cannot be read, the first {name!r} ({reason}): "
-            "mend them, or leave them out with --skip-bad"
+            "repair them, or leave them out with --skip-bad"
         )
     whole = np.array([name not in bad for name in images], dtype=bool)
     return decoded if whole.all() else decoded[whole], whole

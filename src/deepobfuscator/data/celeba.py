@@ -135,7 +135,7 @@ def published(file: Path) -> Sheet:
     if len(rows) != int(count):
         raise InputError(
             f"{file}, line 1: announces {int(count)} pictures, but {len(rows)} rows follow: "
-            "fetch the list again or mend the count"
+            "fetch the list again or correct the count"
         )
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in ("", *names)]
     return Sheet(dict(zip(("image", *names), columns, strict=True)), places)

@@ -74,7 +74,7 @@ def _words(name: str, cells: NDArray[np.str_]) -> Categorical:
         rare = values[counts.argmin()]
         raise InputError(
             f"{name} is {str(rare)!r} on {counts.min()} of {known.sum()} pictures, and a class "
-            f"needs {FEWEST_PICTURES}: mend or group the labels"
+            f"needs {FEWEST_PICTURES}: correct or group the labels"
         )
     numbers = _numbers(values)
     order = np.argsort(values if numbers is None else numbers, kind="stable")

@@ -123,7 +123,7 @@ class FilesSource(Source):
                 f"no row, the first {bare[0]!r}"
             )
         if absent and not kept:
-            raise InputError(f"{'; '.join(amiss)}: mend the list, or bring the pictures")
+            raise InputError(f"{'; '.join(amiss)}: correct the list, or add the pictures")
         return replace(
             table.take(np.array(kept, dtype=np.int64)),
             images=tuple(name for name in names if name),

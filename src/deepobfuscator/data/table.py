@@ -136,7 +136,7 @@ class AttributeTable:
             )
         if problems and not skip_bad:
             raise InputError(
-                f"{'; '.join(problems)}: mend the list or the folder, or leave them out with "
+                f"{'; '.join(problems)}: correct the list or the folder, or leave them out with "
                 "--skip-bad"
             )
         kept = self.take(np.flatnonzero(~blank.any(1))) if len(rows) else self

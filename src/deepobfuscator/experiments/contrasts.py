@@ -114,4 +114,4 @@ def read(folder: Path) -> list[Contrast]:
         held = json.loads(path.read_text())["contrasts"]
         return [Contrast(**{**one, "seeds": tuple(one["seeds"])}) for one in held]
     except (ValueError, TypeError, KeyError):
-        raise InputError(f"{path}: not readable; compare again to make it anew") from None
+        raise InputError(f"{path}: not readable: run compare again to rewrite it") from None

@@ -103,7 +103,7 @@ class ExternalEncoder(Encoder):
         except (Exception, SystemExit) as error:
             raise InputError(
                 f"{self.target} fails on pictures of shape {shape} ({in_one_line(error)}): "
-                "mend it, or give the size that it takes (--size)"
+                "fix it, or give the size that it takes (--size)"
             ) from error
         if self.one_at_a_time and (self.intake.batch or 0) > 1:
             answer = answer[:1]  # all are the same picture
@@ -229,7 +229,7 @@ def examine(encoder: Encoder, pictures: NDArray[np.uint8], context: Context) -> 
     if not finite.all():
         raise InputError(
             f"the encoder gives NaN or infinite features for {int((~finite).sum())} of "
-            f"{len(shown)} pictures: mend it (a division by zero, float16 out of range?)"
+            f"{len(shown)} pictures: fix it (a division by zero, float16 out of range?)"
         )
     if len(shown) > 1 and (first == first[0]).all():
         raise InputError(
@@ -258,7 +258,7 @@ def check_memory(encoder: ExternalEncoder, batch_size: int, width: float, contex
         largest = max(8 * 8, -(-height // 16) * -(-columns // 16))
         units = max(units, scaled(FRONT[1], width) * largest)
     free = free_memory(context.device)
-    for need, what, mend in (
+    for need, what, remedy in (
         (
             4 * batch_size * (values + 3 * height * columns),
             f"a batch of {batch_size} pictures with {values} features each",
@@ -272,7 +272,7 @@ def check_memory(encoder: ExternalEncoder, batch_size: int, width: float, contex
     ):
         if need > free:
             raise InputError(
-                f"{what} takes {need / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: {mend}"
+                f"{what} takes {need / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: {remedy}"
             )
 
 

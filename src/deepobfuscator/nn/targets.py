@@ -74,7 +74,7 @@ def telling(name: str) -> Iterator[None]:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        raise InputError(f"{name} cannot be opened ({in_one_line(error)}): mend it") from error
+        raise InputError(f"{name} cannot be opened ({in_one_line(error)}): fix it") from error
 
 
 @contextlib.contextmanager
@@ -186,7 +186,7 @@ def made(target: str) -> Made:
         except (Exception, SystemExit) as error:
             raise InputError(
                 f"{target}: importing {name} fails ({in_one_line(error)}): "
-                "mend it, or start in the folder that it lies in"
+                "fix it, or start in the folder that it lies in"
             ) from error
     with telling(target), seeded():
         try:

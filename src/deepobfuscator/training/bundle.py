@@ -62,7 +62,7 @@ class Bundle:
         if not (finite := torch.isfinite(features).flatten(1).all(1)).all():
             raise InputError(
                 f"the encoder gives NaN or infinite features for {int((~finite).sum())} of "
-                f"{len(features)} pictures: mend it (a division by zero, float16 out of range?)"
+                f"{len(features)} pictures: fix it (a division by zero, float16 out of range?)"
             )
         return features
 

@@ -289,6 +289,6 @@ def _load(
         at = _Position(**state["position"], history=json.loads(state["history"]))
     except Exception as error:
         raise InputError(
-            f"cannot go on from {path} ({type(error).__name__}): delete it to start this part anew"
+            f"cannot resume from {path} ({type(error).__name__}): delete it to restart this part"
         ) from error
     return at, state["optimisers"]
