@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from deepobfuscator.defences.narrow_code import NarrowEncoder
 from deepobfuscator.nn.decoders import Decoder, deconv, mirror, resrec, urec1, urec2
-from deepobfuscator.nn.vgg import Classifier, Obfuscator, conv, initialise, parameter_count
+from deepobfuscator.nn.vgg import (
+    Classifier,
+    Obfuscator,
+    conv,
+    initialise,
+    multiply_accumulates,
+    parameter_count,
+)
 
 PAPER = (216, 176)
 """Height and width of the paper's pictures in px."""
@@ -284,3 +291,10 @@ def test_a_frozen_norm_is_folded_without_a_change(build: Callable[[int, int], nn
     (ours,) = torch.autograd.grad(layer(x).square().sum(), x)
     (theirs,) = torch.autograd.grad(plain.square().sum(), x)
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
+
+
+def test_multiply_accumulates_are_kernel_times_channels_times_places() -> None:
+    front = [(3, 8, 32 * 48), (8, 8, 32 * 48), (8, 16, 16 * 24), (16, 16, 16 * 24)]
+    expected = sum(9 * inputs * outputs * places for inputs, outputs, places in front)
+    assert multiply_accumulates(Obfuscator((32, 48), 1 / 8).eval(), (32, 48)) == expected
+    assert multiply_accumulates(nn.Flatten(), (32, 48)) == 0

@@ -110,8 +110,8 @@ def test_the_wire_is_told_in_bits_and_against_the_raw_picture(plant: Any, tmp_pa
     plant(defence="narrow-code", bits=8)
     plant(defence="undefended", bits=262_144)
     assert wire(compare(find_runs(tmp_path))[0]).rows == (
-        ("undefended", "16 × 16 × 32", "262,144", "32.0 KiB", "2.67"),
-        ("narrow-code", "1", "8", "1 byte", "1/12,288"),
+        ("undefended", "16 × 16 × 32", "262,144", "32.0 KiB", "2.67", "–"),
+        ("narrow-code", "1", "8", "1 byte", "1/12,288", "–"),
     )
 
 

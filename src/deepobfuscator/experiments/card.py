@@ -11,7 +11,7 @@ from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.experiments.trial import COMMON_ASSUMPTIONS, Trial
 from deepobfuscator.metrics.images import KNEE, describe_ms_ssim
-from deepobfuscator.nn.vgg import parameter_count
+from deepobfuscator.nn.vgg import multiply_accumulates, parameter_count
 from deepobfuscator.training.bundle import Bundle
 
 
@@ -52,6 +52,7 @@ def card(
         "features": list(bundle.encoder.features),
         "wire_bits": bundle.encoder.wire_bits,
         "picture_bits": 24 * height * width,
+        "macs": multiply_accumulates(bundle.encoder, trial.setting.size),
         "parameters": {n: parameter_count(p) for n, p in bundle.players.items()},
         "seconds": {"train": round(seconds, 1)},
     }

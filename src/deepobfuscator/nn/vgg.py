@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from deepobfuscator.nn.fit import Normed, Shape, lifted
 
@@ -134,6 +135,16 @@ class Classifier(nn.Module):
 def parameter_count(module: nn.Module) -> int:
     """Learnt numbers in ``module``."""
     return sum(p.numel() for p in module.parameters())
+
+
+def multiply_accumulates(encoder: nn.Module, size: tuple[int, int]) -> int:
+    """Multiply-accumulate operations of ``encoder`` for one picture (3, *size): those of its
+    convolutions and matrix products, as device budgets are usually stated.
+    """
+    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+    with torch.inference_mode(), FlopCounterMode(display=False) as counted:
+        encoder(torch.zeros(1, 3, *size, device=device))
+    return int(counted.get_total_flops()) // 2
 
 
 def initialise(module: nn.Module, seed: int) -> None:

@@ -206,15 +206,18 @@ def doubled(found: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def wire(comparison: Comparison) -> Table:
-    """What one picture costs in transmission under each defence, beside the raw 8-bit picture."""
+    """What one picture costs on the device under each defence: bits to send, beside the raw 8-bit
+    picture, and multiply-accumulates (MACs).
+    """
     rows = []
     for configuration in comparison.configurations:
         card = configuration.runs[0].card
         bits, raw = int(card["wire_bits"]), card.get("picture_bits")
         shape = " × ".join(map(str, card["features"]))
         relative = ratio(bits / raw) if raw else DASH
-        rows.append((configuration.label, shape, f"{bits:,}", size(bits), relative))
-    headers = ("Defence", "Features", "Bits a picture", "Size", "Times the raw picture")
+        macs = f"{card['macs'] / 1e6:,.1f} million" if card.get("macs") else DASH
+        rows.append((configuration.label, shape, f"{bits:,}", size(bits), relative, macs))
+    headers = ("Defence", "Features", "Bits a picture", "Size", "Times the raw picture", "MACs")
     return Table(headers, tuple(rows))
 
 
