@@ -1,8 +1,11 @@
-"""narrow-code: a few bits per picture leave the device, and the game is played on them.
+"""narrow-code: a few bits per picture leave the device, independent of the private attributes given
+the public ones.
 
-The paper's features have ten times the raw picture's bytes, so a newly trained attacker finds what
-the training adversary misses. Eight bits contain little, and an adversary on eight bits is cheap
-enough to be kept near its optimum while the encoder moves.
+A code of B bits has 2^B values, so that the best attacker there can be is known: it reads the
+table of how often each class has each value. Training therefore needs no adversary network. It
+reduces the total variation distance between the codes of the private classes within each
+combination of public labels, which is what certificates bound. Within the labels, because the code
+may tell what the service may know.
 """
 
 from dataclasses import dataclass, field
@@ -14,92 +17,130 @@ from torch.nn import functional
 
 from deepobfuscator.core.config import LATER
 from deepobfuscator.core.errors import InputError
+from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, Defence
-from deepobfuscator.nn.decoders import Decoder, deconv, mirror
-from deepobfuscator.nn.fit import Lift, Resize
-from deepobfuscator.nn.vgg import Encoder, Obfuscator, conv, scaled
+from deepobfuscator.nn.narrow import NarrowEncoder
+from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import (
     INFER,
     Phase,
+    Players,
     Round,
     TrainConfig,
     stage,
     update,
 )
 
-BLOCKS = (256, 256, 256)
-"""Widths of the three additional blocks (conv3, maxpool) between the front and the code."""
+MOST_BITS = 12
+MEMORY = 4096
+"""Pictures after which a count of codes has decayed to 1/e."""
+STRATA = 1021
+"""Most combinations of public labels that are counted apart (a prime: with more, combinations share
+a count by their number modulo this)."""
+SHARPEST = 4.0
+"""Factor in tanh at which soft bits are replaced by hard ones."""
+SOFT = 0.5
+"""Fraction of the second phase in which the bits are soft."""
+RISE = 0.25
+"""Fraction of the second phase in which the weight of the distance rises from 0."""
+RAREST = 0.02
+"""Classes rarer than this are weighted as if they were as frequent."""
 
 
-class NarrowEncoder(Encoder):
-    """(n, 3, H, W) in [0, 1] to (n, bits) of -1 and 1."""
+class Counts(nn.Module):
+    """How often each class had each code lately: the exact adversary of a code of few values.
 
-    def __init__(self, size: tuple[int, int], width: float, bits: int, flip: float = 0.0) -> None:
+    It has no weights; its counts move as running statistics of batch norm do. Probabilities of soft
+    bits count as fractions.
+    """
+
+    table: Tensor
+    """(strata, K, 2, 2^B) decayed counts, by combination of public labels and private class."""
+    classes: Tensor
+    """(M, 2) decayed counts of the public classes."""
+    weight: Tensor
+    """Scalar in [0, 1]: how much of the distance's weight applies now."""
+
+    def __init__(self, public: int, private: int, bits: int) -> None:
         super().__init__()
-        self.front = Obfuscator(size, width)
-        channels, *grid = self.front.features
-        layers: list[nn.Module] = []
-        self.maps: list[tuple[int, int, int]] = []
-        for block in BLOCKS:
-            self.maps.append((channels, grid[0], grid[1]))
-            layers.append(conv(channels, scaled(block, width)))
-            channels = scaled(block, width)
-            if min(grid) >= 2:
-                layers.append(nn.MaxPool2d(2))
-                grid = [grid[0] // 2, grid[1] // 2]
-        self.blocks = nn.Sequential(*layers)
-        self.last = (channels, grid[0], grid[1])
-        self.code = nn.Linear(channels * grid[0] * grid[1], bits, bias=False)
-        self.norm = nn.BatchNorm1d(bits)
-        self.features = (bits,)
-        self.wire_bits = bits
-        self.flip, self.stochastic = flip, flip > 0
+        strata = min(2**public, STRATA)
+        self.register_buffer("table", torch.zeros(strata, private, 2, 2**bits))
+        self.register_buffer("classes", torch.zeros(public, 2))
+        self.register_buffer("weight", torch.zeros(()), persistent=False)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """The code, each bit flipped with probability ``flip``, redrawn at every query."""
-        code = self.bits_of(pictures)
-        if not self.flip:
-            return code
-        return torch.where(torch.rand_like(code) < self.flip, -code, code)
+    def forward(self, code: Tensor, public: Tensor, private: Tensor) -> Tensor:
+        """Estimated distance for each private attribute (K,), in [0, 1]: total variation between
+        the codes of its two classes within public labels, averaged over those. Its gradient is that
+        of the batch's codes (n, B) against the counts.
+        """
+        places = torch.tensor([2**j % STRATA for j in range(public.shape[1])], device=code.device)
+        number = (public.long() * places).sum(1) % len(self.table)
+        present, inverse = number.unique(return_inverse=True)
+        stratum = functional.one_hot(inverse, len(present)).float()
+        sides = torch.stack([1 - private, private], 2)
+        seen = torch.einsum("nu,nkz,nc->ukzc", stratum, sides, words(code))
+        with torch.no_grad():
+            if self.training:
+                self.table.mul_(1 - len(code) / MEMORY).index_add_(0, present, seen)
+                ones = public.sum(0)
+                now = torch.stack([len(code) - ones, ones], 1)
+                self.classes.mul_(1 - len(code) / MEMORY).add_(now)
+            known = self.table[present]
+            total = known.sum(3, keepdim=True).clamp(min=1e-6)
+            law = known / total
+            gap = law[:, :, 1] - law[:, :, 0]
+            error = (law / total).sum(2).sqrt()
+            # The sign, softened where the counts cannot tell it: it would turn with every batch.
+            witness = gap / (gap.abs() + error).clamp(min=1e-9)
+            share = known[:, 0].sum((1, 2)) / self.table[:, 0].sum().clamp(min=1e-6)
+            exact = gap.abs().sum(2)
+        several = seen.sum(3)
+        means = seen / several[..., None].clamp(min=1e-6)
+        apart = (witness * (means[:, :, 1] - means[:, :, 0])).sum(2)
+        apart = apart * (several > 0).all(2)
+        moved = apart - apart.detach() + exact
+        return (0.5 * share[:, None] * moved).sum(0)
 
-    def bits_of(self, pictures: Tensor) -> Tensor:
-        """The sign of each value; gradients pass as if it were tanh (straight through)."""
-        soft = torch.tanh(
-            self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
-        )
-        hard = torch.where(soft >= 0, 1.0, -1.0)
-        return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
+    def balance(self, public: Tensor) -> Tensor:
+        """Weights (n, M) under which both classes of each public attribute count equally."""
+        shares = self.classes / self.classes.sum(1, keepdim=True).clamp(min=1e-6)
+        weights = 0.5 / shares.clamp(min=RAREST)
+        return torch.where(public > 0.5, weights[:, 1], weights[:, 0])
 
-    def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
-        """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""
-        layers: list[nn.Module] = [Lift(self.features[0], self.last)]
-        channels = self.last[0]
-        for outputs, *grid in reversed(self.maps):
-            layers += [Resize((grid[0], grid[1])), deconv(channels, outputs)]
-            channels = outputs
-        return Decoder(*layers, *mirror(self.front.features, size, width))
+
+def words(code: Tensor) -> Tensor:
+    """Probability of each of the 2^B values (n, 2^B), for bits (n, B) in [-1, 1] taken as
+    independent with mean ``code``; the first bit is the most significant.
+    """
+    chance = (1 + code) / 2
+    cells = torch.ones_like(code[:, :1])
+    for bit in chance.unbind(1):
+        cells = (cells[:, :, None] * torch.stack([1 - bit, bit], 1)[:, None]).flatten(1)
+    return cells
 
 
 @dataclass(frozen=True)
 class NarrowCode(Defence):
-    """A binary code, a small MLP in the cloud, and a maximum-entropy game on the code."""
+    """A binary code, a small MLP in the cloud, and the exact adversary of the code, or an AC."""
 
     name: ClassVar[str] = "narrow-code"
-    against_classifier: ClassVar[bool] = True
     assumptions: ClassVar[tuple[str, ...]] = (
-        "The encoder is trained so that the game's adversary gives each private attribute "
-        "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
+        "Bits are soft (tanh) at first, become sharper, and are signs in the second half of the "
+        "second phase; the weight of the distance rises over its first quarter.",
+        "Both classes of a public attribute count equally in L(C).",
         "No reconstructor plays: the code is too narrow to hold a picture, which the audit checks.",
     )
 
     default_seeds: ClassVar[int] = 3
 
-    bits: int = 8
+    bits: int = 2
     """B, transmission size in bits per picture."""
-    lambda1: float = 1.5
-    """Weight of the adversary's cross-entropy against probability one half."""
-    attacker_steps: int = 4
-    """Adversary steps per defender step."""
+    lambda1: float = 2.0
+    """Weight of the total variation distance between codes of the private classes; with attacker
+    steps, of AC's cross-entropy against probability one half."""
+    attacker_steps: int = 0
+    """Steps of an adversary network AC for each defender step, in place of the exact adversary;
+    0: the exact one. Codes of more than 12 bits need AC."""
     hidden: int = 128
     """Width of the two hidden layers of C and AC."""
     flip: float = field(default=0.0, metadata=LATER)
@@ -107,11 +148,17 @@ class NarrowCode(Defence):
     local differential privacy of B ln((1 - f) / f), for any secret."""
 
     def __post_init__(self) -> None:
-        for name in ("bits", "attacker_steps", "hidden"):
+        for name in ("bits", "hidden"):
             if getattr(self, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1")
-        if self.lambda1 < 0:
-            raise InputError("--lambda1 must not be negative")
+                raise InputError(f"--{name} must be at least 1")
+        for name in ("attacker_steps", "lambda1"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name.replace('_', '-')} must not be negative")
+        if self.bits > MOST_BITS and not self.attacker_steps:
+            raise InputError(
+                f"--bits {self.bits}: all 2^bits codes are counted, for at most {MOST_BITS} bits; "
+                "for more, give --attacker-steps 4"
+            )
         if not 0 <= self.flip < 0.5:
             raise InputError(f"--flip {self.flip:g}: the chance of a turned bit is in [0, 0.5)")
 
@@ -120,7 +167,7 @@ class NarrowCode(Defence):
         return NarrowEncoder(config.size, config.width, self.bits, self.flip)
 
     def build_classifier(self, encoder: Encoder, labels: int, config: TrainConfig) -> nn.Module:
-        """A small MLP on the code; C and AC alike."""
+        """A small MLP on the code."""
         return nn.Sequential(
             nn.Linear(self.bits, self.hidden),
             nn.ReLU(),
@@ -129,27 +176,73 @@ class NarrowCode(Defence):
             nn.Linear(self.hidden, labels),
         )
 
+    def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
+        """AC, or the counts T."""
+        if self.attacker_steps:
+            return {"AC": self.build_classifier(encoder, len(task.private), config)}
+        return {"T": Counts(len(task.public), len(task.private), self.bits)}
+
     def phases(self, config: TrainConfig) -> list[Phase]:
-        """Service, adversary, then defender and adversary in turn."""
+        """Service on soft bits, then service and distance while the bits become hard; with AC
+        service, AC, then defender and AC in turn, on hard bits throughout.
+        """
+        if self.attacker_steps:
+            game = (
+                stage("defend", update("O", "C", loss=self.against_network)),
+                stage("attack", INFER, repeat=self.attacker_steps),
+            )
+            return [
+                Phase("pre-train O, C", config.epochs, (SERVICE,)),
+                Phase("pre-train AC", config.adversary_epochs, (stage("attack", INFER),)),
+                Phase("maximum-entropy game", config.game_epochs, game),
+            ]
+        train = (stage("defend", update("O", "C", "T", loss=self.against_counts)),)
         return [
-            Phase("pre-train O, C", config.epochs, (SERVICE,)),
-            Phase("pre-train AC", config.adversary_epochs, (stage("attack", INFER),)),
-            Phase(
-                "maximum-entropy game",
-                config.game_epochs,
-                (
-                    stage("defend", update("O", "C", loss=self.defend)),
-                    stage("attack", INFER, repeat=self.attacker_steps),
-                ),
-            ),
+            Phase("pre-train O, C", config.epochs, train, schedule=at_first),
+            Phase("reduce the distance", config.game_epochs, train, schedule=harden),
         ]
 
-    def defend(self, r: Round) -> Tensor:
-        """L(C) plus λ1 times the adversary's cross-entropy against one half, summed over
-        attributes.
+    def against_counts(self, r: Round) -> Tensor:
+        """L(C) with balanced classes plus λ1 times the distance, summed over attributes."""
+        counts = r.players["T"]
+        assert isinstance(counts, Counts)
+        assert r.batch.public is not None
+        assert r.batch.private is not None
+        distance = counts(r.features, r.batch.public, r.batch.private).sum()
+        entropies = functional.binary_cross_entropy_with_logits(
+            r.public_logits.float(),
+            r.batch.public,
+            counts.balance(r.batch.public),
+            reduction="none",
+        )
+        service = entropies.sum(1).mean()
+        r.noted |= {"L_C": service, "L_TV": distance}
+        return service + self.lambda1 * counts.weight * distance
+
+    def against_network(self, r: Round) -> Tensor:
+        """L(C) plus λ1 times AC's cross-entropy against one half, summed over attributes: an
+        adversary that errs could be inverted.
         """
         half = torch.full_like(r.private_logits, 0.5, dtype=torch.float32)
         entropy = functional.binary_cross_entropy_with_logits(
             r.private_logits.float(), half, reduction="none"
         )
         return r.L_C + self.lambda1 * entropy.sum(1).mean()
+
+
+def at_first(done: float, players: Players) -> None:
+    """Soft bits, no weight on the distance."""
+    _schedule(players, 1.0, 0.0)
+
+
+def harden(done: float, players: Players) -> None:
+    """Bits from tanh to signs, and a rising weight."""
+    _schedule(players, SHARPEST ** (done / SOFT) if done < SOFT else 0.0, min(1.0, done / RISE))
+
+
+def _schedule(players: Players, sharpness: float, weight: float) -> None:
+    encoder, counts = players["O"], players["T"]
+    assert isinstance(encoder, NarrowEncoder)
+    assert isinstance(counts, Counts)
+    encoder.sharpness.fill_(sharpness)
+    counts.weight.fill_(weight)

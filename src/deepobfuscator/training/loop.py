@@ -60,7 +60,8 @@ def play_stage(
                 # Fused Adam iterates over raw memory: another layout would mix up the weights.
                 p.grad = g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
             for name in step.movers:
-                optimisers[current.optimiser(name)].step()
+                if (key := current.optimiser(name)) in optimisers:  # else it has no weights
+                    optimisers[key].step()
         losses |= r.losses()
         if turn + 1 < current.repeat:
             batch.features = r.features.detach()
@@ -196,7 +197,12 @@ def play(
     for index, phase in list(enumerate(phases))[at.phase :]:
         total = lengths[index]
         recorder = Recorder(context, phase.steady)
-        names = {s.optimiser(name): name for s in phase.stages for name in sorted(s.movers)}
+        names = {
+            s.optimiser(name): name
+            for s in phase.stages
+            for name in sorted(s.movers)
+            if any(True for _ in players[name].parameters())
+        }
         optimisers = {
             key: adam(players[name], recorder.records, states.get(key))
             for key, name in names.items()
@@ -211,6 +217,8 @@ def play(
                 if epoch != order_of:
                     draw = np.random.default_rng(derive_seed(setting.seed, index, epoch, 0))
                     order, order_of = draw.permutation(len(material)), epoch
+                if phase.schedule:
+                    phase.schedule(b / total, players)
                 rate = learning_rate(phase.rate * setting.learning_rate, b, total, phase.anneal)
                 for optimiser in optimisers.values():
                     set_rate(optimiser, rate)

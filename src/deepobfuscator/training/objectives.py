@@ -198,6 +198,9 @@ class Phase:
     watch: Callable[[int, Players], None] | None = None
     """If given, called after every batch with the number of batches of the phase so far and the
     players, which it must not change. A game resumed from a checkpoint repeats some calls."""
+    schedule: Callable[[float, Players], None] | None = None
+    """If given, called before every batch with the fraction of the phase that is done, in [0, 1),
+    and the players, to set what changes on a schedule (buffers, never weights)."""
     steady: bool = False
     """Whether a stage runs the same computation for every batch, regardless of history, so that a
     GPU may record it once and replay it; false for a loss with state or a schedule."""
