@@ -62,8 +62,8 @@ def split(
             shared = np.intersect1d(people[one], people[other])
             if len(shared):
                 raise InputError(
-                    f"person {shared[0]} is in two parts of the data's own split "
-                    f"({len(shared)} such): correct the split, or draw another with --protocol paper"
+                    f"person {shared[0]} is in two parts of the data's own split ({len(shared)} "
+                    "such): correct the split, or draw another with --protocol paper"
                 )
     else:
         pool, test = _cut(everything, people, round(PAPER_TRAIN_SHARE * len(table)), draw)

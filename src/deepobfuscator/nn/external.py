@@ -272,7 +272,8 @@ def check_memory(encoder: ExternalEncoder, batch_size: int, width: float, contex
     ):
         if need > free:
             raise InputError(
-                f"{what} takes {need / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: {remedy}"
+                f"{what} takes {need / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free: "
+                f"{remedy}"
             )
 
 

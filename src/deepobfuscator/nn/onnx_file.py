@@ -93,7 +93,9 @@ def open_onnx(
     """
     manifest = _manifest(_file(target).parent)
     if manifest is not None and Path(target).name != manifest.edge:
-        raise InputError(f"{target} is not what devices run: audit {manifest.edge} in the same folder")
+        raise InputError(
+            f"{target} is not what devices run: audit {manifest.edge} in the same folder"
+        )
     try:
         import onnxruntime
     except ImportError:
