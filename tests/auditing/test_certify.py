@@ -31,8 +31,8 @@ from deepobfuscator.core.records import (
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Parts
 from deepobfuscator.data.table import Task
-from deepobfuscator.nn.narrow import NarrowEncoder
 from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.nn.narrow import NarrowEncoder
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.objectives import TrainConfig

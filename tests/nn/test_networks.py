@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepobfuscator.nn.narrow import NarrowEncoder
 from deepobfuscator.nn.decoders import Decoder, deconv, mirror, resrec, urec1, urec2
+from deepobfuscator.nn.narrow import NarrowEncoder
 from deepobfuscator.nn.vgg import (
     Classifier,
     Obfuscator,
