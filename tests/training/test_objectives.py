@@ -172,16 +172,16 @@ def test_defender_objectives_are_equations_5_and_9() -> None:
 
 
 def test_maximum_entropy_is_least_where_the_adversary_says_one_half() -> None:
-    defence = NarrowCode(lambda1=2.0)
+    defence = NarrowCode(lambda1=2.0, attacker_steps=4)
     players = defence.players(TASK, SETTING, a_run())
     r = a_round(players, {"O", "C"})
     l_c = float(r.L_C)
     r.__dict__["private_logits"] = torch.zeros(8, 2)
-    least = float(defence.defend(r))
+    least = float(defence.against_network(r))
     assert least == pytest.approx(l_c + 2.0 * 2 * math.log(2), rel=1e-5)
     for sign in (-1, 1):
         r.__dict__["private_logits"] = torch.full((8, 2), sign * 1.5)
-        assert float(defence.defend(r)) > least
+        assert float(defence.against_network(r)) > least
 
 
 # -- who moves ------------------------------------------------------------------------------------
@@ -196,24 +196,28 @@ def changed(players: Players, before: Players) -> set[str]:
     }
 
 
-def every_stage() -> list[tuple[str, Stage]]:
+def adams(players: Players) -> dict[str, torch.optim.Optimizer]:
+    weights = {name: list(player.parameters()) for name, player in players.items()}
+    return {name: torch.optim.Adam(some) for name, some in weights.items() if some}
+
+
+def every_stage() -> list[tuple[Defence, Stage]]:
+    defences = [kind() for kind in Defence.members().values() if kind.trains]
     return [
-        (name, s)
-        for name, kind in Defence.members().items()
-        if kind.trains
-        for phase in kind().phases(SETTING)
+        (defence, s)
+        for defence in (*defences, NarrowCode(attacker_steps=4))
+        for phase in defence.phases(SETTING)
         for s in phase.stages
     ]
 
 
-@pytest.mark.parametrize(("name", "current"), every_stage(), ids=lambda v: getattr(v, "name", v))
+@pytest.mark.parametrize(("defence", "current"), every_stage(), ids=lambda v: v.name)
 def test_a_stage_changes_exactly_its_own_players_buffers_included(
-    name: str, current: Stage
+    defence: Defence, current: Stage
 ) -> None:
-    players = Defence.find(name)().players(TASK, SETTING, a_run())
+    players = defence.players(TASK, SETTING, a_run())
     before = copy.deepcopy(players)
-    optimisers = {n: torch.optim.Adam(p.parameters()) for n, p in players.items()}
-    play_stage(current, a_batch(), players, optimisers, a_run())
+    play_stage(current, a_batch(), players, adams(players), a_run())
     assert changed(players, before) == current.movers
 
 
@@ -223,8 +227,7 @@ def test_batch_statistics_of_frozen_players_move_nobody_else(number: int) -> Non
     players = defence.players(TASK, SETTING, a_run())
     current = defence.phases(SETTING)[-1].stages[number]
     before = copy.deepcopy(players)
-    optimisers = {n: torch.optim.Adam(p.parameters()) for n, p in players.items()}
-    play_stage(current, a_batch(), players, optimisers, a_run())
+    play_stage(current, a_batch(), players, adams(players), a_run())
     assert changed(players, before) == current.movers
 
 
