@@ -59,6 +59,7 @@ def test_the_folder_is_whole_and_says_nothing_of_this_machine(
         "cloud.onnx",
         "manifest.json",
         "README.md",
+        "Containerfile",
         "SHA256SUMS",
     }
     assert {p.name for p in out.iterdir()} == names
