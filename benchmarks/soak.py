@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import httpx2
@@ -36,28 +37,28 @@ EXPECTED = {
     "oversized": {"413", "ReadError", "WriteError"},
 }
 
-Case = tuple[str, str, bytes]
-"""What kind of request, to which address of the model, which body."""
+Case = tuple[str, bytes]
+"""To which address of the model, and which body."""
 
 
-def cases(edge: Edge) -> list[Case]:
-    """One request of each sort."""
+def cases(edge: Edge) -> dict[str, list[Case]]:
+    """Requests of each kind."""
     manifest = edge.manifest
     height, width = manifest.size
     pictures = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
-    good, row = edge.encode(list(pictures)), edge.payload(list(pictures[:1]))
-    large = OVERSIZED + JSON_HEAD + JSON_NUMBER * Limits().batch * manifest.wire.bytes
-    found: list[Case] = [("good", "message", good)]
-    if manifest.wire.bits < 16:
+    message, row = edge.encode(list(pictures)), edge.payload(list(pictures[:1]))
+    good = [("message", message)]
+    if manifest.wire.bits < 16:  # float16 has no form in JSON
         tensor = {"name": "payload", "datatype": "UINT8", "shape": list(row.shape)}
         body = json.dumps({"inputs": [tensor | {"data": row.ravel().tolist()}]})
-        found.append(("good", "infer", body.encode()))
-    other = bytearray(good)
+        good.append(("infer", body.encode()))
+    other = bytearray(message)
     other[6] ^= 1  # the model's id
-    found += [("malformed", "message", body) for body in (b"", good[:11], good[:-1], bytes(other))]
-    found += [("malformed", "infer", body) for body in (b"", b"{", b"[" * 9999, b'{"inputs": 1}')]
-    found += [("oversized", name, bytes(large)) for name in ("message", "infer")]
-    return found
+    malformed = [("message", body) for body in (b"", message[:11], message[:-1], bytes(other))]
+    malformed += [("infer", body) for body in (b"", b"{", b"[" * 9999, b'{"inputs": 1}')]
+    large = OVERSIZED + JSON_HEAD + JSON_NUMBER * Limits().batch * manifest.wire.bytes
+    oversized = [(address, bytes(large)) for address in ("message", "infer")]
+    return {"good": good, "malformed": malformed, "oversized": oversized}
 
 
 def pieces(body: bytes) -> Iterator[bytes]:
@@ -76,10 +77,11 @@ def resident(process: int) -> int:
 def soak(
     url: str, edge: Edge, process: int, seconds: float, threads: int = 8, pause: float = 0.0
 ) -> tuple[Counter[tuple[str, str]], list[int]]:
-    """Ask for some time, each of the ``threads`` with a ``pause`` in seconds between requests.
+    """Ask for some time: each of the ``threads`` takes the kinds in turn and any request of each,
+    with a ``pause`` in seconds between requests.
 
-    Gives how often each kind of request got which status (or which error), and the resident bytes
-    of the server at five times, evenly spaced.
+    Gives how often each kind got which status (or which error of the connection), and the resident
+    bytes of the server at five times, evenly spaced.
     """
     asked, end = cases(edge), time.monotonic() + seconds
     counts, lock = Counter[tuple[str, str]](), threading.Lock()
@@ -87,8 +89,11 @@ def soak(
     def ask(seed: int) -> None:
         draw = random.Random(seed)
         with httpx2.Client(base_url=f"{url}/v2/models/{edge.manifest.name}", timeout=60) as http:
-            while time.monotonic() < end:
-                kind, address, body = draw.choice(asked)
+            for turn in count():
+                if turn >= len(EXPECTED) and time.monotonic() > end:
+                    return
+                kind = list(EXPECTED)[turn % len(EXPECTED)]
+                address, body = draw.choice(asked[kind])
                 try:
                     content = pieces(body) if draw.random() < 0.5 else body
                     found = str(http.post(address, content=content).status_code)
