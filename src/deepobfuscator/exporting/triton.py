@@ -35,13 +35,13 @@ def repository(out: Path, ship: Path, manifest: Manifest) -> int:
         raise InputError(
             f"{model} is of a model with other tensors: take another --name or --triton folder"
         )
+    write_atomic(model / CONFIG, text)
     digest = manifest.files[CLOUD]
     version = next((n for n, path in versions.items() if sha256(path) == digest), None)
     if version is None:
         version = max(versions, default=0) + 1
         with replaced(model / str(version)) as new:
             shutil.copyfile(ship / CLOUD, new / MODEL)
-    write_atomic(model / CONFIG, text)
     write_atomic(out / SERVICE, inference_service(manifest.name))
     return version
 
