@@ -59,6 +59,7 @@ def test_the_folder_is_whole_and_says_nothing_of_this_machine(
         "cloud.onnx",
         "manifest.json",
         "README.md",
+        "Containerfile",
         "SHA256SUMS",
     }
     assert {p.name for p in out.iterdir()} == names
@@ -80,6 +81,13 @@ def test_the_folder_is_whole_and_says_nothing_of_this_machine(
         model = onnx.load(out / file)
         assert {entry.domain for entry in model.opset_import} == {""}
         assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_the_classifier_is_in_the_repository_of_triton(shipped: tuple[do.Run, Path]) -> None:
+    _, out = shipped
+    model = out.with_name("models") / "undefended"
+    assert (model / "1" / "model.onnx").read_bytes() == (out / "cloud.onnx").read_bytes()
+    assert (model / "config.pbtxt").is_file()
 
 
 def test_exporting_again_replaces_and_another_run_is_refused(

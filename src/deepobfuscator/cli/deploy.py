@@ -54,6 +54,12 @@ def export_options(parser: Parser) -> None:
     )
     parser.add_argument("--no-int8", action="store_true", help="devices run float32 convolutions")
     parser.add_argument(
+        "--triton",
+        type=expanded,
+        metavar="DIR",
+        help="add the classifier to this model repository of Triton, with a manifest for KServe",
+    )
+    parser.add_argument(
         "--data", type=parse_source, help="the run's pictures, where they lie elsewhere by now"
     )
 
@@ -62,6 +68,7 @@ def export(options: argparse.Namespace, command: str) -> None:
     """Write the folder and say what leaves the device."""
     with extra("export"):
         from deepobfuscator.exporting.ship import export as ship
+        from deepobfuscator.exporting.triton import repository
     manifest = ship(
         options.folder,
         options.out,
@@ -78,6 +85,9 @@ def export(options: argparse.Namespace, command: str) -> None:
         f"{size['message_of_16']:g}; as PNG: {size['png']:g}, as JPEG: {size['jpeg75']:g})\n"
         f"exported: {options.out}\nnext: deepobfuscator serve {folder}"
     )
+    if options.triton is not None:
+        version = repository(options.triton, options.out, manifest)
+        print(f"triton: {options.triton / manifest.name}, version {version}")
 
 
 def serve(options: argparse.Namespace, command: str) -> None:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from deepobfuscator_edge.manifest import CLOUD, EDGE, INT8, Manifest
+from deepobfuscator_edge.manifest import AUDIT, CLOUD, EDGE, INT8, Manifest
 
 
 def card(manifest: Manifest) -> str:
@@ -43,6 +43,7 @@ def card(manifest: Manifest) -> str:
             *([f"| `{INT8}` | the same in int8, for devices |"] if INT8 in manifest.files else []),
             f"| `{CLOUD}` | what left the device to scores (n, {manifest.columns}) |",
             "| `manifest.json` | shapes, wire setting, attributes, what was measured, versions |",
+            *([f"| `{AUDIT}` | what attackers found |"] if manifest.audit else []),
             "",
             "## What leaves the device",
             "",
@@ -71,10 +72,22 @@ def card(manifest: Manifest) -> str:
 
 def audited(manifest: Manifest) -> str:
     """What the card says of an audit."""
-    found = manifest.about.get("audit")
+    found = manifest.audit
     if found is None:
         return (
             "Nothing is known of what an attacker can read from it: it was not audited after the "
             "export. `deepobfuscator audit` of this folder attacks what leaves the device."
         )
-    return f"{found['line']} Audit `{found['sha256'][:12]}`, suite {found['suite']}."
+    limits = [f"- `{gate}`: {outcome}" for gate, outcome in found.gates.items()]
+    end = "It passed." if found.passed else "**It did not pass.**"
+    return "\n".join(
+        [
+            f"{found.line} Suite `{found.suite}` of newly trained attackers on `{manifest.edge}`; "
+            f"`{AUDIT}` has the figures (SHA-256 `{found.sha256}`).",
+            "",
+            f"Limits that it was held against, and what became of them. {end}"
+            if limits
+            else f"It was held against no limit (`--fail-if`). {end}",
+            *(["", *limits] if limits else []),
+        ]
+    )

@@ -5,6 +5,8 @@ SHIP/edge.int8.onnx   the same with int8 convolutions: the one that devices run
 SHIP/cloud.onnx       classifier, from what leaves the device to scores
 SHIP/manifest.json    what they are, what was measured
 SHIP/README.md        the model card
+SHIP/Containerfile    the server as an image
+SHIP/audit.json       what an audit of the folder found, once there was one
 SHIP/SHA256SUMS       over all of them
 """
 
@@ -24,26 +26,15 @@ import torch
 import deepobfuscator
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import checksums, expanded, replaced, sha256, write_atomic
+from deepobfuscator.core.files import expanded, replaced, sha256
 from deepobfuscator.core.runtime import resolve_device
 from deepobfuscator.data.table import Source
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial, pictures_there, same_data
 from deepobfuscator.exporting import graphs, wires
 from deepobfuscator.exporting.build import build
-from deepobfuscator.exporting.card import card
-from deepobfuscator_edge.errors import EdgeError
-from deepobfuscator_edge.manifest import (
-    CARD,
-    CLOUD,
-    EDGE,
-    FORMAT,
-    INT8,
-    MANIFEST,
-    SUMS,
-    Attribute,
-    Manifest,
-)
+from deepobfuscator.exporting.folder import finish
+from deepobfuscator_edge.manifest import CLOUD, EDGE, FORMAT, INT8, MANIFEST, Attribute, Manifest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -138,14 +129,6 @@ def export(
     return manifest
 
 
-def finish(folder: Path, manifest: Manifest) -> None:
-    """Write manifest, card and checksums beside the graphs in ``folder``."""
-    text = json.dumps(manifest.as_json(), indent=1)
-    write_atomic(folder / MANIFEST, f"{text}\n")
-    write_atomic(folder / CARD, card(manifest))
-    write_atomic(folder / SUMS, checksums(folder))
-
-
 def unclaimed(out: Path, trial: Trial) -> None:
     """Raise InputError where ``out`` holds anything but an export of the same run."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -167,11 +150,3 @@ def attributes(trial: Trial) -> tuple[Attribute, ...]:
     """What the service of a run tells."""
     classes = dict(trial.task.classes)
     return tuple(Attribute(name, tuple(classes.get(name, ()))) for name in trial.task.public)
-
-
-def opened(folder: Path) -> Manifest:
-    """The manifest of an exported folder; raises InputError where there is none."""
-    try:
-        return Manifest.read(folder)
-    except EdgeError as error:
-        raise InputError(str(error)) from None

@@ -38,6 +38,11 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keys", type=expanded, help="file of API keys (default: none are asked for)"
     )
+    parser.add_argument(
+        "--require-audit",
+        action="store_true",
+        help="refuse an export without an audit, changed since, or that exceeded a --fail-if",
+    )
     parser.add_argument("--tls-cert", type=expanded, help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=expanded, help="its private key, PEM")
     parser.add_argument("--threads", type=int, default=0, help="of the graph (default: one a core)")

@@ -19,6 +19,7 @@ from deepobfuscator.serve.app import create_app
 from deepobfuscator.serve.keys import Keys
 from deepobfuscator.serve.options import Limits
 from deepobfuscator.serve.service import LOG, Service
+from deepobfuscator_edge.errors import EdgeError
 
 DRAIN = 30
 """Seconds that requests have to end after SIGTERM."""
@@ -73,7 +74,8 @@ def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT; answer what was asked by then.
 
     Raises:
-        InputError: no export, no keys, an address or certificate that cannot be used.
+        InputError: no export, one whose audit does not stand though it must, no keys, an address
+            or certificate that cannot be used.
     """
     given = {f.name for f in fields(Limits)} & set(vars(options))
     limits = Limits(**{name: getattr(options, name) for name in given})
@@ -81,6 +83,11 @@ def serve(options: argparse.Namespace) -> None:
         raise InputError("--tls-cert and --tls-key belong together")
     keys = Keys(options.keys) if options.keys else None
     service = Service(options.folder, limits, keys, options.threads)
+    if options.require_audit:
+        try:
+            service.manifest.passed(options.folder)
+        except EdgeError as error:
+            raise InputError(str(error)) from None
     config = uvicorn.Config(
         create_app(service),
         http=Impatient,
