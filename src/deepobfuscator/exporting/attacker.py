@@ -86,9 +86,9 @@ def attacker(
 
 def shown(size: tuple[int, int]) -> onnx.ModelProto:
     """Pictures (n, 3, *size) in [0, 1] to (n, *size, 3) in 0..255."""
-    height, width = size
+    sides = "{}, {}".format(*size)
     return parser.parse_model(f"""{graphs.HEAD}
-shown (float[n, 3, {height}, {width}] planes) => (uint8[n, {height}, {width}, 3] {graphs.REBUILT}) {{
+shown (float[n, 3, {sides}] planes) => (uint8[n, {sides}, 3] {graphs.REBUILT}) {{
   white = Constant <value = float {{255}}> ()
   levels = Mul (planes, white)
   whole = Round (levels)

@@ -56,12 +56,14 @@ async function asked(sent, { name }) {
   return answer.answers[0];
 }
 
-function row(name, value, share, other = false) {
-  const made = element("div", "", other ? "other" : ""), bar = element("div", "", "bar");
-  const filled = bar.appendChild(element("i"));
-  filled.style.width = `${100 * Math.min(1, share)}%`;
+/** A term with a small note, its value, and a bar of a share of the whole. */
+function row(name, note, value, share, other = false) {
+  const made = element("div", "", other ? "other" : "");
+  const term = element("dt", name), bar = element("dd", "", "bar");
+  bar.appendChild(element("i")).style.width = `${100 * Math.min(1, share)}%`;
   bar.setAttribute("aria-hidden", "true");
-  made.append(element("dt", name), element("dd", value, "value"), bar);
+  if (note) term.append(element("small", note));
+  made.append(term, element("dd", value, "value"), bar);
   return made;
 }
 
@@ -70,8 +72,8 @@ function showAnswer(answer) {
   const rows = Object.entries(answer).flatMap(([name, { value, score, scores }]) =>
     scores
       ? Object.entries(scores).map(([kind, share]) =>
-          row(`${name}: ${kind}`, percent(share), share, kind !== value))
-      : [row(name, `${value ? "yes" : "no"}, ${percent(score)}`, score)]);
+          row(`${name}: ${kind}`, "", percent(share), share, kind !== value))
+      : [row(name, `score for yes: ${percent(score)}`, value ? "yes" : "no", score)]);
   get("told").replaceChildren(...rows);
 }
 
@@ -90,20 +92,16 @@ function showMessage(sent, { wire }, jpeg, source) {
     code.replaceChildren(...bits.map((bit) => element("i", "", bit ? "one" : "")));
     code.setAttribute("aria-label", `${bits.length} bits: ${bits.join(" ")}`);
   }
+  const each = `${number(wire.values)} values of ${wire.bits} ${wire.bits === 1 ? "bit" : "bits"}`;
   const largest = Math.max(sent.length, jpeg.bytes);
   get("sizes").replaceChildren(
-    row(`Message: 12 bytes of header, ${wire.values} values of ${wire.bits} bits`,
-      `${number(sent.length)} bytes`, sent.length / largest),
-    row(`The same picture as JPEG, ${jpeg.size}, quality 75`,
-      `${number(jpeg.bytes)} bytes`, jpeg.bytes / largest, true),
-    ...(source ? [fileRow(source)] : []),
+    row("Message", `12 bytes of header, ${each}`, `${number(sent.length)} bytes`,
+      sent.length / largest),
+    row("Original as JPEG", `${jpeg.size}, quality 75`, `${number(jpeg.bytes)} bytes`,
+      jpeg.bytes / largest, true),
   );
-}
-
-function fileRow(source) {
-  const made = element("div");
-  made.append(element("dt", `The file, ${source.size}`), element("dd", `${number(source.bytes)} bytes`));
-  return made;
+  get("file-size").textContent =
+    source ? `The file itself, ${source.size}, has ${number(source.bytes)} bytes.` : "";
 }
 
 /** Encode, ask, rebuild: in this order, so that the server answers before the attacker works. */
@@ -121,10 +119,10 @@ async function show() {
   const answer = await asked(sent, now.model);
 
   fitted(canvas, get("original"), size);
-  const text = `${size[1]} × ${size[0]} px`;
+  const text = `${size[1]}\u00a0×\u00a0${size[0]}\u00a0px`;
   get("original-size").textContent = `as the encoder takes it, ${text}`;
   const source = now.picture.bytes &&
-    { size: `${canvas.width} × ${canvas.height} px`, bytes: now.picture.bytes };
+    { size: `${canvas.width}\u00a0×\u00a0${canvas.height}\u00a0px`, bytes: now.picture.bytes };
   showMessage(sent, now.model, { bytes: await jpegSize(get("original")), size: text }, source);
   showAnswer(answer);
   await showAttack(payload, now.model, sent.length);
@@ -132,20 +130,20 @@ async function show() {
   say(`Encoded in ${seconds.toFixed(2)} s, ${number(sent.length)} bytes sent.`);
 }
 
-async function showAttack(payload, { attacker, model: id, size, name }, length) {
+async function showAttack(payload, { attacker, model: id, size }, length) {
   get("attack").hidden = !attacker;
   get("pictures-title").textContent =
     attacker ? "The picture, and what an attacker makes of the message" : "The picture";
   get("caution").textContent = attacker
     ? "The attacker was trained on other people’s messages and runs here, on the message alone. " +
       "It draws a face in any case: the audit’s report measures how much of it is this picture."
-    : `No attacker came with this model: deepobfuscator export RUN ${name}/ --attacker trains one.`;
+    : `No attacker came with this model: deepobfuscator export RUN SHIP --attacker trains one.`;
   if (!attacker) return;
   const decoder = await session({ model: id }, "attacker.onnx");
   const { rebuilt } = await decoder.run({ payload });
   shown(rebuilt.data, get("rebuilt"), size);
   const known = attacker.attack
-    ? `, ${attacker.attack}, trained on ${number(attacker.trained_on)} pictures` : "";
+    ? ` (${attacker.attack}, trained on ${number(attacker.trained_on)} pictures)` : "";
   get("attacker").textContent = `from the ${number(length)} bytes alone${known}`;
 }
 
@@ -166,10 +164,9 @@ function queue() {
 
 function choose(chosen) {
   model = chosen;
-  const { defence, private: secrets, audit, wire } = model;
-  const many = number(Math.ceil((wire.values * wire.bits) / 8));
-  get("about").textContent =
-    `${defence ? `Trained by ${defence}. ` : ""}A picture becomes ${many} bytes, and 12 of header.`;
+  const { defence, private: secrets, audit, size } = model;
+  get("about").textContent = `${defence ? `Defence: ${defence}. ` : ""}The encoder takes the middle ` +
+    `of the picture at ${size[1]}\u00a0×\u00a0${size[0]}\u00a0px: let the face fill it.`;
   get("private").textContent = [
     secrets.length ? `Trained to hide: ${secrets.join(", ")}.` : "", audit ?? "",
   ].join(" ").trim();
@@ -188,11 +185,14 @@ async function take(file) {
 }
 
 function watchCamera() {
-  const live = get("live"), video = live.querySelector("video"), button = get("camera");
+  const live = get("live"), video = live.querySelector("video");
+  const button = get("camera"), trigger = get("take");
   let end = () => {};
   const close = () => {
     end();
+    end = () => {};
     live.hidden = true;
+    button.disabled = false;
     button.focus();
   };
   if (!navigator.mediaDevices?.getUserMedia) {
@@ -202,17 +202,21 @@ function watchCamera() {
   }
   button.disabled = false;
   button.onclick = async () => {
+    button.disabled = trigger.disabled = true;
+    live.hidden = false;
     try {
-      live.hidden = false;
       end = await filming(video);
-      get("take").focus();
     } catch (error) {
-      live.hidden = true;
+      close();
       say(`The camera cannot be used: ${error.message}`, true);
+      return;
     }
+    if (live.hidden) close();
+    trigger.disabled = false;
+    trigger.focus();
   };
   get("stop").onclick = close;
-  get("take").onclick = () => {
+  trigger.onclick = () => {
     picture = { canvas: snapshot(video) };
     close();
     queue();

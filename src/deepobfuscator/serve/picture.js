@@ -72,10 +72,16 @@ export async function jpegSize(canvas) {
 /** Show the camera in `video`; the returned function ends it. */
 export async function filming(video) {
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
-  video.srcObject = stream;
-  await video.play();
-  return () => {
+  const end = () => {
     stream.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
   };
+  try {
+    video.srcObject = stream;
+    await video.play();
+  } catch (error) {
+    end();
+    throw error;
+  }
+  return end;
 }
