@@ -22,6 +22,7 @@ from deepobfuscator.exporting import graphs, wires
 from deepobfuscator.exporting import payload as payload_graphs
 from deepobfuscator.exporting.parity import Service, asked
 from deepobfuscator.exporting.ship import attributes, unclaimed
+from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.nn.onnx_file import shipped as shipped_graph
 from deepobfuscator_edge import Edge, Manifest, Wire
 
@@ -125,7 +126,7 @@ def test_an_altered_graph_is_refused(shipped: tuple[do.Run, Path], tmp_path: Pat
 
 def test_a_code_leaves_as_bits(trained: Train, tmp_path: Path) -> None:
     run = trained(do.NarrowCode(bits=12))
-    manifest = do.export(run, tmp_path / "ship", int8=False, device="cpu")
+    manifest = do.export(run, tmp_path / "ship", int8=False, attacker=True, device="cpu")
     assert (manifest.wire.name, manifest.wire.bytes) == ("int1", 2)
     pictures, _ = run.trial.source.load(run.trial.source.read().images[:32], (32, 32))
     payload = Edge(tmp_path / "ship", threads=1).payload(list(pictures))
@@ -133,6 +134,14 @@ def test_a_code_leaves_as_bits(trained: Train, tmp_path: Path) -> None:
         code = run.encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).numpy()
     np.testing.assert_array_equal(np.packbits(code > 0, axis=1, bitorder="little"), payload)
     np.testing.assert_array_equal(manifest.wire.features(payload), code)
+    model = onnx.load(tmp_path / "ship" / "attacker.onnx")
+    rebuilt = asked(model)(payload)
+    assert (rebuilt.dtype, rebuilt.shape) == (np.uint8, pictures.shape)
+    found, truth = (torch.from_numpy(p).permute(0, 3, 1, 2) / 255 for p in (rebuilt, pictures))
+    told = manifest.about["measured"]["attacker"]
+    assert float(ms_ssim(found, truth).mean()) == pytest.approx(told["ms_ssim"], abs=0.1)
+    assert told["attack"] == "mirror"
+    assert "attacker.onnx" in (tmp_path / "ship" / "README.md").read_text()
 
 
 def test_noise_is_drawn_on_the_device(trained: Train, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class Server:
     """``python -m deepobfuscator.serve`` until it is stopped."""
 
     def __init__(self, folder: Path, *options: object) -> None:
-        words = [sys.executable, "-m", "deepobfuscator.serve", folder, "--threads", "1", *options]
+        words = [sys.executable, "-m", "deepobfuscator.serve", folder, *options, "--threads", "1"]
         self.process = subprocess.Popen(
             [str(word) for word in words],
             stdout=subprocess.PIPE,

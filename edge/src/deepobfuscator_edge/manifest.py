@@ -17,6 +17,8 @@ FORMAT = "deepobfuscator-export/1"
 MANIFEST, SUMS, CARD = "manifest.json", "SHA256SUMS", "README.md"
 AUDIT = "audit.json"
 EDGE, INT8, CLOUD = "edge.onnx", "edge.int8.onnx", "cloud.onnx"
+ATTACKER = "attacker.onnx"
+"""A reconstructor of the payload, where one was exported; no device or service needs it."""
 BITS = (1, 2, 4, 8, 16)
 """Bits of one value on the wire; 16 are a float16, fewer a whole number."""
 LARGEST = 1 << 26

@@ -82,6 +82,11 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def cache_folder() -> Path:
+    """``$DEEPOBFUSCATOR_CACHE``, or ``~/.cache/deepobfuscator``."""
+    return expanded(os.environ.get("DEEPOBFUSCATOR_CACHE") or "~/.cache/deepobfuscator")
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:

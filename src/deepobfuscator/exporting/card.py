@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from deepobfuscator_edge.manifest import AUDIT, CLOUD, EDGE, INT8, Manifest
+from deepobfuscator_edge.manifest import ATTACKER, AUDIT, CLOUD, EDGE, INT8, Manifest
 
 
 def card(manifest: Manifest) -> str:
@@ -42,6 +42,7 @@ def card(manifest: Manifest) -> str:
             f"| `{EDGE}` | pictures (n, H, W, 3), uint8, of any size, to what leaves the device |",
             *([f"| `{INT8}` | the same in int8, for devices |"] if INT8 in manifest.files else []),
             f"| `{CLOUD}` | what left the device to scores (n, {manifest.columns}) |",
+            *rebuilt(manifest),
             "| `manifest.json` | shapes, wire setting, attributes, what was measured, versions |",
             *([f"| `{AUDIT}` | what attackers found |"] if manifest.audit else []),
             "",
@@ -68,6 +69,17 @@ def card(manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def rebuilt(manifest: Manifest) -> list[str]:
+    """The row of the attacker, if one was exported."""
+    if (found := manifest.about["measured"].get("attacker")) is None:
+        return []
+    return [
+        f"| `{ATTACKER}` | what left the device to pictures as an attacker rebuilds them "
+        f"(`{found['attack']}`, trained on {found['trained_on']:,} pictures; MS-SSIM "
+        f"{found['ms_ssim']:.3f} on validation); for demonstrations |"
+    ]
 
 
 def audited(manifest: Manifest) -> str:

@@ -3,6 +3,7 @@
 SHIP/edge.onnx        encoder, from pictures of any size to what leaves the device
 SHIP/edge.int8.onnx   the same with int8 convolutions: the one that devices run
 SHIP/cloud.onnx       classifier, from what leaves the device to scores
+SHIP/attacker.onnx    on request: a newly trained reconstructor of what leaves the device
 SHIP/manifest.json    what they are, what was measured
 SHIP/README.md        the model card
 SHIP/Containerfile    the server as an image
@@ -31,10 +32,20 @@ from deepobfuscator.core.runtime import resolve_device
 from deepobfuscator.data.table import Source
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial, pictures_there, same_data
+from deepobfuscator.exporting import attacker as attackers
 from deepobfuscator.exporting import graphs, wires
 from deepobfuscator.exporting.build import build
 from deepobfuscator.exporting.folder import finish
-from deepobfuscator_edge.manifest import CLOUD, EDGE, FORMAT, INT8, MANIFEST, Attribute, Manifest
+from deepobfuscator_edge.manifest import (
+    ATTACKER,
+    CLOUD,
+    EDGE,
+    FORMAT,
+    INT8,
+    MANIFEST,
+    Attribute,
+    Manifest,
+)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -54,6 +65,7 @@ def export(
     name: str | None = None,
     wire: str = wires.AUTO,
     int8: bool = True,
+    attacker: bool = False,
     source: Source | None = None,
     device: str = "auto",
     command: str = "",
@@ -66,6 +78,8 @@ def export(
         name: of the model, in addresses of the service; by default that of the run folder.
         wire: ``auto``, ``int1``, ``int2``, ``int4``, ``int8`` or ``float16``.
         int8: whether devices run int8 convolutions.
+        attacker: whether to train a reconstructor on what leaves the device and export it as well,
+            for `serve --demo`.
         source: the run's pictures, where they lie elsewhere by now.
         device: where torch computes: ``auto``, ``cpu`` or ``cuda``.
         command: what was typed, for messages and notes.
@@ -94,9 +108,15 @@ def export(
     context = replace(runner.on(trial, run), precision="fp32")
     data = runner.data(trial, context)
     same_data(data, run)
-    bundle = runner.target(trial, run).bundle
+    target = runner.target(trial, run)
+    bundle, edge = target.bundle, INT8 if int8 else EDGE
     with context.progress("export", 1):
         made = build(trial, bundle, data, context, wanted, int8)
+    if attacker:
+        made.graphs[ATTACKER], told = attackers.attacker(
+            target, made.graphs[edge], made.wire, run, context
+        )
+        made.measured["attacker"] = told
     about = {
         "run": {"key": trial.key, "trial": to_json(trial, machine=False)},
         "data": data.summary["pictures"],
@@ -113,7 +133,6 @@ def export(
         for file, graph in made.graphs.items():
             graphs.saved(graph, new / file)
         files = {file: sha256(new / file) for file in made.graphs}
-        edge = INT8 if int8 else EDGE
         manifest = Manifest(
             name=name,
             model=hashlib.sha256(f"{files[edge]}{files[CLOUD]}".encode()).hexdigest()[:12],

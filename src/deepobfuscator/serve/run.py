@@ -16,7 +16,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.serve.app import create_app
+from deepobfuscator.serve.demo import ADDRESS, with_demo
 from deepobfuscator.serve.keys import Keys
+from deepobfuscator.serve.onnxruntime_web import runtime
 from deepobfuscator.serve.options import Limits
 from deepobfuscator.serve.service import LOG, Service
 from deepobfuscator_edge.errors import EdgeError
@@ -82,14 +84,21 @@ def serve(options: argparse.Namespace) -> None:
     if (options.tls_cert is None) != (options.tls_key is None):
         raise InputError("--tls-cert and --tls-key belong together")
     keys = Keys(options.keys) if options.keys else None
-    service = Service(options.folder, limits, keys, options.threads)
+    if options.more and not options.demo:
+        raise InputError("one SHIP is served: several are for --demo")
+    services = [
+        Service(folder, limits, keys, options.threads) for folder in (options.folder, *options.more)
+    ]
     if options.require_audit:
-        try:
-            service.manifest.passed(options.folder)
-        except EdgeError as error:
-            raise InputError(str(error)) from None
+        for service in services:
+            try:
+                service.manifest.passed(service.folder)
+            except EdgeError as error:
+                raise InputError(str(error)) from None
+    service = services[0]
+    app = with_demo(services, runtime()) if options.demo else create_app(service)
     config = uvicorn.Config(
-        create_app(service),
+        app,
         http=Impatient,
         ws="none",
         log_config=None,
@@ -116,6 +125,8 @@ def serve(options: argparse.Namespace) -> None:
             f"{manifest.name} {manifest.model} at {scheme}://{host}:{listener.getsockname()[1]}",
             flush=True,
         )
+        if options.demo:
+            print(f"demo at {scheme}://{host}:{listener.getsockname()[1]}{ADDRESS}", flush=True)
         # uvicorn drains, then raises the signal again for the previous handler.
         signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listener])
