@@ -71,6 +71,13 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+def forget(optimiser: torch.optim.Optimizer) -> None:
+    """Set an optimiser's moments and steps to 0, in place, since a graph may read them."""
+    for state in optimiser.state.values():
+        for value in state.values():
+            value.zero_()
+
+
 @dataclass(frozen=True)
 class _Recording:
     """A graph with its input and output tensors."""
