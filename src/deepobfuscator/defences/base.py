@@ -97,6 +97,8 @@ class Defence(Family):
         players = self.players(task, config, context)
         parts, phases = self.parts(players), self.phases(config)
         history = play(parts, phases, material, config, context=context, checkpoint=checkpoint)
+        for player in players.values():
+            player.eval()  # the parts are; a player around them is not among these
         return players, history
 
 
