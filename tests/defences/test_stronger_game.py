@@ -83,9 +83,7 @@ def test_at_the_defaults_the_game_is_algorithm_1_step_for_step() -> None:
 def test_at_the_defaults_the_fields_are_not_on_disk() -> None:
     new = {"ac_goal", "attacker_steps", "attacker_rate", "renew_every"}
     assert not new & set(to_json(DeepObfuscator()))
-    strong = DeepObfuscator(
-        ac_goal="entropy", attacker_steps=3, attacker_rate=2.0, renew_every=50
-    )
+    strong = DeepObfuscator(ac_goal="entropy", attacker_steps=3, attacker_rate=2.0, renew_every=50)
     assert new <= set(to_json(strong))
     assert from_json(Defence, to_json(strong)) == strong
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA as Reference
+from sklearn import decomposition
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from torch import nn
@@ -230,7 +230,7 @@ def test_components_are_those_of_scikit_learn_and_restore_what_they_span() -> No
     samples = flat.reshape(40, 3, 2, 2)
     tail = Components((3, 2, 2), 3)
     tail.settle(samples)
-    expected = Reference(3).fit(flat.numpy())
+    expected = decomposition.PCA(3).fit(flat.numpy())
     alike = np.abs(expected.components_ @ tail.basis.numpy())
     np.testing.assert_allclose(alike, np.eye(3), atol=1e-4)
     torch.testing.assert_close(tail.restored(tail(samples)), samples, rtol=0, atol=1e-4)

@@ -16,6 +16,7 @@ from PIL import Image
 
 import deepobfuscator as do
 from deepobfuscator.data.files_source import fit
+from deepobfuscator.defences.answer_only import AnswerOnly
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.external import External
 from deepobfuscator.exporting import graphs, wires
@@ -125,6 +126,24 @@ def test_a_code_leaves_as_bits(trained: Train, tmp_path: Path) -> None:
         code = run.encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).numpy()
     np.testing.assert_array_equal(np.packbits(code > 0, axis=1, bitorder="little"), payload)
     np.testing.assert_array_equal(manifest.wire.features(payload), code)
+
+
+def test_an_answer_leaves_as_one_bit_and_is_certified(trained: Train, tmp_path: Path) -> None:
+    run = trained(AnswerOnly())
+    manifest = do.export(run, tmp_path / "ship", int8=False, device="cpu")
+    assert (manifest.wire.name, manifest.wire.bytes) == ("int1", 1)
+    pictures, _ = run.trial.source.load(run.trial.source.read().images[:32], (32, 32))
+    payload = Edge(tmp_path / "ship", threads=1).payload(list(pictures))
+    with torch.no_grad():
+        answer = run.encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).numpy()
+    np.testing.assert_array_equal(payload, answer > 0)
+    scores = cloud(tmp_path / "ship", payload)
+    np.testing.assert_array_equal(scores >= 0.5, answer > 0)
+    proved = do.certify(run, device="cpu")
+    assert not proved.why_not
+    assert proved.values is not None
+    assert proved.values <= 2
+    assert 0.5 <= proved["Smiling"].value <= 1
 
 
 def test_noise_is_drawn_on_the_device(trained: Train, tmp_path: Path) -> None:

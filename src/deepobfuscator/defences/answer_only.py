@@ -39,8 +39,8 @@ class AnswerOnly(Undefended):
     name: ClassVar[str] = "answer-only"
     contender: ClassVar[bool] = False
     assumptions: ClassVar[tuple[str, ...]] = (
-        "Nothing is split: the device runs the whole classifier, and the cloud learns the decisions "
-        "without a score. An attribute of K classes takes K bits, one for each class.",
+        "Nothing is split: the device runs the whole classifier, and the cloud learns decisions, "
+        "without scores. An attribute of K classes takes K bits, one for each class.",
     )
 
     def players(self, task: Task, config: TrainConfig, context: Context) -> Players:

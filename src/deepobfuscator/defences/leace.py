@@ -106,8 +106,8 @@ class Leace(TailDefence):
         """The eraser."""
         if encoder.features[0] > MOST:
             raise InputError(
-                f"leace needs the covariance of {encoder.features[0]:,} values, more than {MOST:,}: "
-                "let the encoder give a map (channels, height, width)"
+                f"leace needs the covariance of {encoder.features[0]:,} values, more than "
+                f"{MOST:,}: let the encoder give a map (channels, height, width)"
             )
         return Eraser(encoder.features, len(task.private))
 

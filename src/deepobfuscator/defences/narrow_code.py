@@ -32,7 +32,7 @@ BLOCKS = (256, 256, 256)
 
 
 def signs(soft: Tensor) -> Tensor:
-    """The signs of values, -1 or 1; gradients pass as if they were the values (straight through)."""
+    """The signs of values, -1 or 1; gradients pass as those of the values (straight through)."""
     hard = torch.where(soft >= 0, 1.0, -1.0)
     return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
 

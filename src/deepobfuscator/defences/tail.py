@@ -1,4 +1,4 @@
-"""Defences that add layers to the undefended encoder, on the device, and train them apart from it."""
+"""Defences that add layers to the undefended encoder, on the device, and train them apart."""
 
 from abc import abstractmethod
 from dataclasses import dataclass

@@ -63,8 +63,8 @@ class VIB(TailDefence):
     name: ClassVar[str] = "vib"
     contender: ClassVar[bool] = False
     assumptions: ClassVar[tuple[str, ...]] = (
-        "The bottleneck has the shape of the undefended features, where the paper's has 256 values; "
-        "KL is summed over all of them.",
+        "The bottleneck has the shape of the undefended features, where the paper's has 256 "
+        "values; KL is summed over all of them.",
         "O and C are trained for the service first, with noise and beta = 0.",
     )
 

@@ -25,7 +25,7 @@ from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch, Material
 from deepobfuscator.nn.vgg import renew
-from deepobfuscator.training.graphs import Recorder, adam, forget, set_rate
+from deepobfuscator.training.graphs import Recorder, adam, set_rate
 from deepobfuscator.training.objectives import Phase, Players, Round, Stage, TrainConfig
 
 WARM_UP = 0.05
@@ -215,13 +215,10 @@ def play(
                     draw = np.random.default_rng(derive_seed(setting.seed, index, epoch, 0))
                     order, order_of = draw.permutation(len(material)), epoch
                 rate = learning_rate(phase.rate * setting.learning_rate, b, total, phase.anneal)
+                for name in (anew := phase.renewed(b)):
+                    renew(players[name], derive_seed(setting.seed, index, b, 3))
                 for key, name in names.items():
-                    set_rate(optimisers[key], rate * phase.rates.get(name, 1.0))
-                for name, rounds in phase.renew.items():
-                    if b and b % (rounds * len(phase.stages)) == 0:
-                        renew(players[name], derive_seed(setting.seed, index, b, 3))
-                        for key in (key for key, mover in names.items() if mover == name):
-                            forget(optimisers[key])
+                    set_rate(optimisers[key], rate * phase.rates.get(name, 1.0), name in anew)
                 torch.manual_seed(derive_seed(setting.seed, index, b, 1, context.rank))
                 rows = np.sort(order[within * size : (within + 1) * size])
                 draw = np.random.default_rng(derive_seed(setting.seed, index, b, 2))

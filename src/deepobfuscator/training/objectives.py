@@ -214,6 +214,11 @@ class Phase:
         """Every player that moves in this phase."""
         return sorted(set().union(*(s.movers for s in self.stages)))
 
+    def renewed(self, batch: int) -> list[str]:
+        """The players that start anew before the batch of this number, from 0."""
+        each = len(self.stages)
+        return [n for n, rounds in self.renew.items() if batch and batch % (rounds * each) == 0]
+
     def batches(self, per_pass: int) -> int:
         """Batches of the whole phase, if a pass over the inputs has ``per_pass``."""
         return max(1, math.ceil(self.epochs * per_pass)) if self.epochs else 0
