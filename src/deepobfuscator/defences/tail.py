@@ -10,15 +10,16 @@ from torch import Tensor, nn
 
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences.undefended import Undefended
+from deepobfuscator.defences.base import NetworkDefence
+from deepobfuscator.defences.undefended import undefended
 from deepobfuscator.nn.vgg import Encoder, Tailed
 from deepobfuscator.training.bundle import apply
 from deepobfuscator.training.loop import derive_seed
-from deepobfuscator.training.objectives import Players, Round, TrainConfig, cross_entropy
+from deepobfuscator.training.objectives import Phase, Players, Round, TrainConfig, cross_entropy
 
 
 @dataclass(frozen=True)
-class TailDefence(Undefended):
+class TailDefence(NetworkDefence):
     """Base: O is the undefended encoder and a tail. In `phases`, O is the undefended encoder alone
     and T the tail, so that ``r.features`` are what the tail is given.
     """
@@ -42,6 +43,10 @@ class TailDefence(Undefended):
         encoder = players["O"]
         assert isinstance(encoder, Tailed)
         return players | {"O": encoder.front, "T": encoder.tail}
+
+    def phases(self, config: TrainConfig) -> list[Phase]:
+        """The undefended's: O and C for the service, without the tail."""
+        return undefended(self).phases(config)
 
 
 def frozen(players: Players, pictures: NDArray[np.uint8], context: Context) -> Tensor:
