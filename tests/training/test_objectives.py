@@ -210,9 +210,10 @@ def every_stage() -> list[tuple[str, Stage]]:
 def test_a_stage_changes_exactly_its_own_players_buffers_included(
     name: str, current: Stage
 ) -> None:
-    players = Defence.find(name)().players(TASK, SETTING, a_run())
+    defence = Defence.find(name)()
+    players = defence.parts(defence.players(TASK, SETTING, a_run()))
     before = copy.deepcopy(players)
-    optimisers = {n: torch.optim.Adam(p.parameters()) for n, p in players.items()}
+    optimisers = {n: torch.optim.Adam(players[n].parameters()) for n in current.movers}
     play_stage(current, a_batch(), players, optimisers, a_run())
     assert changed(players, before) == current.movers
 
@@ -430,7 +431,12 @@ class StoppedError(Exception):
 def test_resumed_at_any_batch_a_game_ends_as_if_never_stopped(tmp_path: Path, stop_at: int) -> None:
     phases = [
         Phase("service", 1, (SERVICE,)),
-        Phase("attack", 2, (ATTACK,), score=lambda p: float(next(p["AC"].parameters()).sum())),
+        Phase(
+            *("attack", 2, (ATTACK,)),
+            score=lambda p: float(next(p["AC"].parameters()).sum()),
+            renew={"AR": 2},
+            rates={"AC": 0.5},
+        ),
     ]
 
     def game(run: Context, checkpoint: Path | None, stop: int | None) -> tuple[Players, object]:

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from deepobfuscator.core.config import LATER
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.base import SERVICE, Defence
+from deepobfuscator.defences.maxent import from_half
 from deepobfuscator.nn.decoders import Decoder, deconv, mirror
 from deepobfuscator.nn.fit import Lift, Resize
 from deepobfuscator.nn.vgg import Encoder, Obfuscator, conv, scaled
@@ -29,6 +29,12 @@ from deepobfuscator.training.objectives import (
 
 BLOCKS = (256, 256, 256)
 """Widths of the three additional blocks (conv3, maxpool) between the front and the code."""
+
+
+def signs(soft: Tensor) -> Tensor:
+    """The signs of values, -1 or 1; gradients pass as those of the values (straight through)."""
+    hard = torch.where(soft >= 0, 1.0, -1.0)
+    return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
 
 
 class NarrowEncoder(Encoder):
@@ -67,8 +73,7 @@ class NarrowEncoder(Encoder):
         soft = torch.tanh(
             self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
         )
-        hard = torch.where(soft >= 0, 1.0, -1.0)
-        return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
+        return signs(soft)
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""
@@ -148,8 +153,4 @@ class NarrowCode(Defence):
         """L(C) plus λ1 times the adversary's cross-entropy against one half, summed over
         attributes.
         """
-        half = torch.full_like(r.private_logits, 0.5, dtype=torch.float32)
-        entropy = functional.binary_cross_entropy_with_logits(
-            r.private_logits.float(), half, reduction="none"
-        )
-        return r.L_C + self.lambda1 * entropy.sum(1).mean()
+        return r.L_C + self.lambda1 * from_half(r.private_logits)

@@ -24,6 +24,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch, Material
+from deepobfuscator.nn.vgg import renew
 from deepobfuscator.training.graphs import Recorder, adam, set_rate
 from deepobfuscator.training.objectives import Phase, Players, Round, Stage, TrainConfig
 
@@ -206,14 +207,18 @@ def play(
         with context.progress(f"{title}{phase.name}", total, at.batch) as bar:
             path = checkpoint if context.rank == 0 else None
             saver = _Saver(path, context.checkpoint_seconds, players, optimisers)
+            if phase.prepare and at.batch == 0:
+                phase.prepare(players, material, context)
             for b in range(at.batch, total):
                 epoch, within = divmod(b, per_epoch)
                 if epoch != order_of:
                     draw = np.random.default_rng(derive_seed(setting.seed, index, epoch, 0))
                     order, order_of = draw.permutation(len(material)), epoch
                 rate = learning_rate(phase.rate * setting.learning_rate, b, total, phase.anneal)
-                for optimiser in optimisers.values():
-                    set_rate(optimiser, rate)
+                for name in (anew := phase.renewed(b)):
+                    renew(players[name], derive_seed(setting.seed, index, b, 3))
+                for key, name in names.items():
+                    set_rate(optimisers[key], rate * phase.rates.get(name, 1.0), name in anew)
                 torch.manual_seed(derive_seed(setting.seed, index, b, 1, context.rank))
                 rows = np.sort(order[within * size : (within + 1) * size])
                 draw = np.random.default_rng(derive_seed(setting.seed, index, b, 2))
