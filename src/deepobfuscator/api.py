@@ -1,7 +1,5 @@
 """The front door: train, audit and compare from Python. The command line calls these functions."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +15,7 @@ from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.gates import Gate
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded
-from deepobfuscator.core.records import IDENTITY, IMAGE, write_jsonl
+from deepobfuscator.core.records import write_jsonl
 from deepobfuscator.core.runtime import (
     Context,
     alone,
@@ -31,10 +29,11 @@ from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
+from deepobfuscator.defences.external import External
 from deepobfuscator.experiments import contrasts, opening
 from deepobfuscator.experiments.comparison import comparison
 from deepobfuscator.experiments.launch import Cluster
-from deepobfuscator.experiments.runner import Runner
+from deepobfuscator.experiments.runner import Runner, typed
 from deepobfuscator.experiments.trial import Trial
 from deepobfuscator.nn.targets import Made
 from deepobfuscator.report.runs import RunResult, read_run
@@ -95,11 +94,6 @@ class Run:
 Target: TypeAlias = Run | Path | str | Made
 """What may be audited: a run or its folder, an ``.onnx`` file, a module, an exported program, any
 function from pictures (n, 3, H, W) in [0, 1] to n rows of features."""
-
-
-def typed() -> str:
-    """This process as it was started, for the card of a run."""
-    return shlex.join(sys.argv)
 
 
 def train(
@@ -171,6 +165,7 @@ def audit(
     command: str | None = None,
 ) -> AuditReport:
     """Attack a frozen encoder with newly trained attackers; folder, figures and page are written.
+    In an exported folder, manifest and model card name the audit from then on.
 
     Args:
         target: a run, or an encoder made elsewhere; see `Target`.
@@ -202,15 +197,16 @@ def audit(
     trial, folder = opening.opened(
         runner, found, data, config, precision, defender_data=defender_data, output=output, out=out
     )
-    if fail_if:
-        named, undeclared = trial.task.private, trial.source.read().attributes
-        subjects = dict.fromkeys((*named, *undeclared, IMAGE, IDENTITY))
-        for gate in fail_if:
-            gate.check([name for name in subjects if name not in trial.task.public])
+    opening.gated(trial, fail_if)
     if not trial.defence.trains:
         runner.train(trial, folder)
     runner.audit(folder, ceiling.folder if ceiling else None, which)
-    return finish(folder, fail_if, expanded(page) if page else None, faces)
+    report = finish(folder, fail_if, expanded(page) if page else None, faces)
+    if isinstance(trial.defence, External) and trial.defence.exported:
+        from deepobfuscator.exporting.folder import attach  # needs what the extra [export] brings
+
+        attach(trial.defence, folder / "audit.json", report.exit_code == 0)
+    return report
 
 
 def certify(

@@ -103,14 +103,26 @@ def judged(one: Audit) -> list[Record]:
 
 
 TRAINABLE = [name for name, kind in Defence.members().items() if kind.trains]
+PEERS = [
+    *(name for name in TRAINABLE if "coarse" in Defence.find(name).__module__),
+    *("gradient-reversal", "maxent-arl", "nopeek", "feature-noise", "quantised"),
+    *("answer-only", "disco", "leace", "pca", "shredder", "vib"),
+]
+"""Defences whose features have the form of others here: the attacks of the quick suite will do, and
+an audit of the others."""
+OTHERS = [name for name in TRAINABLE if name not in PEERS]
+
+made: dict[str, Any] = {}
+"""What `defended` has trained: pytest asks for it once for each attack."""
 
 
 @pytest.fixture(scope="module", params=TRAINABLE)
 def defended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp(request.param)
-    run = a_run(folder)
-    defence = Defence.find(request.param)()
-    return defence, trained(defence, run), run, folder
+    if request.param not in made:
+        folder = tmp_path_factory.mktemp(request.param)
+        run, defence = a_run(folder), Defence.find(request.param)()
+        made[request.param] = defence, trained(defence, run), run, folder
+    return made[request.param]
 
 
 def test_a_defence_is_its_configuration(defended: Any) -> None:
@@ -141,16 +153,16 @@ def tried(defended: Any) -> tuple[Any, list[Attack]]:
     return one.threat, [a for a in EVERY if not a.lacks(one.threat)]
 
 
-PEERS = [name for name in TRAINABLE if "coarse" in Defence.find(name).__module__] + [
-    *("gradient-reversal", "maxent-arl", "nopeek", "feature-noise", "quantised")
-]
-"""Defences whose features have the form of others here: the attacks of the quick suite will do."""
+def asked_of(name: str) -> list[Attack]:
+    """The attacks that a defence is tried with."""
+    quick = [a for a in EVERY if a.suite in (BRIEF, QUICK) and a == type(a)()]
+    return quick if name in PEERS else EVERY
+
 
 PAIRS = [
     pytest.param(name, attack, id=f"{name}-{attack.label}")
     for name in TRAINABLE
-    for attack in EVERY
-    if name not in PEERS or (attack.suite in (BRIEF, QUICK) and attack == type(attack)())
+    for attack in asked_of(name)
 ]
 
 
@@ -248,7 +260,7 @@ def test_no_choice_touches_the_test_part(tmp_path: Path) -> None:
         assert headline(one, subject, metric).attack == headline(other, subject, metric).attack
 
 
-@pytest.mark.parametrize("defended", [n for n in TRAINABLE if n not in PEERS], indirect=True)
+@pytest.mark.parametrize("defended", OTHERS, indirect=True)
 def test_an_audit_gives_every_promised_record_and_goes_on_where_it_stopped(
     defended: Any, tmp_path: Path
 ) -> None:
@@ -367,6 +379,7 @@ def test_an_attacker_sees_the_same_features_whether_they_fit_in_memory_or_not(
         torch.testing.assert_close(kept, anew)
 
 
+@pytest.mark.parametrize("defended", OTHERS, indirect=True)
 def test_an_insider_learns_from_the_defenders_part_too_and_reaches_no_test_row(
     defended: Any, tmp_path: Path
 ) -> None:

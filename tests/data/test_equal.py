@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from deepobfuscator.core.files import cache_folder
 from deepobfuscator.data import batches
-from deepobfuscator.data.cache import cache_folder
 from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.equal import equal, together
 from deepobfuscator.data.splits import Splits

@@ -63,14 +63,14 @@ def test_a_step_down_the_distance_reduces_it() -> None:
     counts = Counts(1, 1, 2).train()
     found = []
     logits.requires_grad_()
-    for _ in range(30):
+    for _ in range(40):
         distance = counts(torch.tanh(logits), public, private).sum()
-        found.append(float(distance))
+        found.append(float(distance.detach()))
         (slope,) = torch.autograd.grad(distance, logits)
         logits = (logits - 20 * slope).detach().requires_grad_()
-    fresh = float(Counts(1, 1, 2).train()(torch.tanh(logits), public, private))
+    new = float(Counts(1, 1, 2).train()(torch.tanh(logits.detach()), public, private))
     assert found[0] > 0.3
-    assert fresh < found[0] / 3
+    assert new < found[0] / 5
 
 
 def test_many_public_labels_share_their_counts() -> None:
@@ -103,7 +103,7 @@ def test_rare_labels_are_learned_and_the_planted_leak_is_removed(tmp_path: Path)
     context.console.quiet = True
     test, found = planted(600, 1), {}
     for lambda1 in (0.0, 2.0):
-        defence = NarrowCode(bits=4, lambda1=lambda1)
+        defence = NarrowCode(bits=2, lambda1=lambda1, attacker_steps=0)
         players, _ = defence.fit(TASK, planted(640, 0), setting, context)
         with torch.no_grad():
             pictures = torch.from_numpy(test.pictures).permute(0, 3, 1, 2).float() / 255
@@ -114,7 +114,7 @@ def test_rare_labels_are_learned_and_the_planted_leak_is_removed(tmp_path: Path)
         right = np.mean([(said.numpy() == truth)[truth == z].mean() for z in (False, True)])
         assert right > 0.95
         public, private = (torch.from_numpy(x).float() for x in (test.public, test.private))
-        found[lambda1] = float(Counts(1, 1, 4).train()(code, public, private))
+        found[lambda1] = float(Counts(1, 1, 2).train()(code, public, private))
     assert found[0.0] > 0.25, "the planted leak is there to be removed"
     assert found[2.0] < 0.12
 
@@ -129,5 +129,5 @@ def test_runs_of_the_network_adversary_stay_what_they_were() -> None:
 
 def test_codes_too_wide_to_count_need_the_network() -> None:
     with pytest.raises(InputError, match="--attacker-steps 4"):
-        NarrowCode(bits=16)
-    assert NarrowCode(bits=16, attacker_steps=4).bits == 16
+        NarrowCode(bits=16, attacker_steps=0)
+    assert NarrowCode(bits=16).bits == 16

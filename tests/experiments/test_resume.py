@@ -68,7 +68,7 @@ def die() -> NoReturn:
 
 def arm(where: str, name: str, k: int) -> None:
     """Let this process die there; training writes a checkpoint after every batch."""
-    play._Saver.maybe = play._Saver.now  # type: ignore[method-assign]
+    play.Saver.maybe = play.Saver.now  # type: ignore[method-assign]
     met = 0
 
     def hook(is_it: Callable[..., bool], real: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import deepobfuscator as do
+from deepobfuscator.cli import main
 
 pytest.importorskip("onnxscript", reason="needs the extra [export]")
 
@@ -44,7 +45,8 @@ def trained(
 def shipped(
     tmp_path_factory: pytest.TempPathFactory, trained: Callable[[do.Defence], do.Run]
 ) -> tuple[do.Run, Path]:
-    """An undefended run with its export."""
+    """An undefended run with its export, beside it ``models`` for Triton."""
     run, out = trained(do.Undefended()), tmp_path_factory.mktemp("out") / "ship"
-    do.export(run, out, wire="int8", device="cpu")
+    words = ["--wire", "int8", "--device", "cpu", "--triton", str(out.with_name("models"))]
+    assert main(["export", str(run.folder), str(out), *words]) == 0
     return run, out

@@ -16,12 +16,14 @@ from PIL import Image
 
 import deepobfuscator as do
 from deepobfuscator.data.files_source import fit
+from deepobfuscator.defences.answer_only import AnswerOnly
 from deepobfuscator.defences.base import Defence
 from deepobfuscator.defences.external import External
 from deepobfuscator.exporting import graphs, wires
 from deepobfuscator.exporting import payload as payload_graphs
 from deepobfuscator.exporting.parity import Service, asked
 from deepobfuscator.exporting.ship import attributes, unclaimed
+from deepobfuscator.metrics.images import ms_ssim
 from deepobfuscator.nn.onnx_file import shipped as shipped_graph
 from deepobfuscator_edge import Edge, Manifest, Wire
 
@@ -59,6 +61,7 @@ def test_the_folder_is_whole_and_says_nothing_of_this_machine(
         "cloud.onnx",
         "manifest.json",
         "README.md",
+        "Containerfile",
         "SHA256SUMS",
     }
     assert {p.name for p in out.iterdir()} == names
@@ -80,6 +83,13 @@ def test_the_folder_is_whole_and_says_nothing_of_this_machine(
         model = onnx.load(out / file)
         assert {entry.domain for entry in model.opset_import} == {""}
         assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_the_classifier_is_in_the_repository_of_triton(shipped: tuple[do.Run, Path]) -> None:
+    _, out = shipped
+    model = out.with_name("models") / "undefended"
+    assert (model / "1" / "model.onnx").read_bytes() == (out / "cloud.onnx").read_bytes()
+    assert (model / "config.pbtxt").is_file()
 
 
 def test_exporting_again_replaces_and_another_run_is_refused(
@@ -117,7 +127,7 @@ def test_an_altered_graph_is_refused(shipped: tuple[do.Run, Path], tmp_path: Pat
 
 def test_a_code_leaves_as_bits(trained: Train, tmp_path: Path) -> None:
     run = trained(do.NarrowCode(bits=12))
-    manifest = do.export(run, tmp_path / "ship", int8=False, device="cpu")
+    manifest = do.export(run, tmp_path / "ship", int8=False, attacker=True, device="cpu")
     assert (manifest.wire.name, manifest.wire.bytes) == ("int1", 2)
     pictures, _ = run.trial.source.load(run.trial.source.read().images[:32], (32, 32))
     payload = Edge(tmp_path / "ship", threads=1).payload(list(pictures))
@@ -125,6 +135,32 @@ def test_a_code_leaves_as_bits(trained: Train, tmp_path: Path) -> None:
         code = run.encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).numpy()
     np.testing.assert_array_equal(np.packbits(code > 0, axis=1, bitorder="little"), payload)
     np.testing.assert_array_equal(manifest.wire.features(payload), code)
+    model = onnx.load(tmp_path / "ship" / "attacker.onnx")
+    rebuilt = asked(model)(payload)
+    assert (rebuilt.dtype, rebuilt.shape) == (np.uint8, pictures.shape)
+    found, truth = (torch.from_numpy(p).permute(0, 3, 1, 2) / 255 for p in (rebuilt, pictures))
+    told = manifest.about["measured"]["attacker"]
+    assert float(ms_ssim(found, truth).mean()) == pytest.approx(told["ms_ssim"], abs=0.1)
+    assert told["attack"] == "mirror"
+    assert "attacker.onnx" in (tmp_path / "ship" / "README.md").read_text()
+
+
+def test_an_answer_leaves_as_one_bit_and_is_certified(trained: Train, tmp_path: Path) -> None:
+    run = trained(AnswerOnly())
+    manifest = do.export(run, tmp_path / "ship", int8=False, device="cpu")
+    assert (manifest.wire.name, manifest.wire.bytes) == ("int1", 1)
+    pictures, _ = run.trial.source.load(run.trial.source.read().images[:32], (32, 32))
+    payload = Edge(tmp_path / "ship", threads=1).payload(list(pictures))
+    with torch.no_grad():
+        answer = run.encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).numpy()
+    np.testing.assert_array_equal(payload, answer > 0)
+    scores = cloud(tmp_path / "ship", payload)
+    np.testing.assert_array_equal(scores >= 0.5, answer > 0)
+    proved = do.certify(run, device="cpu")
+    assert not proved.why_not
+    assert proved.values is not None
+    assert proved.values <= 2
+    assert 0.5 <= proved["Smiling"].value <= 1
 
 
 def test_noise_is_drawn_on_the_device(trained: Train, tmp_path: Path) -> None:
@@ -219,14 +255,20 @@ def test_an_audit_of_the_folder_attacks_what_is_left_after_the_wire(
 
 ENCODERS = [n for n, kind in Defence.members().items() if kind.trains and n in (
     "undefended", "narrow-code", "quantised", "pixelate", "blur", "pixel-noise", "feature-noise",
+    "vib", "leace", "pca", "disco", "shredder",
 )]  # fmt: skip
 """Those with an encoder of their own; the others have that of undefended."""
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_defence_has_an_encoder_that_exports(name: str) -> None:
-    encoder = Defence.find(name)().build_encoder(do.TrainConfig(size=(32, 32), width=1 / 32))
-    encoder.eval()
+    config, task = do.TrainConfig(size=(32, 32), width=1 / 32), do.Task(("A",), ("P",))
+    players = Defence.find(name)().players(task, config, do.Context(Path("unused")))
+    encoder = players["O"].eval()
+    assert isinstance(encoder, do.Encoder)
+    for key, buffer in encoder.named_buffers():
+        if "tail" in key:  # of an eraser and a projection that nothing has settled
+            buffer.normal_(0, 0.1)
     given = torch.rand(3, 3, 32, 32)
     found = asked(graphs.traced(encoder, (3, 32, 32), "planes", "features"))(given.numpy())
     with torch.no_grad():

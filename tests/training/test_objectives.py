@@ -172,7 +172,7 @@ def test_defender_objectives_are_equations_5_and_9() -> None:
 
 
 def test_maximum_entropy_is_least_where_the_adversary_says_one_half() -> None:
-    defence = NarrowCode(lambda1=2.0, attacker_steps=4)
+    defence = NarrowCode(lambda1=2.0)
     players = defence.players(TASK, SETTING, a_run())
     r = a_round(players, {"O", "C"})
     l_c = float(r.L_C)
@@ -205,7 +205,7 @@ def every_stage() -> list[tuple[Defence, Stage]]:
     defences = [kind() for kind in Defence.members().values() if kind.trains]
     return [
         (defence, s)
-        for defence in (*defences, NarrowCode(attacker_steps=4))
+        for defence in (*defences, NarrowCode(attacker_steps=0))
         for phase in defence.phases(SETTING)
         for s in phase.stages
     ]
@@ -215,7 +215,7 @@ def every_stage() -> list[tuple[Defence, Stage]]:
 def test_a_stage_changes_exactly_its_own_players_buffers_included(
     defence: Defence, current: Stage
 ) -> None:
-    players = defence.players(TASK, SETTING, a_run())
+    players = defence.parts(defence.players(TASK, SETTING, a_run()))
     before = copy.deepcopy(players)
     play_stage(current, a_batch(), players, adams(players), a_run())
     assert changed(players, before) == current.movers
@@ -433,7 +433,12 @@ class StoppedError(Exception):
 def test_resumed_at_any_batch_a_game_ends_as_if_never_stopped(tmp_path: Path, stop_at: int) -> None:
     phases = [
         Phase("service", 1, (SERVICE,)),
-        Phase("attack", 2, (ATTACK,), score=lambda p: float(next(p["AC"].parameters()).sum())),
+        Phase(
+            *("attack", 2, (ATTACK,)),
+            score=lambda p: float(next(p["AC"].parameters()).sum()),
+            renew={"AR": 2},
+            rates={"AC": 0.5},
+        ),
     ]
 
     def game(run: Context, checkpoint: Path | None, stop: int | None) -> tuple[Players, object]:

@@ -145,7 +145,7 @@ def _rank(kill_at: int, arguments: list[str]) -> int:
             save_file(state, Path(arguments[1]) / f"{kind}-{rank}.safetensors")
         leave_ranks()
         return 0
-    play._Saver.maybe = play._Saver.now  # type: ignore[method-assign]
+    play.Saver.maybe = play.Saver.now  # type: ignore[method-assign]
     whole, calls = play.play_stage, 0
 
     def stage(*a: object, **named: object) -> object:

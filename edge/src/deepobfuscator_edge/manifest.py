@@ -15,7 +15,10 @@ from deepobfuscator_edge.errors import EdgeError
 
 FORMAT = "deepobfuscator-export/1"
 MANIFEST, SUMS, CARD = "manifest.json", "SHA256SUMS", "README.md"
+AUDIT = "audit.json"
 EDGE, INT8, CLOUD = "edge.onnx", "edge.int8.onnx", "cloud.onnx"
+ATTACKER = "attacker.onnx"
+"""A reconstructor of the payload, where one was exported; no device or service needs it."""
 BITS = (1, 2, 4, 8, 16)
 """Bits of one value on the wire; 16 are a float16, fewer a whole number."""
 LARGEST = 1 << 26
@@ -119,6 +122,24 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class Audited:
+    """The audit of an export, whose summary lies in the same folder as ``audit.json``."""
+
+    sha256: str
+    """Of ``audit.json``."""
+    files: Mapping[str, str]
+    """SHA-256 of each graph when it was audited."""
+    suite: str
+    """How many attackers."""
+    line: str
+    """The verdict in a sentence."""
+    gates: Mapping[str, str]
+    """Limits of ``--fail-if`` as text, and what became of each: ``passed`` or why not."""
+    passed: bool
+    """Whether every limit was kept, and the audit itself was sound."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """``manifest.json``."""
 
@@ -140,6 +161,8 @@ class Manifest:
     """Whether the edge graph draws noise."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Where it comes from and what was measured while exporting; nothing depends on it."""
+    audit: Audited | None = None
+    """What attackers found in the messages; None before an audit of the folder."""
 
     @property
     def columns(self) -> int:
@@ -154,6 +177,33 @@ class Manifest:
             {a.name: a.told(part[i]) for a, part in zip(self.attributes, parts, strict=True)}
             for i in range(len(scores))
         ]
+
+    def passed(self, folder: str | Path) -> Audited:
+        """The audit that stands for the export in ``folder``.
+
+        Raises:
+            EdgeError: there is none, it is not of these graphs, or a limit was exceeded.
+        """
+        found = self.audit
+        if found is None:
+            raise EdgeError(
+                f"{folder} was not audited since its export: run deepobfuscator audit {folder}, "
+                "with --data, --public and --private"
+            )
+        try:
+            digest = _sha256(Path(folder) / AUDIT)
+        except OSError:
+            digest = ""
+        if digest != found.sha256:
+            raise EdgeError(f"{Path(folder) / AUDIT} is not what the audit wrote: audit again")
+        if found.files != self.files:
+            raise EdgeError(f"the graphs in {folder} are not those that were audited: audit again")
+        if not found.passed:
+            failed = "; ".join(f"{gate}: {o}" for gate, o in found.gates.items() if o != "passed")
+            raise EdgeError(
+                f"{folder} did not pass its audit ({failed or found.line}): export a run that does"
+            )
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """As it is written."""
@@ -178,7 +228,14 @@ class Manifest:
                 for a in rest.pop("attributes")
             )
             height, width = map(int, rest.pop("size"))
-            found = cls(size=(height, width), wire=Wire(**wire), attributes=attributes, **rest)
+            told = rest.pop("audit", None)
+            found = cls(
+                size=(height, width),
+                wire=Wire(**wire),
+                attributes=attributes,
+                audit=None if told is None else Audited(**told),
+                **rest,
+            )
             bytes.fromhex(found.model)
         except (KeyError, TypeError, ValueError) as error:
             raise EdgeError(f"the manifest has a wrong field ({error}): export again") from None
@@ -203,8 +260,7 @@ class Manifest:
         listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
         for name in {MANIFEST, *listed}:
             try:
-                with open(folder / Path(name).name, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = _sha256(folder / Path(name).name)
             except OSError as error:
                 raise EdgeError(f"{folder / name}: {error.strerror}: export again") from None
             if digest != listed.get(name):
@@ -216,3 +272,8 @@ class Manifest:
         if any(listed.get(name) != digest for name, digest in found.files.items()):
             raise EdgeError(f"{folder / MANIFEST} and {SUMS} name different files: export again")
         return found
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

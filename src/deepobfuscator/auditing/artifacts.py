@@ -58,20 +58,26 @@ def strongest_reconstructor(
     """The best on validation of those ``attacks`` that are reconstructors with predictions in
     ``folder``; the mirror if there are none.
     """
+    best = best_reconstructor(attacks, folder)
+    kept = (folder / AttackSpec(best).file).with_suffix(".safetensors")
+    return kept_reconstructor(best, threat, context, kept)
+
+
+def best_reconstructor(attacks: Sequence[Attack], folder: Path) -> ReconstructionAttack:
+    """The attack that `strongest_reconstructor` takes."""
     tried = dict[Path, ReconstructionAttack]()
     for attack in attacks:
         path = folder / AttackSpec(attack).file
         if isinstance(attack, ReconstructionAttack) and path.exists():
             tried[path] = attack
-    if not tried:
-        tried[folder / AttackSpec(Mirror()).file] = Mirror()
 
     def reached(path: Path) -> float:
         with np.load(path, allow_pickle=False) as held:
             return float(held["curve"].max())
 
-    best = max(tried, key=reached) if len(tried) > 1 else next(iter(tried))
-    return kept_reconstructor(tried[best], threat, context, best.with_suffix(".safetensors"))
+    if len(tried) > 1:
+        return tried[max(tried, key=reached)]
+    return next(iter(tried.values()), Mirror())
 
 
 def image_quality(

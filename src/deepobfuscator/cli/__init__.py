@@ -187,11 +187,8 @@ def _parser(arguments: Sequence[str]) -> tuple[Parser, Mapping[str, Parser]]:
         commands, "reproduce", "Regenerate the paper's tables and figures.", paper.reproduce
     )
     paper.reproduce_options(again)
-    paper.survey_options(
-        add_command(
-            commands, "survey", "Ask people to recognise reconstructed faces.", paper.survey
-        )
-    )
+    people = "Ask people to recognise reconstructed faces."
+    paper.survey_options(add_command(commands, "survey", people, paper.survey))
 
     for name, (description, run, options) in deploy.COMMANDS.items():
         options(add_command(commands, name, description, run, device=name == "export"))
@@ -267,6 +264,8 @@ def _audit(options: argparse.Namespace, command: str) -> int:
     for gate in report.gates:
         upper = "not attacked" if gate.upper is None else f"at most {gate.upper:.3f}"
         print(f"{gate.outcome}: {gate.rule} ({upper})")
+    if target != options.target:
+        print(f"noted: {Path(options.target) / 'manifest.json'}")
     page = options.page or report.folder / "report.html"
     print(f"summary: {report.folder / 'audit.json'}\nreport: {page}")
     return report.exit_code

@@ -54,6 +54,17 @@ def export_options(parser: Parser) -> None:
     )
     parser.add_argument("--no-int8", action="store_true", help="devices run float32 convolutions")
     parser.add_argument(
+        "--triton",
+        type=expanded,
+        metavar="DIR",
+        help="add the classifier to this model repository of Triton, with a manifest for KServe",
+    )
+    parser.add_argument(
+        "--attacker",
+        action="store_true",
+        help="train a reconstructor on what leaves the device and export it, for serve --demo",
+    )
+    parser.add_argument(
         "--data", type=parse_source, help="the run's pictures, where they lie elsewhere by now"
     )
 
@@ -62,12 +73,14 @@ def export(options: argparse.Namespace, command: str) -> None:
     """Write the folder and say what leaves the device."""
     with extra("export"):
         from deepobfuscator.exporting.ship import export as ship
+        from deepobfuscator.exporting.triton import repository
     manifest = ship(
         options.folder,
         options.out,
         name=options.name,
         wire=options.wire,
         int8=not options.no_int8,
+        attacker=options.attacker,
         source=options.data,
         device=options.device,
         command=command,
@@ -77,7 +90,11 @@ def export(options: argparse.Namespace, command: str) -> None:
         f"wire: {manifest.wire.name}, {size['message']:g} bytes a picture (in messages of 16: "
         f"{size['message_of_16']:g}; as PNG: {size['png']:g}, as JPEG: {size['jpeg75']:g})\n"
         f"exported: {options.out}\nnext: deepobfuscator serve {folder}"
+        f"{' --demo' if options.attacker else ''}"
     )
+    if options.triton is not None:
+        version = repository(options.triton, options.out, manifest)
+        print(f"triton: {options.triton / manifest.name}, version {version}")
 
 
 def serve(options: argparse.Namespace, command: str) -> None:

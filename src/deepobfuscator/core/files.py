@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TextIO
@@ -72,14 +72,19 @@ def _remove(*folders: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def checksums(folder: Path) -> str:
-    """Lines as `sha256sum` writes them, of every file in ``folder``."""
-    return "".join(f"{sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir()))
+def checksums(files: Iterable[Path]) -> str:
+    """Lines as `sha256sum` writes them."""
+    return "".join(f"{sha256(file)}  {file.name}\n" for file in sorted(files))
 
 
 def expanded(path: str | Path) -> Path:
     """``path`` with a leading ``~`` expanded to the home folder, if there is one."""
     return Path(os.path.expanduser(path))
+
+
+def cache_folder() -> Path:
+    """``$DEEPOBFUSCATOR_CACHE``, or ``~/.cache/deepobfuscator``."""
+    return expanded(os.environ.get("DEEPOBFUSCATOR_CACHE") or "~/.cache/deepobfuscator")
 
 
 def sha256(path: Path) -> str:

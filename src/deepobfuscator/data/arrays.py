@@ -12,8 +12,7 @@ from PIL import Image
 
 from deepobfuscator.core.config import MACHINE
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import expanded, write_atomic
-from deepobfuscator.data.cache import cache_folder
+from deepobfuscator.core.files import cache_folder, expanded, write_atomic
 from deepobfuscator.data.files_source import fit
 from deepobfuscator.data.lists import Sheet, as_cell, attributes, part_of, texts
 from deepobfuscator.data.table import AttributeTable, Decoded, Source, person_number

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import lock
+from deepobfuscator.core.files import cache_folder, lock
 from deepobfuscator.data.table import Decoded, Source
 
 FORMAT = 1
@@ -21,11 +21,6 @@ FORMAT = 1
 
 CHUNK = 256
 """Number of pictures decoded and written at a time."""
-
-
-def cache_folder() -> Path:
-    """``$DEEPOBFUSCATOR_CACHE``, or ``~/.cache/deepobfuscator``."""
-    return Path(os.environ.get("DEEPOBFUSCATOR_CACHE") or "~/.cache/deepobfuscator").expanduser()
 
 
 def pictures(

@@ -81,6 +81,10 @@ class Defence(Family):
             context.place(player)
         return players
 
+    def parts(self, players: Players) -> Players:
+        """The networks that `phases` names: the players, or what they are made of."""
+        return players
+
     def fit(
         self,
         task: Task,
@@ -91,9 +95,10 @@ class Defence(Family):
     ) -> tuple[Players, Sequence[dict[str, Any]]]:
         """Train the players on ``material``; returns the frozen players and training curves."""
         players = self.players(task, config, context)
-        history = play(
-            players, self.phases(config), material, config, context=context, checkpoint=checkpoint
-        )
+        parts, phases = self.parts(players), self.phases(config)
+        history = play(parts, phases, material, config, context=context, checkpoint=checkpoint)
+        for player in players.values():
+            player.eval()  # the parts are; a player around them is not among these
         return players, history
 
 

@@ -10,6 +10,7 @@ from deepobfuscator.core.config import LATER
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, NetworkDefence
+from deepobfuscator.defences.maxent import from_half
 from deepobfuscator.nn.decoders import mirror
 from deepobfuscator.nn.resnet import residual_classifier
 from deepobfuscator.nn.vgg import Classifier, Encoder
@@ -26,6 +27,7 @@ from deepobfuscator.training.objectives import (
 )
 
 VGG = "vgg"
+ERROR, ENTROPY = "error", "entropy"
 NETWORKS: dict[str, Callable[[Encoder, int, TrainConfig], nn.Module]] = {
     VGG: lambda o, labels, s: Classifier(o.features, labels, s.size, s.width),
     "resnet": lambda o, labels, s: residual_classifier(o.features, labels, s.width),
@@ -38,8 +40,9 @@ CHOICES = {
     "frozen_norm": ("running", "batch"),
     "adam": ("shared", "own"),
     "reduction": ("sum", "mean"),
+    "ac_goal": (ERROR, ENTROPY),
 }
-"""Options that the paper leaves open, with their possible readings."""
+"""Options of a few words: what the paper leaves open, with its possible readings, and `ac_goal`."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,29 @@ class DeepObfuscator(NetworkDefence):
     """Reduction over attributes in the losses that move O: ``sum``, as in equations 1 and 3, or
     ``mean``."""
 
+    ac_goal: str = field(default=ERROR, kw_only=True, metadata=LATER)
+    """What O seeks of AC: its ``error``, as in equation 5, which an attacker may invert, or that it
+    says one half, the most ``entropy`` (Roy and Boddeti, CVPR 2019)."""
+    attacker_steps: int = field(default=1, kw_only=True, metadata=LATER)
+    """k, steps of AC and AR on each of their batches in the game; the paper takes one."""
+    attacker_rate: float = field(default=1.0, kw_only=True, metadata=LATER)
+    """Learning rate of AC and AR in the game relative to O's and C's (two time scales)."""
+    renew_every: int = field(default=0, kw_only=True, metadata=LATER)
+    """n, rounds of the game after which AC and AR start anew from random weights, again and again;
+    0: never, as in the paper."""
+
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if (value := getattr(self, name)) not in known:
                 option = name.replace("_", "-")
                 raise InputError(f"--{option} {value}: take one of {', '.join(known)}")
-        if self.game_rate <= 0:
-            raise InputError("--game-rate must be above 0")
+        for name in ("game_rate", "attacker_rate"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"--{name.replace('_', '-')} must be above 0")
+        if self.attacker_steps < 1:
+            raise InputError("--attacker-steps must be at least 1")
+        if self.renew_every < 0:
+            raise InputError("--renew-every must not be negative")
         if min(self.lambda1, self.lambda2) < 0 or self.lambda1 + self.lambda2 == 0:
             raise InputError("--lambda1 and --lambda2 must not be negative, nor both 0")
         if self.noise_deviation <= 0:
@@ -118,23 +137,33 @@ class DeepObfuscator(NetworkDefence):
         """Section 3.5: joint pre-training, then the adversaries', then Algorithm 1."""
         weights = {"AR": self.lambda2, "AC": self.lambda1}
         turn = self.turn(*(adversary for adversary, weight in weights.items() if weight))
+        attack = (replace(turn[-2], repeat=1),)
         return [
             Phase("pre-train O, C", config.epochs, (SERVICE,), steady=True),
-            Phase("pre-train AC, AR", config.adversary_epochs, turn[-2:-1], steady=True),
+            Phase("pre-train AC, AR", config.adversary_epochs, attack, steady=True),
             self.game("algorithm 1", config, turn),
         ]
 
     def game(self, title: str, config: TrainConfig, turn: tuple[Stage, ...]) -> Phase:
         """The game's phase, cycling through ``turn``."""
-        rate, passes = self.game_rate, config.game_epochs
-        return Phase(title, passes, turn, rate=rate, anneal=False, steady=True)
+        adversaries = sorted(turn[-2].movers)
+        return Phase(
+            title,
+            config.game_epochs,
+            turn,
+            rate=self.game_rate,
+            rates=dict.fromkeys(adversaries, self.attacker_rate),
+            renew=dict.fromkeys(adversaries, self.renew_every) if self.renew_every else {},
+            anneal=False,
+            steady=True,
+        )
 
     def turn(self, *adversaries: str) -> tuple[Stage, ...]:
         """The stages of a game against some of AR and AC, in the order of Algorithm 1."""
         game = {"AR": (self.against_ar, RECONSTRUCT), "AC": (self.against_ac, INFER)}
         stages = (
             *(stage(f"defend against {a}", update("O", loss=game[a][0])) for a in adversaries),
-            stage("attack", *(game[a][1] for a in adversaries)),
+            stage("attack", *(game[a][1] for a in adversaries), repeat=self.attacker_steps),
             stage("recover C", update("C", loss=lambda r: r.L_C)),
         )
         by_batch, own = self.frozen_norm == "batch", self.adam == "own"
@@ -150,6 +179,9 @@ class DeepObfuscator(NetworkDefence):
         return self.reduced(r.L_C, r.public_logits) + self.lambda2 * unlike
 
     def against_ac(self, r: Round) -> Tensor:
-        """Equation 5: L(C) - λ1 L(AC)."""
+        """Equation 5: L(C) - λ1 L(AC); or L(C) + λ1 times AC's cross-entropy against one half."""
+        if self.ac_goal == ENTROPY:
+            unsure = self.reduced(from_half(r.private_logits), r.private_logits)
+            return self.reduced(r.L_C, r.public_logits) + self.lambda1 * unsure
         told = self.reduced(r.L_AC, r.private_logits)
         return self.reduced(r.L_C, r.public_logits) - self.lambda1 * told

@@ -1,6 +1,7 @@
 """An external encoder, audited as it is."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Self
 
 from torch import nn
@@ -9,7 +10,7 @@ from deepobfuscator.core.config import LATER, MACHINE
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.defences.base import Untrained
 from deepobfuscator.nn.external import ExternalEncoder, open_encoder
-from deepobfuscator.nn.onnx_file import is_onnx
+from deepobfuscator.nn.onnx_file import exported, is_onnx
 from deepobfuscator.nn.targets import GIVEN, Made, called, fingerprint, made, settled, telling
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import TrainConfig
@@ -55,6 +56,11 @@ class External(Untrained):
             digest = fingerprint(found, size, name)
         GIVEN[digest] = found
         return cls(called(target), digest, output)
+
+    @property
+    def exported(self) -> bool:
+        """Whether it is the device's graph in a folder made by export."""
+        return is_onnx(self.encoder) and exported(Path(self.encoder).parent) is not None
 
     def open(self, size: tuple[int, int] | None) -> ExternalEncoder:
         """The encoder, for pictures of ``size`` (None: its own).

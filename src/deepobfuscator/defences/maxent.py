@@ -8,6 +8,7 @@ cannot.
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +19,7 @@ from deepobfuscator.training.objectives import (
     Phase,
     Round,
     TrainConfig,
+    cross_entropy,
     stage,
     update,
 )
@@ -28,6 +30,15 @@ def entropy(logits: Tensor) -> Tensor:
     logits = logits.float()
     each = functional.softplus(logits) - logits * logits.sigmoid()
     return each.sum(1).mean()
+
+
+def from_half(logits: Tensor) -> Tensor:
+    """Cross-entropy in nats of the predictions of logits (n, K) against probability one half:
+    summed over K, mean over n. Smallest where the entropy is largest; unlike it, its gradient does
+    not vanish where a prediction is certain.
+    """
+    half = torch.full_like(logits, 0.5, dtype=torch.float32)
+    return cross_entropy(logits, half)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """Opens an audit's target as a trial in its run folder; certificates without an audit."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from deepobfuscator.auditing.certify import Certified, certified
 from deepobfuscator.auditing.config import AuditConfig
 from deepobfuscator.auditing.fit import Audit
+from deepobfuscator.auditing.gates import Gate
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import expanded
+from deepobfuscator.core.records import IDENTITY, IMAGE
 from deepobfuscator.data.batches import disjoint
 from deepobfuscator.data.dataset import Data
 from deepobfuscator.data.table import Source
@@ -67,6 +70,15 @@ def opened(
         defender_data=defender_data,
     )
     return trial, expanded(out or Path("runs") / f"audit-{trial.key}")
+
+
+def gated(trial: Trial, gates: Sequence[Gate]) -> None:
+    """Raise InputError where a gate is about what an audit of the trial does not judge."""
+    if gates:
+        named, undeclared = trial.task.private, trial.source.read().attributes
+        subjects = dict.fromkeys((*named, *undeclared, IMAGE, IDENTITY))
+        for gate in gates:
+            gate.check([name for name in subjects if name not in trial.task.public])
 
 
 def certify(runner: Runner, trial: Trial, folder: Path) -> Certified:

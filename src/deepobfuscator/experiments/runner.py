@@ -11,6 +11,8 @@ RUN/records.jsonl   all records, written last
 """
 
 import json
+import shlex
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -42,6 +44,11 @@ from deepobfuscator.training import bundle as bundles
 from deepobfuscator.training.bundle import Bundle
 from deepobfuscator.training.loop import derive_seed
 from deepobfuscator.training.objectives import Players
+
+
+def typed() -> str:
+    """This process as it was started, for the card of a run."""
+    return shlex.join(sys.argv)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from deepobfuscator_edge.manifest import CLOUD, EDGE, INT8, Manifest
+from deepobfuscator_edge.manifest import ATTACKER, AUDIT, CLOUD, EDGE, INT8, Manifest
 
 
 def card(manifest: Manifest) -> str:
@@ -42,7 +42,9 @@ def card(manifest: Manifest) -> str:
             f"| `{EDGE}` | pictures (n, H, W, 3), uint8, of any size, to what leaves the device |",
             *([f"| `{INT8}` | the same in int8, for devices |"] if INT8 in manifest.files else []),
             f"| `{CLOUD}` | what left the device to scores (n, {manifest.columns}) |",
+            *rebuilt(manifest),
             "| `manifest.json` | shapes, wire setting, attributes, what was measured, versions |",
+            *([f"| `{AUDIT}` | what attackers found |"] if manifest.audit else []),
             "",
             "## What leaves the device",
             "",
@@ -69,12 +71,35 @@ def card(manifest: Manifest) -> str:
     )
 
 
+def rebuilt(manifest: Manifest) -> list[str]:
+    """The row of the attacker, if one was exported."""
+    if (found := manifest.about["measured"].get("attacker")) is None:
+        return []
+    return [
+        f"| `{ATTACKER}` | what left the device to pictures as an attacker rebuilds them "
+        f"(`{found['attack']}`, trained on {found['trained_on']:,} pictures; MS-SSIM "
+        f"{found['ms_ssim']:.3f} on validation); for demonstrations |"
+    ]
+
+
 def audited(manifest: Manifest) -> str:
     """What the card says of an audit."""
-    found = manifest.about.get("audit")
+    found = manifest.audit
     if found is None:
         return (
             "Nothing is known of what an attacker can read from it: it was not audited after the "
             "export. `deepobfuscator audit` of this folder attacks what leaves the device."
         )
-    return f"{found['line']} Audit `{found['sha256'][:12]}`, suite {found['suite']}."
+    limits = [f"- `{gate}`: {outcome}" for gate, outcome in found.gates.items()]
+    end = "It passed." if found.passed else "**It did not pass.**"
+    return "\n".join(
+        [
+            f"{found.line} Suite `{found.suite}` of newly trained attackers on `{manifest.edge}`; "
+            f"`{AUDIT}` has the figures (SHA-256 `{found.sha256}`).",
+            "",
+            f"Limits that it was held against, and what became of them. {end}"
+            if limits
+            else f"It was held against no limit (`--fail-if`). {end}",
+            *(["", *limits] if limits else []),
+        ]
+    )

@@ -27,6 +27,7 @@ OPSET = 18
 IR_VERSION = 10
 
 PICTURES, FEATURES, PAYLOAD, SCORES = "pictures", "features", "payload", "scores"
+REBUILT = "rebuilt"
 """Names of inputs and outputs."""
 
 HEAD = f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>'

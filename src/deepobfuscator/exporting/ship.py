@@ -3,8 +3,11 @@
 SHIP/edge.onnx        encoder, from pictures of any size to what leaves the device
 SHIP/edge.int8.onnx   the same with int8 convolutions: the one that devices run
 SHIP/cloud.onnx       classifier, from what leaves the device to scores
+SHIP/attacker.onnx    on request: a newly trained reconstructor of what leaves the device
 SHIP/manifest.json    what they are, what was measured
 SHIP/README.md        the model card
+SHIP/Containerfile    the server as an image
+SHIP/audit.json       what an audit of the folder found, once there was one
 SHIP/SHA256SUMS       over all of them
 """
 
@@ -24,23 +27,22 @@ import torch
 import deepobfuscator
 from deepobfuscator.core.config import to_json
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import checksums, expanded, replaced, sha256, write_atomic
+from deepobfuscator.core.files import expanded, replaced, sha256
 from deepobfuscator.core.runtime import resolve_device
 from deepobfuscator.data.table import Source
 from deepobfuscator.experiments.runner import Runner
 from deepobfuscator.experiments.trial import Trial, pictures_there, same_data
+from deepobfuscator.exporting import attacker as attackers
 from deepobfuscator.exporting import graphs, wires
 from deepobfuscator.exporting.build import build
-from deepobfuscator.exporting.card import card
-from deepobfuscator_edge.errors import EdgeError
+from deepobfuscator.exporting.folder import finish
 from deepobfuscator_edge.manifest import (
-    CARD,
+    ATTACKER,
     CLOUD,
     EDGE,
     FORMAT,
     INT8,
     MANIFEST,
-    SUMS,
     Attribute,
     Manifest,
 )
@@ -63,6 +65,7 @@ def export(
     name: str | None = None,
     wire: str = wires.AUTO,
     int8: bool = True,
+    attacker: bool = False,
     source: Source | None = None,
     device: str = "auto",
     command: str = "",
@@ -75,6 +78,8 @@ def export(
         name: of the model, in addresses of the service; by default that of the run folder.
         wire: ``auto``, ``int1``, ``int2``, ``int4``, ``int8`` or ``float16``.
         int8: whether devices run int8 convolutions.
+        attacker: whether to train a reconstructor on what leaves the device and export it as well,
+            for `serve --demo`.
         source: the run's pictures, where they lie elsewhere by now.
         device: where torch computes: ``auto``, ``cpu`` or ``cuda``.
         command: what was typed, for messages and notes.
@@ -103,9 +108,15 @@ def export(
     context = replace(runner.on(trial, run), precision="fp32")
     data = runner.data(trial, context)
     same_data(data, run)
-    bundle = runner.target(trial, run).bundle
+    target = runner.target(trial, run)
+    bundle, edge = target.bundle, INT8 if int8 else EDGE
     with context.progress("export", 1):
         made = build(trial, bundle, data, context, wanted, int8)
+    if attacker:
+        made.graphs[ATTACKER], told = attackers.attacker(
+            target, made.graphs[edge], made.wire, run, context
+        )
+        made.measured["attacker"] = told
     about = {
         "run": {"key": trial.key, "trial": to_json(trial, machine=False)},
         "data": data.summary["pictures"],
@@ -122,7 +133,6 @@ def export(
         for file, graph in made.graphs.items():
             graphs.saved(graph, new / file)
         files = {file: sha256(new / file) for file in made.graphs}
-        edge = INT8 if int8 else EDGE
         manifest = Manifest(
             name=name,
             model=hashlib.sha256(f"{files[edge]}{files[CLOUD]}".encode()).hexdigest()[:12],
@@ -136,14 +146,6 @@ def export(
         )
         finish(new, manifest)
     return manifest
-
-
-def finish(folder: Path, manifest: Manifest) -> None:
-    """Write manifest, card and checksums beside the graphs in ``folder``."""
-    text = json.dumps(manifest.as_json(), indent=1)
-    write_atomic(folder / MANIFEST, f"{text}\n")
-    write_atomic(folder / CARD, card(manifest))
-    write_atomic(folder / SUMS, checksums(folder))
 
 
 def unclaimed(out: Path, trial: Trial) -> None:
@@ -167,11 +169,3 @@ def attributes(trial: Trial) -> tuple[Attribute, ...]:
     """What the service of a run tells."""
     classes = dict(trial.task.classes)
     return tuple(Attribute(name, tuple(classes.get(name, ()))) for name in trial.task.public)
-
-
-def opened(folder: Path) -> Manifest:
-    """The manifest of an exported folder; raises InputError where there is none."""
-    try:
-        return Manifest.read(folder)
-    except EdgeError as error:
-        raise InputError(str(error)) from None

@@ -11,6 +11,12 @@ BLOCKS = (256, 256, 256)
 """Widths of the three additional blocks (conv3, maxpool) between the front and the code."""
 
 
+def signs(soft: Tensor) -> Tensor:
+    """The signs of values, -1 or 1; gradients pass as those of the values (straight through)."""
+    hard = torch.where(soft >= 0, 1.0, -1.0)
+    return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
+
+
 class NarrowEncoder(Encoder):
     """(n, 3, H, W) in [0, 1] to (n, bits) of -1 and 1."""
 
@@ -53,9 +59,7 @@ class NarrowEncoder(Encoder):
         logits = self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
         if self.training and self.sharpness > 0:
             return torch.tanh(self.sharpness * logits)
-        soft = torch.tanh(logits)
-        hard = torch.where(soft >= 0, 1.0, -1.0)
-        return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
+        return signs(torch.tanh(logits))
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""

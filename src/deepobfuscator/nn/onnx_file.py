@@ -35,11 +35,11 @@ def is_onnx(target: object) -> TypeGuard[str]:
 
 def shipped(target: str) -> str:
     """The graph that devices run, where ``target`` is a folder made by export; else ``target``."""
-    manifest = _manifest(Path(target))
+    manifest = exported(Path(target))
     return target if manifest is None else str(Path(target) / manifest.edge)
 
 
-def _manifest(folder: Path) -> "Manifest | None":
+def exported(folder: Path) -> "Manifest | None":
     """The manifest of an exported folder; None where the folder is none.
 
     Raises:
@@ -91,7 +91,7 @@ def open_onnx(
         InputError: onnxruntime or the file is missing, the file is no model it can run, or it does
             not take pictures alone (see `Intake`) or has several outputs and ``output`` is none.
     """
-    manifest = _manifest(_file(target).parent)
+    manifest = exported(_file(target).parent)
     if manifest is not None and Path(target).name != manifest.edge:
         raise InputError(
             f"{target} is not what devices run: audit {manifest.edge} in the same folder"

@@ -1,6 +1,7 @@
 """O, C and AC of Table 1: VGG16 with batch norm, split after its second block."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,22 @@ class Encoder(nn.Module):
         None where the mirror of Table 1 fits as it is.
         """
         return None
+
+
+class Tailed(Encoder):
+    """An encoder with more layers after it on the device, which may say that they are
+    ``stochastic``.
+    """
+
+    def __init__(self, front: Encoder, tail: nn.Module) -> None:
+        super().__init__()
+        self.front, self.tail = front, tail
+        self.features, self.wire_bits = front.features, front.wire_bits
+        self.stochastic = front.stochastic or bool(getattr(tail, "stochastic", False))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (n, 3, H, W) through both."""
+        return self.tail(self.front(pictures))  # type: ignore[no-any-return]
 
 
 def differentiable(
@@ -161,3 +178,16 @@ def initialise(module: nn.Module, seed: int) -> None:
             )
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def renew(module: nn.Module, seed: int) -> None:
+    """New initial weights and statistics for every layer, in place, drawn from ``seed`` alone."""
+    fresh = deepcopy(module).cpu()  # so that no draw depends on the device
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in fresh.modules():
+            if callable(reset := getattr(layer, "reset_parameters", None)):
+                reset()
+    if not getattr(module, "own", False):  # a user's network keeps its layers' own initialisation
+        initialise(fresh, seed)
+    module.load_state_dict(fresh.state_dict())

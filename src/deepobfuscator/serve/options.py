@@ -33,10 +33,23 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
     """Options of the server."""
     limits = Limits()
     parser.add_argument("folder", type=expanded, metavar="SHIP", help="folder made by export")
+    parser.add_argument(
+        "more", nargs="*", type=expanded, metavar="SHIP", help="other models for the page of --demo"
+    )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="serve a page at /demo/ whose encoder runs in the browser; npm fetches what it needs",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for all")
     parser.add_argument("--port", type=int, default=8000, help="port; 0 for any (default: 8000)")
     parser.add_argument(
         "--keys", type=expanded, help="file of API keys (default: none are asked for)"
+    )
+    parser.add_argument(
+        "--require-audit",
+        action="store_true",
+        help="refuse an export without an audit, changed since, or that exceeded a --fail-if",
     )
     parser.add_argument("--tls-cert", type=expanded, help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=expanded, help="its private key, PEM")

@@ -16,9 +16,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.serve.app import create_app
+from deepobfuscator.serve.demo import ADDRESS, with_demo
 from deepobfuscator.serve.keys import Keys
+from deepobfuscator.serve.onnxruntime_web import runtime
 from deepobfuscator.serve.options import Limits
 from deepobfuscator.serve.service import LOG, Service
+from deepobfuscator_edge.errors import EdgeError
 
 DRAIN = 30
 """Seconds that requests have to end after SIGTERM."""
@@ -73,16 +76,29 @@ def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT; answer what was asked by then.
 
     Raises:
-        InputError: no export, no keys, an address or certificate that cannot be used.
+        InputError: no export, one whose audit does not stand though it must, no keys, an address
+            or certificate that cannot be used.
     """
     given = {f.name for f in fields(Limits)} & set(vars(options))
     limits = Limits(**{name: getattr(options, name) for name in given})
     if (options.tls_cert is None) != (options.tls_key is None):
         raise InputError("--tls-cert and --tls-key belong together")
     keys = Keys(options.keys) if options.keys else None
-    service = Service(options.folder, limits, keys, options.threads)
+    if options.more and not options.demo:
+        raise InputError("one SHIP is served: several are for --demo")
+    services = [
+        Service(folder, limits, keys, options.threads) for folder in (options.folder, *options.more)
+    ]
+    if options.require_audit:
+        for service in services:
+            try:
+                service.manifest.passed(service.folder)
+            except EdgeError as error:
+                raise InputError(str(error)) from None
+    service = services[0]
+    app = with_demo(services, runtime()) if options.demo else create_app(service)
     config = uvicorn.Config(
-        create_app(service),
+        app,
         http=Impatient,
         ws="none",
         log_config=None,
@@ -109,6 +125,8 @@ def serve(options: argparse.Namespace) -> None:
             f"{manifest.name} {manifest.model} at {scheme}://{host}:{listener.getsockname()[1]}",
             flush=True,
         )
+        if options.demo:
+            print(f"demo at {scheme}://{host}:{listener.getsockname()[1]}{ADDRESS}", flush=True)
         # uvicorn drains, then raises the signal again for the previous handler.
         signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listener])

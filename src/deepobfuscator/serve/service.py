@@ -68,7 +68,7 @@ class Service:
             self.manifest = Manifest.read(folder)
         except EdgeError as error:
             raise InputError(str(error)) from None
-        self.limits, self.keys, self.ready = limits, keys, False
+        self.folder, self.limits, self.keys, self.ready = folder, limits, keys, False
         self.session = open_session(folder / CLOUD, threads)
         self.figures = Figures(self.manifest)
         self.batcher = Batcher(

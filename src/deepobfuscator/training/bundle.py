@@ -77,7 +77,7 @@ class Bundle:
                 state = {k: v.cpu().contiguous() for k, v in player.state_dict().items()}
                 write_atomic(new / f"{name}.safetensors", as_bytes(state))
             write_atomic(new / CARD, (json.dumps(self.card, indent=1) + "\n").encode())
-            write_atomic(new / SUMS, checksums(new))
+            write_atomic(new / SUMS, checksums(new.iterdir()))
 
 
 @torch.no_grad()

@@ -62,8 +62,13 @@ def adam(
     return optimiser
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate, in place if a graph reads it."""
+def set_rate(optimiser: torch.optim.Optimizer, rate: float, anew: bool = False) -> None:
+    """Set the learning rate, and if ``anew`` moments and steps to 0; in place if a graph reads
+    them.
+    """
+    for state in optimiser.state.values() if anew else ():
+        for value in state.values():
+            value.zero_()
     group = optimiser.param_groups[0]
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(rate)

@@ -4,15 +4,10 @@ All randomness is seeded by (seed, phase, epoch or batch), never drawn from a ru
 a checkpoint consists of the players, their optimisers and a position.
 """
 
-import io
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -20,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.files import write_atomic
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch, Material
+from deepobfuscator.nn.vgg import renew
+from deepobfuscator.training.checkpoint import Position, Saver, resumed
 from deepobfuscator.training.graphs import Recorder, adam, set_rate
 from deepobfuscator.training.objectives import Phase, Players, Round, Stage, TrainConfig
 
@@ -105,55 +100,6 @@ def derive_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-@dataclass
-class _Position:
-    """A game's position; with players and optimisers, the content of a checkpoint."""
-
-    phase: int = 0
-    batch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    best_score: float = -math.inf
-    best: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-
-    def count(self, losses: Mapping[str, Tensor]) -> None:
-        # Read in `point` only: reading a value from a GPU synchronises with it.
-        for name, loss in losses.items():
-            self.sums[name] = self.sums.get(name, 0) + loss.double()
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def point(self, phase: str, batch: int, epoch: float, context: Context) -> None:
-        names = sorted(self.sums)
-        sums = context.average([self.sums[name] for name in names])
-        means = {name: float(s) / self.counts[name] for name, s in zip(names, sums, strict=True)}
-        for name, mean in means.items():
-            if not math.isfinite(mean):
-                raise InputError(
-                    f"training diverged: {name} is {mean} by batch {self.batch} of {phase!r}; "
-                    "lower --learning-rate"
-                )
-        epoch = round(epoch, 4)
-        self.history.append({"phase": phase, "batch": batch, "epoch": epoch, "losses": means})
-        self.sums, self.counts = {}, {}
-
-    def keep_best(
-        self, judge: Callable[[Players], float], movers: Sequence[str], players: Players
-    ) -> float:
-        for name in movers:
-            players[name].eval()
-        score = judge(players)
-        if score > self.best_score:
-            self.best_score = score
-            self.best = deepcopy({name: players[name].state_dict() for name in movers})
-        return score
-
-    def restore_best(self, players: Players) -> None:
-        for name, state in self.best.items():
-            players[name].load_state_dict(state)
-        self.best, self.best_score = {}, -math.inf
-
-
 def play(
     players: Players,
     phases: Sequence[Phase],
@@ -184,13 +130,13 @@ def play(
         InputError: a loss is no longer finite, the checkpoint belongs to another game, or the
             batch cannot be split over the ranks.
     """
-    at = _Position()
+    at = Position()
     states: dict[str, Any] = {}
     begun = context.share(
         lambda: checkpoint.read_bytes() if checkpoint and checkpoint.exists() else None
     )
     if begun is not None:
-        at, states = _load(begun, checkpoint, players, context)
+        at, states = resumed(begun, checkpoint, players, context)
     size = context.divisible(min(setting.batch_size, len(material)))
     per_epoch = len(material) // size
     lengths = [p.batches(per_epoch) for p in phases]
@@ -211,7 +157,9 @@ def play(
         order, order_of = np.empty(0, dtype=np.int64), -1
         with context.progress(f"{title}{phase.name}", total, at.batch) as bar:
             path = checkpoint if context.rank == 0 else None
-            saver = _Saver(path, context.checkpoint_seconds, players, optimisers)
+            saver = Saver(path, context.checkpoint_seconds, players, optimisers)
+            if phase.prepare and at.batch == 0:
+                phase.prepare(players, material, context)
             for b in range(at.batch, total):
                 epoch, within = divmod(b, per_epoch)
                 if epoch != order_of:
@@ -220,8 +168,10 @@ def play(
                 if phase.schedule:
                     phase.schedule(b / total, players)
                 rate = learning_rate(phase.rate * setting.learning_rate, b, total, phase.anneal)
-                for optimiser in optimisers.values():
-                    set_rate(optimiser, rate)
+                for name in (anew := phase.renewed(b)):
+                    renew(players[name], derive_seed(setting.seed, index, b, 3))
+                for key, name in names.items():
+                    set_rate(optimisers[key], rate * phase.rates.get(name, 1.0), name in anew)
                 torch.manual_seed(derive_seed(setting.seed, index, b, 1, context.rank))
                 rows = np.sort(order[within * size : (within + 1) * size])
                 draw = np.random.default_rng(derive_seed(setting.seed, index, b, 2))
@@ -254,49 +204,3 @@ def play(
         set_mode(player, False)
         player.zero_grad()
     return at.history
-
-
-@dataclass
-class _Saver:
-    """Writes the checkpoint at intervals."""
-
-    path: Path | None
-    seconds: float
-    players: Players
-    optimisers: Mapping[str, torch.optim.Optimizer]
-    last: float = field(default_factory=monotonic)
-    took: float = 0.0
-
-    def maybe(self, at: _Position) -> None:
-        # A large game's checkpoint may take seconds: writing takes at most 5 % of the time.
-        if monotonic() - self.last >= max(self.seconds, 20 * self.took):
-            self.now(at)
-
-    def now(self, at: _Position) -> None:
-        if self.path is None:
-            return
-        began = monotonic()
-        state = {
-            "position": {k: v for k, v in vars(at).items() if k != "history"},
-            "history": json.dumps(at.history),
-            "players": {n: p.state_dict() for n, p in self.players.items()},
-            "optimisers": {n: o.state_dict() for n, o in self.optimisers.items()},
-        }
-        write_atomic(self.path, lambda path: torch.save(state, path))
-        self.last = monotonic()
-        self.took = self.last - began
-
-
-def _load(
-    begun: bytes, path: Path | None, players: Players, context: Context
-) -> tuple[_Position, dict[str, Any]]:
-    try:
-        state = torch.load(io.BytesIO(begun), map_location=context.device, weights_only=True)
-        for name, player in players.items():
-            player.load_state_dict(state["players"][name])
-        at = _Position(**state["position"], history=json.loads(state["history"]))
-    except Exception as error:
-        raise InputError(
-            f"cannot resume from {path} ({type(error).__name__}): delete it to restart this part"
-        ) from error
-    return at, state["optimisers"]

@@ -6,7 +6,7 @@ players move and by which loss (equations 1 to 9).
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import Context
-from deepobfuscator.data.batches import Batch
+from deepobfuscator.data.batches import Batch, Material
 from deepobfuscator.metrics.images import ms_ssim
 
 Players: TypeAlias = dict[str, nn.Module]
@@ -201,6 +201,13 @@ class Phase:
     schedule: Callable[[float, Players], None] | None = None
     """If given, called before every batch with the fraction of the phase that is done, in [0, 1),
     and the players, to set what changes on a schedule (buffers, never weights)."""
+    prepare: Callable[[Players, Material, Context], None] | None = None
+    """If given, called before the first batch with the players, which it may change, and what they
+    are trained on; a game resumed from a checkpoint of that moment repeats the call."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Learning rate of single players, as a multiple of the phase's."""
+    renew: Mapping[str, int] = field(default_factory=dict)
+    """Players that start anew from random weights, and after how many rounds each time."""
     steady: bool = False
     """Whether a stage runs the same computation for every batch, regardless of history, so that a
     GPU may record it once and replay it; false for a loss with state or a schedule."""
@@ -209,6 +216,11 @@ class Phase:
     def movers(self) -> list[str]:
         """Every player that moves in this phase."""
         return sorted(set().union(*(s.movers for s in self.stages)))
+
+    def renewed(self, batch: int) -> list[str]:
+        """The players that start anew before the batch of this number, from 0."""
+        each = len(self.stages)
+        return [n for n, rounds in self.renew.items() if batch and batch % (rounds * each) == 0]
 
     def batches(self, per_pass: int) -> int:
         """Batches of the whole phase, if a pass over the inputs has ``per_pass``."""

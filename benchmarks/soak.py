@@ -1,0 +1,143 @@
+"""A service under good, malformed and oversized requests: ``python benchmarks/soak.py SHIP``.
+
+Starts a server of the exported folder SHIP, asks from several threads, and prints a line of JSON:
+answers by kind and status, and the server's resident memory. Exits with 1 where an answer was not
+the expected one, or memory grew by more than `GROWTH`.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import httpx2
+import numpy as np
+
+from deepobfuscator.serve.options import Limits
+from deepobfuscator.serve.service import JSON_HEAD, JSON_NUMBER
+from deepobfuscator_edge import Edge
+
+OVERSIZED = 1 << 20
+"""Bytes beyond the largest good request."""
+PIECE = 1 << 16
+"""Bytes of a body without a declared length that are sent at a time; half of all are sent so."""
+GROWTH = 64 << 20
+"""Bytes that memory may grow by after the first fifth of the time."""
+EXPECTED = {
+    "good": {"200"},
+    "malformed": {"400"},
+    # A server does not read far beyond what it takes: one still writing may see the end first.
+    "oversized": {"413", "ReadError", "WriteError"},
+}
+
+Case = tuple[str, bytes]
+"""To which address of the model, and which body."""
+
+
+def cases(edge: Edge) -> dict[str, list[Case]]:
+    """Requests of each kind."""
+    manifest = edge.manifest
+    height, width = manifest.size
+    pictures = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
+    message, row = edge.encode(list(pictures)), edge.payload(list(pictures[:1]))
+    good = [("message", message)]
+    if manifest.wire.bits < 16:  # float16 has no form in JSON
+        tensor = {"name": "payload", "datatype": "UINT8", "shape": list(row.shape)}
+        body = json.dumps({"inputs": [tensor | {"data": row.ravel().tolist()}]})
+        good.append(("infer", body.encode()))
+    other = bytearray(message)
+    other[6] ^= 1  # the model's id
+    malformed = [("message", body) for body in (b"", message[:11], message[:-1], bytes(other))]
+    malformed += [("infer", body) for body in (b"", b"{", b"[" * 9999, b'{"inputs": 1}')]
+    large = OVERSIZED + JSON_HEAD + JSON_NUMBER * Limits().batch * manifest.wire.bytes
+    oversized = [(address, bytes(large)) for address in ("message", "infer")]
+    return {"good": good, "malformed": malformed, "oversized": oversized}
+
+
+def pieces(body: bytes) -> Iterator[bytes]:
+    """A body whose length is not declared."""
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
+
+
+def resident(process: int) -> int:
+    """Bytes of memory that a process holds."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmRSS"))
+    return 1024 * int(kilobytes)
+
+
+def soak(
+    url: str, edge: Edge, process: int, seconds: float, threads: int = 8, pause: float = 0.0
+) -> tuple[Counter[tuple[str, str]], list[int]]:
+    """Ask for some time: each of the ``threads`` takes the kinds in turn and any request of each,
+    with a ``pause`` in seconds between requests.
+
+    Gives how often each kind got which status (or which error of the connection), and the resident
+    bytes of the server at five times, evenly spaced.
+    """
+    asked, end = cases(edge), time.monotonic() + seconds
+    counts, lock = Counter[tuple[str, str]](), threading.Lock()
+
+    def ask(seed: int) -> None:
+        draw = random.Random(seed)
+        with httpx2.Client(base_url=f"{url}/v2/models/{edge.manifest.name}", timeout=60) as http:
+            for turn in count():
+                if turn >= len(EXPECTED) and time.monotonic() > end:
+                    return
+                kind = list(EXPECTED)[turn % len(EXPECTED)]
+                address, body = draw.choice(asked[kind])
+                try:
+                    content = pieces(body) if draw.random() < 0.5 else body
+                    found = str(http.post(address, content=content).status_code)
+                except httpx2.TransportError as error:
+                    found = type(error).__name__
+                with lock:
+                    counts[kind, found] += 1
+                time.sleep(pause)
+
+    started = [threading.Thread(target=ask, args=(seed,)) for seed in range(threads)]
+    for thread in started:
+        thread.start()
+    memory = []
+    for _ in range(5):
+        time.sleep(seconds / 5)
+        memory.append(resident(process))
+    for thread in started:
+        thread.join()
+    return counts, memory
+
+
+def main() -> int:
+    """Soak a server of the folder that was named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="SHIP", help="folder made by export")
+    parser.add_argument("--seconds", type=float, default=600.0, help="default: 600")
+    parser.add_argument("--threads", type=int, default=8, help="that ask (default: 8)")
+    chosen = parser.parse_args()
+    command = [sys.executable, "-m", "deepobfuscator.serve", str(chosen.folder), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[-1]
+        try:
+            edge = Edge(chosen.folder, threads=1)
+            counts, memory = soak(url, edge, server.pid, chosen.seconds, chosen.threads)
+        finally:
+            server.terminate()
+    told = {f"{kind} {status}": count for (kind, status), count in sorted(counts.items())}
+    print(json.dumps({"answers": told, "resident MiB": [m >> 20 for m in memory]}))
+    wrong = any(status not in EXPECTED[kind] for kind, status in counts)
+    return int(wrong or max(memory) - memory[0] > GROWTH)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
