@@ -80,7 +80,7 @@ class Counts(nn.Module):
         """
         places = torch.tensor([2**j % STRATA for j in range(public.shape[1])], device=code.device)
         number = (public.long() * places).sum(1) % len(self.table)
-        present, inverse = number.unique(return_inverse=True)
+        present, inverse = torch.unique(number, return_inverse=True)
         stratum = functional.one_hot(inverse, len(present)).float()
         sides = torch.stack([1 - private, private], 2)
         seen = torch.einsum("nu,nkz,nc->ukzc", stratum, sides, words(code))
@@ -223,7 +223,7 @@ class NarrowCode(Defence):
         )
         service = entropies.sum(1).mean()
         r.noted |= {"L_C": service, "L_TV": distance}
-        return service + self.lambda1 * counts.weight * distance
+        return service + self.lambda1 * float(counts.weight) * distance
 
     def against_network(self, r: Round) -> Tensor:
         """L(C) plus λ1 times AC's cross-entropy against one half, summed over attributes: an
