@@ -214,7 +214,7 @@ class NarrowCode(Defence):
         assert isinstance(counts, Counts)
         assert r.batch.public is not None
         assert r.batch.private is not None
-        distance = counts(r.features, r.batch.public, r.batch.private).sum()
+        distance: Tensor = counts(r.features, r.batch.public, r.batch.private).sum()
         entropies = functional.binary_cross_entropy_with_logits(
             r.public_logits.float(),
             r.batch.public,
@@ -223,7 +223,7 @@ class NarrowCode(Defence):
         )
         service = entropies.sum(1).mean()
         r.noted |= {"L_C": service, "L_TV": distance}
-        return service + self.lambda1 * float(counts.weight) * distance
+        return service + self.lambda1 * counts.weight * distance
 
     def against_network(self, r: Round) -> Tensor:
         """L(C) plus λ1 times AC's cross-entropy against one half, summed over attributes: an
