@@ -138,7 +138,7 @@ def test_a_leak_behind_the_label_is_seen(tmp_path: Path) -> None:
     [
         ("values", "2^64 values"),
         ("nearly", "let the encoder round what it sends"),
-        ("noisy", "drawn anew"),
+        ("noisy", "random at every query"),
     ],
 )
 def test_what_cannot_be_counted_is_not_certified(tmp_path: Path, what: str, why: str) -> None:

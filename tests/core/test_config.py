@@ -79,6 +79,7 @@ WORDS = {
     "running": "batch",
     "shared": "own",
     "sum": "mean",
+    "error": "entropy",
 }
 """For each word that a field may hold, another."""
 

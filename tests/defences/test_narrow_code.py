@@ -81,42 +81,42 @@ def test_many_public_labels_share_their_counts() -> None:
 
 
 def planted(n: int, seed: int) -> Labelled:
-    """Left half bright for the public label (28 %), right half for the private one (78 %)."""
+    """Upper half bright for the public label (28 %), with noise, so that the private label, which
+    the lower half shows and which goes with the public one, helps the service.
+    """
     draw = np.random.default_rng(seed)
     public = draw.random(n) < 0.28
-    private = draw.random(n) < np.where(public, 0.6, 0.85)
-    pictures = draw.integers(0, 60, (n, 32, 32, 3))
-    pictures[:, :, :16] += 90 * public[:, None, None, None]
-    pictures[:, :, 16:] += 120 * private[:, None, None, None]
+    private = draw.random(n) < np.where(public, 0.3, 0.85)
+    pictures = draw.integers(60, 100, (n, 32, 32, 3))
+    upper = 70 * public + draw.normal(0, 30, n)
+    pictures[:, :16] += upper.astype(int)[:, None, None, None]
+    pictures[:, 16:] += 120 * private[:, None, None, None]
 
     def column(values: NDArray[np.bool_]) -> NDArray[np.uint8]:
         return values[:, None].astype(np.uint8)
 
-    return Labelled(pictures.astype(np.uint8), column(public), column(private), np.arange(n))
+    pictures = pictures.clip(0, 255).astype(np.uint8)
+    return Labelled(pictures, column(public), column(private), np.arange(n))
 
 
 def test_rare_labels_are_learned_and_the_planted_leak_is_removed(tmp_path: Path) -> None:
-    setting = TrainConfig(
-        size=(32, 32), width=1 / 16, batch_size=32, epochs=3, adversary_epochs=0, game_epochs=6
-    )
     context = Context(tmp_path)
     context.console.quiet = True
-    test, found = planted(600, 1), {}
-    for lambda1 in (0.0, 2.0):
+    test, distance = planted(600, 1), {}
+    for lambda1, passes in ((0.0, 2), (2.0, 8)):
+        setting = TrainConfig(size=(32, 32), width=1 / 16, epochs=3, game_epochs=passes)
         defence = NarrowCode(bits=2, lambda1=lambda1, attacker_steps=0)
-        players, _ = defence.fit(TASK, planted(640, 0), setting, context)
+        players, _ = defence.fit(TASK, planted(1280, 0), setting, context)
         with torch.no_grad():
-            pictures = torch.from_numpy(test.pictures).permute(0, 3, 1, 2).float() / 255
-            code = players["O"](pictures)
-            said = players["C"](code)[:, 0] > 0
+            code = players["O"](torch.from_numpy(test.pictures).permute(0, 3, 1, 2).float() / 255)
+            said = (players["C"](code)[:, 0] > 0).numpy()
         assert set(code.unique().tolist()) <= {-1.0, 1.0}
         truth = test.public[:, 0] > 0
-        right = np.mean([(said.numpy() == truth)[truth == z].mean() for z in (False, True)])
-        assert right > 0.95
+        assert np.mean([(said == truth)[truth == side].mean() for side in (False, True)]) > 0.8
         public, private = (torch.from_numpy(x).float() for x in (test.public, test.private))
-        found[lambda1] = float(Counts(1, 1, 2).train()(code, public, private))
-    assert found[0.0] > 0.25, "the planted leak is there to be removed"
-    assert found[2.0] < 0.12
+        distance[lambda1] = float(Counts(1, 1, 2).train()(code, public, private))
+    assert distance[0.0] > 0.25, "the leak is there to be removed"
+    assert distance[2.0] < 0.12
 
 
 def test_runs_of_the_network_adversary_stay_what_they_were() -> None:

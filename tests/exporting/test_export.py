@@ -249,7 +249,7 @@ def test_an_audit_of_the_folder_attacks_what_is_left_after_the_wire(
     edge = Edge(out, threads=1)
     wanted = edge.manifest.wire.features(edge.payload(list(pictures)))
     np.testing.assert_array_equal(encoder(given).numpy(), wanted)
-    with pytest.raises(do.InputError, match=r"audit edge\.int8\.onnx beside it"):
+    with pytest.raises(do.InputError, match=r"audit edge\.int8\.onnx in the same folder"):
         External.of(str(out / "edge.onnx")).open(None)
 
 

@@ -106,7 +106,9 @@ decoder (float[n, 6, 16, 16] features) => (float[n, 3, 32, 32] rebuilt) {{
         about={"measured": {"attacker": {"attack": "mirror", "trained_on": 1200, "ms_ssim": 0.5}}},
     )
     write_atomic(folder / "manifest.json", json.dumps(manifest.as_json()))
-    write_atomic(folder / "SHA256SUMS", checksums(folder))
+    write_atomic(
+        folder / "SHA256SUMS", checksums(folder / name for name in (*made, "manifest.json"))
+    )
     return manifest
 
 

@@ -42,10 +42,10 @@ would lag behind it."""
 STRATA = 1021
 """Most combinations of public labels that are counted apart (a prime: with more, combinations share
 a count by their number modulo this)."""
-SHARPEST = 4.0
-"""Factor in tanh at which soft bits are replaced by hard ones."""
+FIRST, SHARPEST = 2.0, 6.0
+"""Factors of logits in tanh, the mean of drawn bits: at first, and before signs replace them."""
 SOFT = 0.5
-"""Fraction of the second phase in which the bits are soft."""
+"""Fraction of the second phase in which bits are drawn."""
 RISE = 0.25
 """Fraction of the second phase in which the weight of the distance rises from 0."""
 RAREST = 0.02
@@ -55,8 +55,7 @@ RAREST = 0.02
 class Counts(nn.Module):
     """How often each class had each code lately: the exact adversary of a code of few values.
 
-    It has no weights; its counts move as running statistics of batch norm do. Probabilities of soft
-    bits count as fractions.
+    It has no weights; its counts move as running statistics of batch norm do.
     """
 
     table: Tensor
@@ -133,8 +132,8 @@ class NarrowCode(Defence):
         "The encoder is trained so that the game's adversary gives each private attribute "
         "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
         "With the exact adversary both classes of a public attribute count equally in L(C); bits "
-        "are soft (tanh) at first, become sharper, and are signs in the second half of the second "
-        "phase; the weight of the distance rises over that phase's first quarter.",
+        "are drawn with less and less noise, and are signs in the second half of the second phase; "
+        "the weight of the distance rises over that phase's first quarter.",
         "No reconstructor plays: the code is too narrow to hold a picture, which the audit checks.",
     )
 
@@ -189,7 +188,7 @@ class NarrowCode(Defence):
         return {"T": Counts(len(task.public), len(task.private), self.bits)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
-        """Service on soft bits, then service and distance while the bits become hard; with AC
+        """Service on noisy bits, then service and distance while the noise goes; with AC
         service, AC, then defender and AC in turn, on hard bits throughout.
         """
         if self.attacker_steps:
@@ -233,13 +232,17 @@ class NarrowCode(Defence):
 
 
 def at_first(done: float, players: Players) -> None:
-    """Soft bits, no weight on the distance."""
-    _schedule(players, 1.0, 0.0)
+    """Noisy bits, no weight on the distance."""
+    _schedule(players, FIRST, 0.0)
 
 
 def harden(done: float, players: Players) -> None:
-    """Bits from tanh to signs, and a rising weight."""
-    _schedule(players, SHARPEST ** (done / SOFT) if done < SOFT else 0.0, min(1.0, done / RISE))
+    """Bits with less and less noise, then signs; a rising weight."""
+    _schedule(
+        players,
+        FIRST + (SHARPEST - FIRST) * done / SOFT if done < SOFT else 0.0,
+        min(1.0, done / RISE),
+    )
 
 
 def _schedule(players: Players, sharpness: float, weight: float) -> None:

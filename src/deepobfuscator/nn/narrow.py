@@ -11,9 +11,12 @@ BLOCKS = (256, 256, 256)
 """Widths of the three additional blocks (conv3, maxpool) between the front and the code."""
 
 
-def signs(soft: Tensor) -> Tensor:
-    """The signs of values, -1 or 1; gradients pass as those of the values (straight through)."""
-    hard = torch.where(soft >= 0, 1.0, -1.0)
+def signs(values: Tensor, soft: Tensor | None = None) -> Tensor:
+    """The signs of values, -1 or 1; gradients pass as those of ``soft``, or else of the values
+    (straight through).
+    """
+    soft = values if soft is None else soft
+    hard = torch.where(values >= 0, 1.0, -1.0)
     return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
 
 
@@ -21,7 +24,8 @@ class NarrowEncoder(Encoder):
     """(n, 3, H, W) in [0, 1] to (n, bits) of -1 and 1."""
 
     sharpness: Tensor
-    """Scalar; bits are tanh of so many times their logits while training, or hard if it is 0."""
+    """Scalar; while training bits are drawn with mean tanh of so many times their logits, or are
+    signs if it is 0."""
 
     def __init__(self, size: tuple[int, int], width: float, bits: int, flip: float = 0.0) -> None:
         super().__init__()
@@ -53,12 +57,16 @@ class NarrowEncoder(Encoder):
         return torch.where(torch.rand_like(code) < self.flip, -code, code)
 
     def bits_of(self, pictures: Tensor) -> Tensor:
-        """Soft bits where they are being trained; else signs, through which gradients pass as if
-        they were tanh (straight through).
+        """Signs of the logits, or while training is to be soft bits drawn with mean tanh of sharper
+        and sharper logits; gradients pass as if they were those means (straight through).
+
+        Bits are drawn rather than the means sent, since C could read what a sign reveals from means
+        next to 0, whose classes look equal to an adversary that counts.
         """
         logits = self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
         if self.training and self.sharpness > 0:
-            return torch.tanh(self.sharpness * logits)
+            mean = torch.tanh(self.sharpness * logits)
+            return signs((mean + 1) / 2 - torch.rand_like(mean), mean)
         return signs(torch.tanh(logits))
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
