@@ -23,7 +23,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, Defence
 from deepobfuscator.defences.maxent import from_half
-from deepobfuscator.nn.narrow import NarrowEncoder
+from deepobfuscator.nn.narrow import HARD, NOISY, SOFT, NarrowEncoder
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import (
     INFER,
@@ -42,10 +42,10 @@ would lag behind it."""
 STRATA = 1021
 """Most combinations of public labels that are counted apart (a prime: with more, combinations share
 a count by their number modulo this)."""
-FIRST, SHARPEST = 2.0, 6.0
-"""Factors of logits in tanh, the mean of drawn bits: at first, and before signs replace them."""
-SOFT = 0.5
-"""Fraction of the second phase in which bits are drawn."""
+FIRST, SHARPEST = 2.0, 8.0
+"""Factors of logits in tanh, the mean of noisy bits: at first, and before signs replace them."""
+NOISE_ENDS = 0.5
+"""Fraction of the second phase in which bits are noisy."""
 RISE = 0.25
 """Fraction of the second phase in which the weight of the distance rises from 0."""
 RAREST = 0.02
@@ -132,8 +132,8 @@ class NarrowCode(Defence):
         "The encoder is trained so that the game's adversary gives each private attribute "
         "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
         "With the exact adversary both classes of a public attribute count equally in L(C); bits "
-        "are drawn with less and less noise, and are signs in the second half of the second phase; "
-        "the weight of the distance rises over that phase's first quarter.",
+        "are soft (tanh) in the first phase, in the second drawn with less and less noise, and "
+        "signs in its second half; the weight of the distance rises over its first quarter.",
         "No reconstructor plays: the code is too narrow to hold a picture, which the audit checks.",
     )
 
@@ -188,7 +188,7 @@ class NarrowCode(Defence):
         return {"T": Counts(len(task.public), len(task.private), self.bits)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
-        """Service on noisy bits, then service and distance while the noise goes; with AC
+        """Service on soft bits, then service and distance on noisy bits and on signs; with AC
         service, AC, then defender and AC in turn, on hard bits throughout.
         """
         if self.attacker_steps:
@@ -232,22 +232,23 @@ class NarrowCode(Defence):
 
 
 def at_first(done: float, players: Players) -> None:
-    """Noisy bits, no weight on the distance."""
-    _schedule(players, FIRST, 0.0)
+    """Soft bits, no weight on the distance."""
+    _schedule(players, SOFT, 1.0, 0.0)
 
 
 def harden(done: float, players: Players) -> None:
     """Bits with less and less noise, then signs; a rising weight."""
-    _schedule(
-        players,
-        FIRST + (SHARPEST - FIRST) * done / SOFT if done < SOFT else 0.0,
-        min(1.0, done / RISE),
-    )
+    if done < NOISE_ENDS:
+        sharpness = FIRST + (SHARPEST - FIRST) * done / NOISE_ENDS
+        _schedule(players, NOISY, sharpness, min(1.0, done / RISE))
+    else:
+        _schedule(players, HARD, 1.0, min(1.0, done / RISE))
 
 
-def _schedule(players: Players, sharpness: float, weight: float) -> None:
+def _schedule(players: Players, form: str, sharpness: float, weight: float) -> None:
     encoder, counts = players["O"], players["T"]
     assert isinstance(encoder, NarrowEncoder)
     assert isinstance(counts, Counts)
+    encoder.form = form
     encoder.sharpness.fill_(sharpness)
     counts.weight.fill_(weight)

@@ -7,6 +7,8 @@ from deepobfuscator.nn.decoders import Decoder, deconv, mirror
 from deepobfuscator.nn.fit import Lift, Resize
 from deepobfuscator.nn.vgg import Encoder, Obfuscator, conv, scaled
 
+HARD, SOFT, NOISY = "hard", "soft", "noisy"
+"""Bits as signs, as values of tanh, or drawn at random with these as means."""
 BLOCKS = (256, 256, 256)
 """Widths of the three additional blocks (conv3, maxpool) between the front and the code."""
 
@@ -24,8 +26,9 @@ class NarrowEncoder(Encoder):
     """(n, 3, H, W) in [0, 1] to (n, bits) of -1 and 1."""
 
     sharpness: Tensor
-    """Scalar; while training bits are drawn with mean tanh of so many times their logits, or are
-    signs if it is 0."""
+    """Scalar, the factor of logits in tanh while training."""
+    form: str
+    """What bits are while training: ``HARD``, ``SOFT`` or ``NOISY``; not part of the state."""
 
     def __init__(self, size: tuple[int, int], width: float, bits: int, flip: float = 0.0) -> None:
         super().__init__()
@@ -47,7 +50,8 @@ class NarrowEncoder(Encoder):
         self.features = (bits,)
         self.wire_bits = bits
         self.flip, self.stochastic = flip, flip > 0
-        self.register_buffer("sharpness", torch.zeros(()), persistent=False)
+        self.register_buffer("sharpness", torch.ones(()), persistent=False)
+        self.form = HARD
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The code, each bit flipped with probability ``flip``, redrawn at every query."""
@@ -57,17 +61,19 @@ class NarrowEncoder(Encoder):
         return torch.where(torch.rand_like(code) < self.flip, -code, code)
 
     def bits_of(self, pictures: Tensor) -> Tensor:
-        """Signs of the logits, or while training is to be soft bits drawn with mean tanh of sharper
-        and sharper logits; gradients pass as if they were those means (straight through).
+        """Signs of the logits; gradients pass as if they were tanh (straight through). While
+        training they may be soft or noisy instead.
 
-        Bits are drawn rather than the means sent, since C could read what a sign reveals from means
-        next to 0, whose classes look equal to an adversary that counts.
+        Noisy bits are drawn with mean tanh. Sent as they are, such means would hide from an
+        adversary that counts what C reads from them next to 0, and what their signs reveal.
         """
         logits = self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
-        if self.training and self.sharpness > 0:
-            mean = torch.tanh(self.sharpness * logits)
-            return signs((mean + 1) / 2 - torch.rand_like(mean), mean)
-        return signs(torch.tanh(logits))
+        soft = torch.tanh(self.sharpness * logits) if self.training else torch.tanh(logits)
+        if not self.training or self.form == HARD:
+            return signs(soft)
+        if self.form == SOFT:
+            return soft
+        return signs((soft + 1) / 2 - torch.rand_like(soft), soft)
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""
