@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -27,6 +26,7 @@ from deepobfuscator.training.loop import play
 from deepobfuscator.training.objectives import Phase, TrainConfig
 from game import product_run
 from harness import Contender, Options, Row, Spread, alternate, measurements
+from memory import status
 
 DRAWN = 1000
 
@@ -53,13 +53,6 @@ def lay_down(count: int, size: tuple[int, int], drawn: int) -> Iterator[dict[str
                 file.write(block.data)
         path.with_suffix(".json").write_text(json.dumps({}))
     yield {}
-
-
-def status(*names: str) -> list[float]:
-    """Fields of /proc/self/status, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    return [int(fields[name].split()[0]) / 1024 for name in names]
 
 
 class Peak:
@@ -102,8 +95,8 @@ def product(
         "rates": rates,
         "load": loaded,
         "first": first,
-        "anonymous": peak.most[0] - peak.before[0],
-        "total": peak.most[1],
+        "anonymous": (peak.most[0] - peak.before[0]) / 2**20,
+        "total": peak.most[1] / 2**20,
     }
 
 

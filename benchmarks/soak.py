@@ -23,6 +23,7 @@ import numpy as np
 from deepobfuscator.serve.options import Limits
 from deepobfuscator.serve.service import JSON_HEAD, JSON_NUMBER
 from deepobfuscator_edge import Edge
+from memory import status
 
 OVERSIZED = 1 << 20
 """Bytes beyond the largest good request."""
@@ -67,13 +68,6 @@ def pieces(body: bytes) -> Iterator[bytes]:
         yield body[start : start + PIECE]
 
 
-def resident(process: int) -> int:
-    """Bytes of memory that a process holds."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmRSS"))
-    return 1024 * int(kilobytes)
-
-
 def soak(
     url: str, edge: Edge, process: int, seconds: float, threads: int = 8, pause: float = 0.0
 ) -> tuple[Counter[tuple[str, str]], list[int]]:
@@ -109,7 +103,7 @@ def soak(
     memory = []
     for _ in range(5):
         time.sleep(seconds / 5)
-        memory.append(resident(process))
+        memory += status("VmRSS", process=process)
     for thread in started:
         thread.join()
     return counts, memory

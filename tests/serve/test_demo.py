@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha512
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,11 @@ from PIL import Image
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.files import checksums, sha256, write_atomic
 from deepobfuscator.serve import onnxruntime_web
-from deepobfuscator.serve.demo import with_demo
+from deepobfuscator.serve.demo import told, with_demo
 from deepobfuscator.serve.options import Limits
 from deepobfuscator.serve.service import Service
 from deepobfuscator_edge import Client, Edge
-from deepobfuscator_edge.manifest import Attribute, Manifest, Wire
+from deepobfuscator_edge.manifest import Attribute, Audited, Manifest, Wire
 
 SIZE = (32, 32)
 WIRE = Wire(4, (6, 16, 16), (0.0,) * 6, (0.1,) * 6)
@@ -210,6 +211,14 @@ def test_what_is_missing_is_one_line(
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_page_is_told_what_an_audit_of_the_export_found(export: Path) -> None:
+    service = Service(export, Limits())
+    assert told(service)["audit"] is None
+    found = Audited("0" * 64, service.manifest.files, "brief", "Male leaks.", {}, True)
+    service.manifest = replace(service.manifest, audit=found)
+    assert told(service)["audit"] == "Male leaks."
 
 
 def test_models_of_one_name_are_refused(export: Path, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ class Decision(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features to (n, M) of -1 and 1; gradients pass as those of tanh."""
-        return signs(torch.tanh(self.classifier(features).float()))
+        soft = torch.tanh(self.classifier(features).float())
+        return signs(soft, soft)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from deepobfuscator.nn.own import (
     ClassifierBuilder,
     EncoderBuilder,
     OwnEncoder,
-    is_own,
     own_classifier,
 )
-from deepobfuscator.nn.vgg import Classifier, Encoder, Obfuscator, initialise
+from deepobfuscator.nn.vgg import Classifier, Encoder, Obfuscator, initialise, is_own
 from deepobfuscator.training.loop import derive_seed, play
 from deepobfuscator.training.objectives import Phase, Players, TrainConfig, stage, update
 

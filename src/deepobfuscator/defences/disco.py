@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences.tail import TailDefence, inferred, sent, served
+from deepobfuscator.defences.tail import TailDefence, inferred, served
+from deepobfuscator.nn.fit import straight_through
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import Phase, Round, TrainConfig, stage, update
 
@@ -46,8 +47,7 @@ class ChannelFilter(nn.Module):
         """
         lowest = scores.sort(1).values[:, self.pruned].unsqueeze(1)
         soft = torch.sigmoid((scores - lowest) / TEMPERATURE)
-        hard = (scores >= lowest).to(scores.dtype)
-        return hard + (soft - soft.detach())
+        return straight_through((scores >= lowest).to(scores.dtype), soft)
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Disco(TailDefence):
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Service without the filter, adversary, then service, filter and adversary in turn."""
-        attack = stage("attack", update("AC", loss=lambda r: inferred(r, sent(r))))
+        attack = stage("attack", update("AC", loss=lambda r: inferred(r, r.output("T"))))
         game = (
-            stage("serve", update("O", "C", loss=lambda r: served(r, sent(r)))),
+            stage("serve", update("O", "C", loss=lambda r: served(r, r.output("T")))),
             stage("prune", update("T", loss=self.prune)),
             attack,
         )
@@ -96,5 +96,5 @@ class Disco(TailDefence):
 
     def prune(self, r: Round) -> Tensor:
         """(1 - weight) L(C) - weight L(AC)."""
-        pruned = sent(r)
+        pruned = r.output("T")
         return (1 - self.weight) * served(r, pruned) - self.weight * inferred(r, pruned)

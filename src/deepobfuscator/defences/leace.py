@@ -23,7 +23,7 @@ from deepobfuscator.core.errors import InputError
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Material
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences.tail import TailDefence, frozen, sent, served
+from deepobfuscator.defences.tail import TailDefence, frozen, served
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.bundle import CHUNK
 from deepobfuscator.training.objectives import Phase, Players, TrainConfig, stage, update
@@ -113,7 +113,7 @@ class Leace(TailDefence):
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Service, then C alone on what is left."""
-        recover = (stage("recover C", update("C", loss=lambda r: served(r, sent(r)))),)
+        recover = (stage("recover C", update("C", loss=lambda r: served(r, r.output("T")))),)
         return [
             *super().phases(config),
             Phase("recover C", config.game_epochs, recover, prepare=self.erase, steady=True),

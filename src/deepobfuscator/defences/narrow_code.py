@@ -62,23 +62,25 @@ class Counts(nn.Module):
     """(strata, K, 2, 2^B) decayed counts, by combination of public labels and private class."""
     classes: Tensor
     """(M, 2) decayed counts of the public classes."""
-    weight: Tensor
-    """Scalar in [0, 1]: how much of the distance's weight applies now."""
+    places: Tensor
+    """(M,) by which labels make the number of their combination."""
+    weight = 0.0
+    """In [0, 1]: how much of the distance's weight applies now; not part of the state."""
 
     def __init__(self, public: int, private: int, bits: int) -> None:
         super().__init__()
         strata = min(2**public, STRATA)
         self.register_buffer("table", torch.zeros(strata, private, 2, 2**bits))
         self.register_buffer("classes", torch.zeros(public, 2))
-        self.register_buffer("weight", torch.zeros(()), persistent=False)
+        places = torch.tensor([2**j % STRATA for j in range(public)])
+        self.register_buffer("places", places, persistent=False)
 
     def forward(self, code: Tensor, public: Tensor, private: Tensor) -> Tensor:
         """Estimated distance for each private attribute (K,), in [0, 1]: total variation between
         the codes of its two classes within public labels, averaged over those. Its gradient is that
         of the batch's codes (n, B) against the counts.
         """
-        places = torch.tensor([2**j % STRATA for j in range(public.shape[1])], device=code.device)
-        number = (public.long() * places).sum(1) % len(self.table)
+        number = (public.long() * self.places).sum(1) % len(self.table)
         present, inverse = torch.unique(number, return_inverse=True)
         stratum = functional.one_hot(inverse, len(present)).float()
         sides = torch.stack([1 - private, private], 2)
@@ -128,6 +130,7 @@ class NarrowCode(Defence):
     """A binary code, a small MLP in the cloud, and a game against AC, or the exact adversary."""
 
     name: ClassVar[str] = "narrow-code"
+    against_classifier: ClassVar[bool] = True
     assumptions: ClassVar[tuple[str, ...]] = (
         "The encoder is trained so that the game's adversary gives each private attribute "
         "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
@@ -184,7 +187,7 @@ class NarrowCode(Defence):
     def build_adversaries(self, encoder: Encoder, task: Task, config: TrainConfig) -> Players:
         """AC, or the counts T."""
         if self.attacker_steps:
-            return {"AC": self.build_classifier(encoder, len(task.private), config)}
+            return super().build_adversaries(encoder, task, config)
         return {"T": Counts(len(task.public), len(task.private), self.bits)}
 
     def phases(self, config: TrainConfig) -> list[Phase]:
@@ -233,22 +236,18 @@ class NarrowCode(Defence):
 
 def at_first(done: float, players: Players) -> None:
     """Soft bits, no weight on the distance."""
-    _schedule(players, SOFT, 1.0, 0.0)
+    _schedule(players, SOFT)
 
 
 def harden(done: float, players: Players) -> None:
     """Bits with less and less noise, then signs; a rising weight."""
-    if done < NOISE_ENDS:
-        sharpness = FIRST + (SHARPEST - FIRST) * done / NOISE_ENDS
-        _schedule(players, NOISY, sharpness, min(1.0, done / RISE))
-    else:
-        _schedule(players, HARD, 1.0, min(1.0, done / RISE))
+    sharpness = FIRST + (SHARPEST - FIRST) * done / NOISE_ENDS
+    form = NOISY if done < NOISE_ENDS else HARD
+    _schedule(players, form, sharpness, min(1.0, done / RISE))
 
 
-def _schedule(players: Players, form: str, sharpness: float, weight: float) -> None:
+def _schedule(players: Players, form: str, sharpness: float = 1.0, weight: float = 0.0) -> None:
     encoder, counts = players["O"], players["T"]
     assert isinstance(encoder, NarrowEncoder)
     assert isinstance(counts, Counts)
-    encoder.form = form
-    encoder.sharpness.fill_(sharpness)
-    counts.weight.fill_(weight)
+    encoder.form, encoder.sharpness, counts.weight = form, sharpness, weight

@@ -17,7 +17,7 @@ from deepobfuscator.core.rows import evenly_spaced
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Labelled, Material
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences.tail import TailDefence, frozen, sent, served
+from deepobfuscator.defences.tail import TailDefence, frozen, served
 from deepobfuscator.nn.vgg import Encoder, Tailed
 from deepobfuscator.training.objectives import Phase, Players, Round, TrainConfig, stage, update
 
@@ -141,4 +141,4 @@ class PCA(TailDefence):
         """L(C) of restored features."""
         tail = r.players["T"]
         assert isinstance(tail, Components)
-        return served(r, tail.restored(sent(r)))
+        return served(r, tail.restored(r.output("T")))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences.tail import TailDefence, sent, served
+from deepobfuscator.defences.tail import TailDefence, served
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import Phase, Round, TrainConfig, stage, update
 
@@ -84,4 +84,4 @@ class Shredder(TailDefence):
         tail = r.players["T"]
         assert isinstance(tail, LearnedNoise)
         r.noted["L_noise"] = tail.size()
-        return served(r, sent(r)) - self.weight * r.noted["L_noise"]
+        return served(r, r.output("T")) - self.weight * r.noted["L_noise"]

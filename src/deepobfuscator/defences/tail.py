@@ -21,7 +21,8 @@ from deepobfuscator.training.objectives import Phase, Players, Round, TrainConfi
 @dataclass(frozen=True)
 class TailDefence(NetworkDefence):
     """Base: O is the undefended encoder and a tail. In `phases`, O is the undefended encoder alone
-    and T the tail, so that ``r.features`` are what the tail is given.
+    and T the tail: ``r.features`` are what the tail is given, ``r.output("T")`` what leaves the
+    device.
     """
 
     @abstractmethod
@@ -54,25 +55,17 @@ def frozen(players: Players, pictures: NDArray[np.uint8], context: Context) -> T
     return apply(players["O"].eval(), torch.from_numpy(np.ascontiguousarray(pictures)), context)
 
 
-def sent(r: Round) -> Tensor:
-    """T(O(I)), what leaves the device."""
-    with r.context.autocast():
-        return r.players["T"](r.features)  # type: ignore[no-any-return]
-
-
 def served(r: Round, sent: Tensor) -> Tensor:
     """L(C) of what left the device."""
-    assert r.batch.public is not None
-    with r.context.autocast():
-        logits = r.players["C"](sent)
-    r.noted["L_C"] = cross_entropy(logits, r.batch.public)
-    return r.noted["L_C"]
+    return _entropy(r, "C", sent, r.batch.public)
 
 
 def inferred(r: Round, sent: Tensor) -> Tensor:
     """L(AC) of what left the device."""
-    assert r.batch.private is not None
-    with r.context.autocast():
-        logits = r.players["AC"](sent)
-    r.noted["L_AC"] = cross_entropy(logits, r.batch.private)
-    return r.noted["L_AC"]
+    return _entropy(r, "AC", sent, r.batch.private)
+
+
+def _entropy(r: Round, player: str, sent: Tensor, labels: Tensor | None) -> Tensor:
+    assert labels is not None
+    loss = r.noted[f"L_{player}"] = cross_entropy(r.output(player, sent), labels)
+    return loss

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.data.table import Task
-from deepobfuscator.defences.tail import TailDefence, sent, served
+from deepobfuscator.defences.tail import TailDefence, served
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import Phase, Round, TrainConfig, stage, update
 
@@ -46,8 +46,12 @@ class Gaussian(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """One draw."""
-        mean, deviation = self.posterior(features)
-        return mean + deviation * torch.randn_like(mean)
+        return drawn(*self.posterior(features))
+
+
+def drawn(mean: Tensor, deviation: Tensor) -> Tensor:
+    """A draw from N(mean, deviation^2)."""
+    return mean + deviation * torch.randn_like(mean)
 
 
 def divergence(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -81,7 +85,7 @@ class VIB(TailDefence):
 
     def phases(self, config: TrainConfig) -> list[Phase]:
         """Service, then service and divergence."""
-        serve = (stage("service", update("O", "T", "C", loss=lambda r: served(r, sent(r)))),)
+        serve = (stage("service", update("O", "T", "C", loss=lambda r: served(r, r.output("T")))),)
         narrow = (stage("bottleneck", update("O", "T", "C", loss=self.bottleneck)),)
         return [
             Phase("pre-train O, C", config.epochs, serve, steady=True),
@@ -95,5 +99,4 @@ class VIB(TailDefence):
         with r.context.autocast():
             mean, deviation = tail.posterior(r.features)
         r.noted["L_KL"] = divergence(mean, deviation)
-        drawn = mean + deviation * torch.randn_like(mean)
-        return served(r, drawn) + self.beta * r.noted["L_KL"]
+        return served(r, drawn(mean, deviation)) + self.beta * r.noted["L_KL"]

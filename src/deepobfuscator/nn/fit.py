@@ -12,6 +12,11 @@ Shape: TypeAlias = tuple[int, ...]
 """Of one picture's features: (c, h, w) or (b,)."""
 
 
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
+    """``hard`` to the last bit, with the gradient of ``soft``, of the same shape."""
+    return hard + (soft - soft.detach())  # hard - soft + soft would be inexact
+
+
 class Normed(nn.Module):
     """conv3 or deconv3: a 3x3 convolution that keeps the map's size, batch norm and ReLU.
 

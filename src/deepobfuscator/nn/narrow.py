@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from deepobfuscator.nn.decoders import Decoder, deconv, mirror
-from deepobfuscator.nn.fit import Lift, Resize
+from deepobfuscator.nn.fit import Lift, Resize, straight_through
 from deepobfuscator.nn.vgg import Encoder, Obfuscator, conv, scaled
 
 HARD, SOFT, NOISY = "hard", "soft", "noisy"
@@ -13,22 +13,18 @@ BLOCKS = (256, 256, 256)
 """Widths of the three additional blocks (conv3, maxpool) between the front and the code."""
 
 
-def signs(values: Tensor, soft: Tensor | None = None) -> Tensor:
-    """The signs of values, -1 or 1; gradients pass as those of ``soft``, or else of the values
-    (straight through).
-    """
-    soft = values if soft is None else soft
-    hard = torch.where(values >= 0, 1.0, -1.0)
-    return hard + (soft - soft.detach())  # exactly hard: a sum with soft would be inexact
+def signs(values: Tensor, soft: Tensor) -> Tensor:
+    """The signs of values, -1 or 1; gradients pass as those of ``soft`` (straight through)."""
+    return straight_through(torch.where(values >= 0, 1.0, -1.0), soft)
 
 
 class NarrowEncoder(Encoder):
     """(n, 3, H, W) in [0, 1] to (n, bits) of -1 and 1."""
 
-    sharpness: Tensor
-    """Scalar, the factor of logits in tanh while training."""
-    form: str
+    form = HARD
     """What bits are while training: ``HARD``, ``SOFT`` or ``NOISY``; not part of the state."""
+    sharpness = 1.0
+    """Factor of logits in tanh for noisy bits."""
 
     def __init__(self, size: tuple[int, int], width: float, bits: int, flip: float = 0.0) -> None:
         super().__init__()
@@ -50,8 +46,6 @@ class NarrowEncoder(Encoder):
         self.features = (bits,)
         self.wire_bits = bits
         self.flip, self.stochastic = flip, flip > 0
-        self.register_buffer("sharpness", torch.ones(()), persistent=False)
-        self.form = HARD
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The code, each bit flipped with probability ``flip``, redrawn at every query."""
@@ -68,12 +62,11 @@ class NarrowEncoder(Encoder):
         adversary that counts what C reads from them next to 0, and what their signs reveal.
         """
         logits = self.norm(self.code(self.blocks(self.front(pictures)).flatten(1)).float())
-        soft = torch.tanh(self.sharpness * logits) if self.training else torch.tanh(logits)
-        if not self.training or self.form == HARD:
-            return signs(soft)
-        if self.form == SOFT:
+        form = self.form if self.training else HARD
+        soft = torch.tanh(self.sharpness * logits if form == NOISY else logits)
+        if form == SOFT:
             return soft
-        return signs((soft + 1) / 2 - torch.rand_like(soft), soft)
+        return signs((soft + 1) / 2 - torch.rand_like(soft) if form == NOISY else soft, soft)
 
     def mirror(self, size: tuple[int, int], width: float) -> nn.Module | None:
         """Code to map, the three blocks reversed, then the mirror of the front (Table 1)."""

@@ -48,11 +48,6 @@ def own_classifier(build: ClassifierBuilder, features: Shape, labels: int) -> nn
     return module
 
 
-def is_own(module: nn.Module) -> bool:
-    """Whether a user built ``module``: its initial weights are then its own as well."""
-    return bool(getattr(module, "own", False))
-
-
 def built(build: Callable[..., nn.Module], *arguments: object) -> nn.Module:
     """The module that ``build`` makes; InputError where it fails or makes something else."""
     try:

@@ -180,6 +180,11 @@ def initialise(module: nn.Module, seed: int) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def is_own(module: nn.Module) -> bool:
+    """Whether a user built ``module``: its initial weights are then its own as well."""
+    return bool(getattr(module, "own", False))
+
+
 def renew(module: nn.Module, seed: int) -> None:
     """New initial weights and statistics for every layer, in place, drawn from ``seed`` alone."""
     fresh = deepcopy(module).cpu()  # so that no draw depends on the device
@@ -188,6 +193,6 @@ def renew(module: nn.Module, seed: int) -> None:
         for layer in fresh.modules():
             if callable(reset := getattr(layer, "reset_parameters", None)):
                 reset()
-    if not getattr(module, "own", False):  # a user's network keeps its layers' own initialisation
+    if not is_own(module):  # a user's network keeps its layers' own initialisation
         initialise(fresh, seed)
     module.load_state_dict(fresh.state_dict())

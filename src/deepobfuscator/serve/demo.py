@@ -127,6 +127,6 @@ def told(service: Service) -> dict[str, Any]:
         "attributes": [{"name": a.name, "classes": a.classes} for a in manifest.attributes],
         "defence": trial.get("defence", {}).get("name"),
         "private": trial.get("task", {}).get("private", []),
-        "audit": about.get("audit", {}).get("line"),
+        "audit": manifest.audit.line if manifest.audit else None,
         "keys": service.keys is not None,
     }

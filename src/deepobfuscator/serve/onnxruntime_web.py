@@ -48,11 +48,11 @@ def runtime() -> Path:
 
 def _fetch(package: Path) -> None:
     name = f"onnxruntime-web@{VERSION}"
-    mend = f"copy {package.name} here from a computer that has npm (npm pack {name})"
+    remedy = f"copy {package.name} here from a computer that has npm (npm pack {name})"
     if (npm := shutil.which("npm")) is None:
         raise InputError(
             f"--demo needs {name} in {package.parent}: install npm (Node.js), which fetches it "
-            f"once, or {mend}"
+            f"once, or {remedy}"
         )
     print(f"fetching {name} (33 MB, once)", file=sys.stderr)
     package.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +64,6 @@ def _fetch(package: Path) -> None:
             errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
             raise InputError(
                 f"npm cannot fetch {name} ({(errors or ['no reason given'])[0].strip()}): go "
-                f"online and start again, or {mend}, into {package.parent}"
+                f"online and start again, or {remedy}, into {package.parent}"
             )
         packed.replace(package)

@@ -94,10 +94,11 @@ class Round:
         with torch.set_grad_enabled("O" in self.moving), self.context.autocast():
             return self.players["O"](self.batch.pictures)  # type: ignore[no-any-return]
 
-    def output(self, player: str) -> Tensor:
-        """Output of ``player`` for the features."""
+    def output(self, player: str, given: Tensor | None = None) -> Tensor:
+        """Output of ``player`` for what is ``given``, or else for the features."""
+        features = self.features if given is None else given
         with self.context.autocast():
-            return self.players[player](self.features)  # type: ignore[no-any-return]
+            return self.players[player](features)  # type: ignore[no-any-return]
 
     @cached_property
     def public_logits(self) -> Tensor:
