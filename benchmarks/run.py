@@ -17,7 +17,7 @@ from typing import Any
 
 from harness import ROOT, Contender, Options, alternate, as_json, table
 
-BENCHMARKS = ("game", "ms_ssim", "data", "audit", "scaling", "compiled", "edge")
+BENCHMARKS = ("game", "ms_ssim", "data", "audit", "scaling", "compiled", "edge", "service")
 CELEBA = ROOT.parent / "shared" / "celeba20k"
 
 

@@ -47,12 +47,10 @@ def cases(edge: Edge) -> dict[str, list[Case]]:
     manifest = edge.manifest
     height, width = manifest.size
     pictures = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
-    message, row = edge.encode(list(pictures)), edge.payload(list(pictures[:1]))
+    message = edge.encode(list(pictures))
     good = [("message", message)]
     if manifest.wire.bits < 16:  # float16 has no form in JSON
-        tensor = {"name": "payload", "datatype": "UINT8", "shape": list(row.shape)}
-        body = json.dumps({"inputs": [tensor | {"data": row.ravel().tolist()}]})
-        good.append(("infer", body.encode()))
+        good.append(("infer", as_json(edge, pictures[0])))
     other = bytearray(message)
     other[6] ^= 1  # the model's id
     malformed = [("message", body) for body in (b"", message[:11], message[:-1], bytes(other))]
@@ -60,6 +58,23 @@ def cases(edge: Edge) -> dict[str, list[Case]]:
     large = OVERSIZED + JSON_HEAD + JSON_NUMBER * Limits().batch * manifest.wire.bytes
     oversized = [(address, bytes(large)) for address in ("message", "infer")]
     return {"good": good, "malformed": malformed, "oversized": oversized}
+
+
+def as_json(edge: Edge, picture: np.ndarray) -> bytes:
+    """A request of the Open Inference Protocol for one picture."""
+    row = edge.payload([picture])
+    tensor = {"name": "payload", "datatype": "UINT8", "shape": list(row.shape)}
+    return json.dumps({"inputs": [tensor | {"data": row.ravel().tolist()}]}).encode()
+
+
+def bodies(edge: Edge, folder: Path) -> None:
+    """Write the requests of ``mixed.lua``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size = (16, *edge.manifest.size, 3)
+    pictures = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    (folder / "one").write_bytes(edge.encode([pictures[0]]))
+    (folder / "sixteen").write_bytes(edge.encode(list(pictures)))
+    (folder / "infer").write_bytes(as_json(edge, pictures[0]))
 
 
 def pieces(body: bytes) -> Iterator[bytes]:
@@ -115,7 +130,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path, metavar="SHIP", help="folder made by export")
     parser.add_argument("--seconds", type=float, default=600.0, help="default: 600")
     parser.add_argument("--threads", type=int, default=8, help="that ask (default: 8)")
+    parser.add_argument("--bodies", type=Path, help="write requests for mixed.lua there, and end")
     chosen = parser.parse_args()
+    if chosen.bodies is not None:
+        bodies(Edge(chosen.folder, threads=1), chosen.bodies)
+        return 0
     command = [sys.executable, "-m", "deepobfuscator.serve", str(chosen.folder), "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

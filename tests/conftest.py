@@ -108,7 +108,7 @@ def skip_reason(report: pytest.TestReport) -> str:
 
 
 def may_lack(reason: str) -> bool:
-    """Whether a test was skipped for the photographs beside the checkout, or for the processor;
-    programs and packages are installed by the test command.
+    """Whether a test was skipped for the photographs beside the checkout, for the processor, or for
+    ExecuTorch (400 MB); other programs and packages are installed by the test command.
     """
-    return "shared" in reason or "processor" in reason
+    return any(lacking in reason for lacking in ("shared", "processor", "ExecuTorch"))

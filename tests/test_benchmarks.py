@@ -42,7 +42,7 @@ def quick(out: Path, *names: str) -> tuple[str, dict[str, Any]]:
 def test_every_benchmark_runs_and_fills_the_table(tmp_path: Path) -> None:
     printed, results = quick(tmp_path)
     rows = {(r["benchmark"], r["case"], r["unit"], r["against"]): r for r in results["rows"]}
-    names = ["game", "ms_ssim", "data", "audit", "scaling", "compiled", "edge"]
+    names = ["game", "ms_ssim", "data", "audit", "scaling", "compiled", "edge", "service"]
     assert list(dict.fromkeys(name for name, *_ in rows)) == names
     game = rows["game", "32x32, width 0.0625, batch 8", "images/s", "reference"]
     libraries = [r for (name, *_, library), r in rows.items() if library == "pytorch-msssim"]

@@ -19,6 +19,8 @@ AUDIT = "audit.json"
 EDGE, INT8, CLOUD = "edge.onnx", "edge.int8.onnx", "cloud.onnx"
 ATTACKER = "attacker.onnx"
 """A reconstructor of the payload, where one was exported; no device or service needs it."""
+PTE = "edge.pte"
+"""The encoder for ExecuTorch, where it was exported: (1, 3, *size), uint8, to the payload."""
 BITS = (1, 2, 4, 8, 16)
 """Bits of one value on the wire; 16 are a float16, fewer a whole number."""
 LARGEST = 1 << 26

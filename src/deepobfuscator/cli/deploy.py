@@ -54,6 +54,11 @@ def export_options(parser: Parser) -> None:
     )
     parser.add_argument("--no-int8", action="store_true", help="devices run float32 convolutions")
     parser.add_argument(
+        "--executorch",
+        action="store_true",
+        help="add the encoder as edge.pte, an ExecuTorch program with XNNPACK (float32)",
+    )
+    parser.add_argument(
         "--triton",
         type=expanded,
         metavar="DIR",
@@ -80,6 +85,7 @@ def export(options: argparse.Namespace, command: str) -> None:
         name=options.name,
         wire=options.wire,
         int8=not options.no_int8,
+        executorch=options.executorch,
         attacker=options.attacker,
         source=options.data,
         device=options.device,

@@ -14,11 +14,11 @@ from deepobfuscator.core.rows import evenly_spaced
 from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Parts
 from deepobfuscator.experiments.trial import Trial
-from deepobfuscator.exporting import graphs, parity, payload, wires
+from deepobfuscator.exporting import executorch, graphs, parity, payload, wires
 from deepobfuscator.exporting.int8 import as_planes, quantised
 from deepobfuscator.exporting.parity import Floats
 from deepobfuscator.training.bundle import Bundle, apply
-from deepobfuscator_edge.manifest import CLOUD, EDGE, INT8, Wire
+from deepobfuscator_edge.manifest import CLOUD, EDGE, INT8, PTE, Wire
 
 MOST = 1000
 """Validation pictures that worth and decisions are measured on."""
@@ -37,6 +37,8 @@ class Built:
 
     graphs: dict[str, onnx.ModelProto]
     """By file name."""
+    program: bytes | None
+    """The encoder for ExecuTorch."""
     wire: Wire
     """What leaves the device."""
     measured: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +46,14 @@ class Built:
 
 
 def build(
-    trial: Trial, bundle: Bundle, data: Parts, context: Context, wanted: int | None, int8: bool
+    trial: Trial,
+    bundle: Bundle,
+    data: Parts,
+    context: Context,
+    wanted: int | None,
+    *,
+    int8: bool,
+    pte: bool,
 ) -> Built:
     """Export a bundle.
 
@@ -55,6 +64,7 @@ def build(
         context: where torch computes, in float32.
         wanted: bits of one value on the wire; None chooses.
         int8: whether there is a graph with int8 convolutions, for devices.
+        pte: whether there is a program for ExecuTorch.
 
     Raises:
         InputError: a network that cannot be exported, a graph that does not answer as torch does,
@@ -94,18 +104,22 @@ def build(
     answer, same = parity.asked(made[CLOUD]), scores(by_torch, wire)
     again = service.agreement(scores(by_torch, wire, len(own)), same) if encoder.stochastic else 1.0
     worth, agree = {"torch": service.worth(expected)}, {"torch": again}
-    for file in (EDGE, INT8)[: 1 + int8]:
-        given = parity.asked(made[file])(own)
-        found = answer(given)
+    given = {file: parity.asked(made[file])(own) for file in (EDGE, INT8)[: 1 + int8]}
+    sent = given[INT8 if int8 else EDGE].view(np.uint8)
+    program = executorch.program(encoder, wire, size) if pte else None
+    if program is not None:
+        given[PTE] = executorch.payloads(program, own)
+    for file, payloads in given.items():
+        found = answer(payloads)
         agree[file], worth[file] = service.agreement(found, same), service.worth(found)
         # A setting that was asked for may cost what it costs.
         lost = service.loses(found, expected if wanted is None else same)
         service.check(file, agree[file], again, lost)
-    sent = given.view(np.uint8)
     wire = wires.compressed(wire, sent)
     fitted, by_pillow = parity.preprocessed(parity.asked(intake), own[: parity.SHOWN])
     return Built(
         made,
+        program,
         wire,
         {
             "validation_pictures": len(own),

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from deepobfuscator_edge.manifest import ATTACKER, AUDIT, CLOUD, EDGE, INT8, Manifest
+from deepobfuscator_edge.manifest import ATTACKER, AUDIT, CLOUD, EDGE, INT8, PTE, Manifest
 
 
 def card(manifest: Manifest) -> str:
@@ -41,6 +41,7 @@ def card(manifest: Manifest) -> str:
             "|---|---|",
             f"| `{EDGE}` | pictures (n, H, W, 3), uint8, of any size, to what leaves the device |",
             *([f"| `{INT8}` | the same in int8, for devices |"] if INT8 in manifest.files else []),
+            *pte(manifest),
             f"| `{CLOUD}` | what left the device to scores (n, {manifest.columns}) |",
             *rebuilt(manifest),
             "| `manifest.json` | shapes, wire setting, attributes, what was measured, versions |",
@@ -69,6 +70,14 @@ def card(manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def pte(manifest: Manifest) -> list[str]:
+    """The row of the ExecuTorch program, if there is one."""
+    if PTE not in manifest.files:
+        return []
+    sides = "{}, {}".format(*manifest.size)
+    return [f"| `{PTE}` | a picture (1, 3, {sides}), uint8, to the same, for ExecuTorch |"]
 
 
 def rebuilt(manifest: Manifest) -> list[str]:

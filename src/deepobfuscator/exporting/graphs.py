@@ -44,7 +44,7 @@ def traced(network: nn.Module, shape: Sequence[int], name: str, output: str) -> 
     try:
         with quiet():
             program = torch.onnx.export(
-                _Held(_plain(network)).eval(),
+                _Held(plain(network)).eval(),
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
@@ -93,7 +93,7 @@ class _Held(nn.Module):
         return self.network(inputs)  # type: ignore[no-any-return]
 
 
-def _plain(network: nn.Module) -> nn.Module:
+def plain(network: nn.Module) -> nn.Module:
     """A copy with norms folded into convolutions, of which the exporter makes a tenth of the
     nodes, and so takes a fraction of the time.
     """

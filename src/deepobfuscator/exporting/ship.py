@@ -3,6 +3,7 @@
 SHIP/edge.onnx        encoder, from pictures of any size to what leaves the device
 SHIP/edge.int8.onnx   the same with int8 convolutions: the one that devices run
 SHIP/cloud.onnx       classifier, from what leaves the device to scores
+SHIP/edge.pte         on request: the encoder for ExecuTorch, from a picture of the encoder's size
 SHIP/attacker.onnx    on request: a newly trained reconstructor of what leaves the device
 SHIP/manifest.json    what they are, what was measured
 SHIP/README.md        the model card
@@ -43,6 +44,7 @@ from deepobfuscator_edge.manifest import (
     FORMAT,
     INT8,
     MANIFEST,
+    PTE,
     Attribute,
     Manifest,
 )
@@ -65,6 +67,7 @@ def export(
     name: str | None = None,
     wire: str = wires.AUTO,
     int8: bool = True,
+    executorch: bool = False,
     attacker: bool = False,
     source: Source | None = None,
     device: str = "auto",
@@ -78,6 +81,7 @@ def export(
         name: of the model, in addresses of the service; by default that of the run folder.
         wire: ``auto``, ``int1``, ``int2``, ``int4``, ``int8`` or ``float16``.
         int8: whether devices run int8 convolutions.
+        executorch: whether to add the encoder as an ExecuTorch program, in float32.
         attacker: whether to train a reconstructor on what leaves the device and export it as well,
             for `serve --demo`.
         source: the run's pictures, where they lie elsewhere by now.
@@ -111,7 +115,7 @@ def export(
     target = runner.target(trial, run)
     bundle, edge = target.bundle, INT8 if int8 else EDGE
     with context.progress("export", 1):
-        made = build(trial, bundle, data, context, wanted, int8)
+        made = build(trial, bundle, data, context, wanted, int8=int8, pte=executorch)
     if attacker:
         made.graphs[ATTACKER], told = attackers.attacker(
             target, made.graphs[edge], made.wire, run, context
@@ -132,7 +136,9 @@ def export(
     with replaced(out) as new:
         for file, graph in made.graphs.items():
             graphs.saved(graph, new / file)
-        files = {file: sha256(new / file) for file in made.graphs}
+        if made.program is not None:
+            (new / PTE).write_bytes(made.program)
+        files = {path.name: sha256(path) for path in sorted(new.iterdir())}
         manifest = Manifest(
             name=name,
             model=hashlib.sha256(f"{files[edge]}{files[CLOUD]}".encode()).hexdigest()[:12],

@@ -1,0 +1,150 @@
+"""The server: answers to messages of 16 pictures, against ONNX Runtime alone on the same payload.
+
+Both have all cores of the machine; the server shares them with the client that asks.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import httpx2
+import numpy as np
+
+from deepobfuscator.core.files import sha256
+from deepobfuscator.exporting import graphs, payload, wires
+from deepobfuscator.exporting.folder import finish
+from deepobfuscator.exporting.parity import asked
+from deepobfuscator.nn.vgg import Classifier, Obfuscator, initialise
+from deepobfuscator_edge.edge import open_session
+from deepobfuscator_edge.manifest import CLOUD, EDGE, Attribute, Manifest
+from deepobfuscator_edge.message import encode
+from harness import Contender, Options, Row, alternate, measurements
+
+BATCH = 16
+"""Pictures of a message."""
+CLIENTS = 4
+"""Requests at a time: while some are answered the next are there."""
+ABOUT = {
+    "run": {
+        "key": "benchmark",
+        "trial": {"defence": {"name": "untrained"}, "task": {"public": ["A"], "private": ["B"]}},
+    },
+    "measured": {
+        "validation_pictures": 0,
+        "agreement": {EDGE: 1.0},
+        "balanced_accuracy": {EDGE: {"A": 0.5}},
+        "bytes": {"message": 0, "message_of_16": 0, "png": 0, "jpeg75": 0},
+    },
+}
+"""What the model card tells of."""
+
+
+def ship(folder: Path, size: tuple[int, int], width: float) -> tuple[Manifest, np.ndarray]:
+    """An export of the paper's O and C at initial weights, and a payload of `BATCH` pictures."""
+    encoder = Obfuscator(size, width)
+    classifier = Classifier(encoder.features, 1, size, width)
+    for network in (encoder, classifier):
+        initialise(network, 0)
+        network.eval()
+    plain = graphs.traced(encoder, (3, *size), "planes", graphs.FEATURES)
+    cloud = graphs.traced(
+        graphs.Scored(classifier), encoder.features, graphs.FEATURES, graphs.SCORES
+    )
+    pictures = np.random.default_rng(0).random((BATCH, 3, *size), np.float32)
+    features = asked(plain)(pictures)
+    wire = wires.fitted(features, 4, False)
+    made = {
+        EDGE: graphs.chained(graphs.intake(size), plain, payload.packing(wire)),
+        CLOUD: graphs.chained(payload.unpacking(wire), cloud),
+    }
+    for name, graph in made.items():
+        graphs.saved(graph, folder / name)
+    files = {name: sha256(folder / name) for name in made}
+    manifest = Manifest(
+        *("bench", "0" * 12, size, wire, (Attribute("A"),), EDGE), files=files, about=ABOUT
+    )
+    finish(folder, manifest)
+    return manifest, wire.pack(features)
+
+
+def bare(size: tuple[int, int], width: float, seconds: float) -> Iterator[dict[str, float]]:
+    """ONNX Runtime alone."""
+    with TemporaryDirectory() as folder:
+        _, rows = ship(Path(folder), (size[0], size[1]), width)
+        session = open_session(Path(folder) / CLOUD)
+    given = {graphs.PAYLOAD: rows}
+    while True:
+        began, runs = perf_counter(), 0
+        while perf_counter() - began < seconds:
+            session.run(None, given)
+            runs += 1
+        yield {"rate": BATCH * runs / (perf_counter() - began)}
+
+
+def served(size: tuple[int, int], width: float, seconds: float) -> Iterator[dict[str, float]]:
+    """The server, asked by `CLIENTS` threads of this process."""
+    with TemporaryDirectory() as folder:
+        manifest, rows = ship(Path(folder), (size[0], size[1]), width)
+        message = encode(rows, manifest)
+        command = [sys.executable, "-m", "deepobfuscator.serve", folder, "--port", "0"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as server:
+            assert server.stdout is not None
+            url = f"{server.stdout.readline().split()[-1]}/v2/models/bench"
+            try:
+                while True:
+                    times = _ask(url, message, seconds)
+                    low, high = np.percentile(times, [50, 99])
+                    yield {"rate": BATCH * len(times) / seconds, "p50": low, "p99": high}
+            finally:
+                server.terminate()
+
+
+def _ask(url: str, message: bytes, seconds: float) -> list[float]:
+    """Milliseconds of each request that began in so many seconds."""
+    times, end = list[float](), perf_counter() + seconds
+
+    def ask() -> None:
+        with httpx2.Client(base_url=url, timeout=60) as http:
+            while (began := perf_counter()) < end:
+                http.post("/message", content=message).raise_for_status()
+                times.append(1000 * (perf_counter() - began))
+
+    threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times
+
+
+def bench(options: Options) -> list[Row]:
+    """A row for each size: the paper's, and that of the preset ``small``."""
+    cases = [((64, 64), 1 / 4), ((216, 176), 1.0)]
+    seconds, turns = 10.0, 5
+    if options.quick:
+        cases, seconds, turns = [((32, 32), 1 / 16)], 0.2, 1
+    rows = []
+    for size, width in cases:
+        arguments = {"size": size, "width": width, "seconds": seconds}
+        taken = alternate(
+            {
+                "product": Contender("service:served", arguments),
+                "bare": Contender("service:bare", arguments),
+            },
+            turns,
+            options,
+        )
+        case = f"{size[0]}x{size[1]}, width {width:g}, messages of {BATCH}"
+        ours, theirs = (measurements(taken[name], "rate") for name in ("product", "bare"))
+        p50, p99 = (measurements(taken["product"], name).median for name in ("p50", "p99"))
+        note = f"{CLIENTS} requests at a time: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+        rows.append(
+            Row("service", case, "pictures/s", ours, "ONNX Runtime alone", theirs, note=note)
+        )
+    return rows
