@@ -205,7 +205,7 @@ def test_a_folder_with_another_trial_is_left_alone(
 ) -> None:
     before = (trained / "trial.json").read_bytes()
     line = refused(capsys, *train(crowd, trained, "--defence", "narrow-code", "--bits", 4))
-    assert "defence.bits is 8 there, 4 here" in line
+    assert "defence.bits is 2 there, 4 here" in line
     assert (trained / "trial.json").read_bytes() == before
 
 

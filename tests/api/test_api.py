@@ -184,14 +184,14 @@ def test_encoders_made_elsewhere(tmp_path: Path) -> None:
 def test_compare_takes_hyperparameters(tmp_path: Path) -> None:
     data = do.Data.synthetic(400, limit=300)
     report = do.compare(
-        [do.NarrowCode(bits=2), do.NarrowCode(bits=4), do.NarrowCode()],
+        [do.NarrowCode(bits=3), do.NarrowCode(bits=4), do.NarrowCode()],
         data,
         seeds=1,
         suite=do.BRIEF,
         config=SMOKE,
         out=tmp_path / "c",
     )
-    names = ["undefended-s0", "narrow-code-bits=2-s0", "narrow-code-bits=4-s0", "narrow-code-s0"]
+    names = ["undefended-s0", "narrow-code-bits=3-s0", "narrow-code-bits=4-s0", "narrow-code-s0"]
     assert [run.folder.name for run in report.runs] == names
     page = (tmp_path / "c" / "report.html").read_text()
     for name in names:  # the comparison links the audit page of each run, and has written it
@@ -200,7 +200,7 @@ def test_compare_takes_hyperparameters(tmp_path: Path) -> None:
     assert "narrow-code" in repr(report)
     assert "narrow-code" in report._repr_html_()
     words = "compare --data synthetic:400 --limit 300 --preset smoke --seeds 1 --suite brief"
-    defences = "--defences narrow-code:bits=2,narrow-code:bits=4 narrow-code --out"
+    defences = "--defences narrow-code:bits=3,narrow-code:bits=4 narrow-code --out"
     before = (tmp_path / "c" / "records.jsonl").read_bytes()
     assert main([*words.split(), *defences.split(), str(tmp_path / "c")]) == 0
     assert (tmp_path / "c" / "records.jsonl").read_bytes() == before

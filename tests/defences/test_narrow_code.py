@@ -105,7 +105,7 @@ def test_rare_labels_are_learned_and_the_planted_leak_is_removed(tmp_path: Path)
     test, distance = planted(600, 1), {}
     for lambda1, passes in ((0.0, 2), (2.0, 8)):
         setting = TrainConfig(size=(32, 32), width=1 / 16, epochs=3, game_epochs=passes)
-        defence = NarrowCode(bits=2, lambda1=lambda1, attacker_steps=0)
+        defence = NarrowCode(lambda1=lambda1)
         players, _ = defence.fit(TASK, planted(1280, 0), setting, context)
         with torch.no_grad():
             code = players["O"](torch.from_numpy(test.pictures).permute(0, 3, 1, 2).float() / 255)
@@ -129,5 +129,5 @@ def test_runs_of_the_network_adversary_stay_what_they_were() -> None:
 
 def test_codes_too_wide_to_count_need_the_network() -> None:
     with pytest.raises(InputError, match="--attacker-steps 4"):
-        NarrowCode(bits=16, attacker_steps=0)
-    assert NarrowCode(bits=16).bits == 16
+        NarrowCode(bits=16)
+    assert NarrowCode(bits=16, attacker_steps=4).bits == 16

@@ -172,7 +172,7 @@ def test_defender_objectives_are_equations_5_and_9() -> None:
 
 
 def test_maximum_entropy_is_least_where_the_adversary_says_one_half() -> None:
-    defence = NarrowCode(lambda1=2.0)
+    defence = NarrowCode(lambda1=2.0, attacker_steps=4)
     players = defence.players(TASK, SETTING, a_run())
     r = a_round(players, {"O", "C"})
     l_c = float(r.L_C)
@@ -205,7 +205,7 @@ def every_stage() -> list[tuple[Defence, Stage]]:
     defences = [kind() for kind in Defence.members().values() if kind.trains]
     return [
         (defence, s)
-        for defence in (*defences, NarrowCode(attacker_steps=0))
+        for defence in (*defences, NarrowCode(attacker_steps=4))
         for phase in defence.phases(SETTING)
         for s in phase.stages
     ]

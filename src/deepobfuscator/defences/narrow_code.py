@@ -1,14 +1,13 @@
-"""narrow-code: a few bits per picture leave the device, and the game is played on them.
+"""narrow-code: a few bits per picture leave the device, trained against the exact adversary.
 
 The paper's features have ten times the raw picture's bytes, so a newly trained attacker finds what
-the training adversary misses. Eight bits contain little, and an adversary on eight bits is cheap
-enough to be kept near its optimum while the encoder moves.
+the training adversary misses. A code of B bits has 2^B values, so that the best attacker of one
+picture is known: it reads the table of how often each class has each value. The encoder reduces
+the total variation distance between the codes of the private classes within each combination of
+public labels, which is what certificates bound. Within the labels, because the code may tell what
+the service may know.
 
-It can even be exact. A code of B bits has 2^B values, so that the best attacker there can be is
-known: it reads the table of how often each class has each value. With ``attacker_steps`` 0 no
-network plays the adversary: the encoder reduces the total variation distance between the codes of
-the private classes within each combination of public labels, which is what certificates bound.
-Within the labels, because the code may tell what the service may know.
+With ``attacker_steps`` above 0 an adversary network plays in place of the counts.
 """
 
 from dataclasses import dataclass, field
@@ -127,28 +126,28 @@ def words(code: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class NarrowCode(Defence):
-    """A binary code, a small MLP in the cloud, and a game against AC, or the exact adversary."""
+    """A binary code, a small MLP in the cloud, and the exact adversary, or a game against AC."""
 
     name: ClassVar[str] = "narrow-code"
     against_classifier: ClassVar[bool] = True
     assumptions: ClassVar[tuple[str, ...]] = (
-        "The encoder is trained so that the game's adversary gives each private attribute "
-        "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
         "With the exact adversary both classes of a public attribute count equally in L(C); bits "
         "are soft (tanh) in the first phase, in the second drawn with less and less noise, and "
         "signs in its second half; the weight of the distance rises over its first quarter.",
+        "Against a network the encoder is trained so that AC gives each private attribute "
+        "probability one half (maximum entropy), not so that it errs: an error can be inverted.",
         "No reconstructor plays: the code is too narrow to hold a picture, which the audit checks.",
     )
 
     default_seeds: ClassVar[int] = 3
 
-    bits: int = 8
-    """B, transmission size in bits per picture."""
-    lambda1: float = 1.5
-    """Weight of AC's cross-entropy against probability one half, or of the distance between the
-    codes of the private classes."""
-    attacker_steps: int = 4
-    """AC's steps per defender step; 0: no AC, but the exact adversary, for at most 12 bits."""
+    bits: int = 2
+    """B, transmission size in bits per picture: at least one for each public attribute."""
+    lambda1: float = 2.0
+    """Weight of the distance between the codes of the private classes, or of AC's cross-entropy
+    against probability one half."""
+    attacker_steps: int = 0
+    """0: the exact adversary, for at most 12 bits; else steps of a network AC per defender step."""
     hidden: int = 128
     """Width of the two hidden layers of C and AC."""
     flip: float = field(default=0.0, metadata=LATER)
@@ -165,7 +164,7 @@ class NarrowCode(Defence):
         if self.bits > MOST_BITS and not self.attacker_steps:
             raise InputError(
                 f"--bits {self.bits}: all 2^bits codes are counted, for at most {MOST_BITS} bits; "
-                "for more, give --attacker-steps 4"
+                "for more, give --attacker-steps 4 --lambda1 1.5"
             )
         if not 0 <= self.flip < 0.5:
             raise InputError(f"--flip {self.flip:g}: the chance of a turned bit is in [0, 0.5)")
