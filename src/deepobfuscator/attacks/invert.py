@@ -51,7 +51,8 @@ class WhiteBox(Attack):
         assert threat.encoder is not None
         encoder, (begin, draw) = threat.encoder, self.paint(threat, context)
         rows = np.linspace(0, len(threat.own) - 1, min(256, len(threat.own))).astype(np.int64)
-        spread = threat.own.features_of(rows).var(0).mean().to(context.device)
+        variance = float(threat.own.features_of(rows).var(0).mean())
+        spread = variance or 1.0  # a code may be the same for all
 
         def search(features: Tensor, smoothness: float) -> Tensor:
             gpus = [context.device] if context.device.type == "cuda" else []
