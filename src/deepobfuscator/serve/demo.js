@@ -137,7 +137,7 @@ async function showAttack(payload, { attacker, model: id, size }, length) {
   get("caution").textContent = attacker
     ? "The attacker was trained on other people’s messages and runs here, on the message alone. " +
       "It draws a face in any case: the audit’s report measures how much of it is this picture."
-    : `No attacker came with this model: deepobfuscator export RUN SHIP --attacker trains one.`;
+    : "This model was exported without an attacker: --attacker of the command export trains one.";
   if (!attacker) return;
   const decoder = await session({ model: id }, "attacker.onnx");
   const { rebuilt } = await decoder.run({ payload });
