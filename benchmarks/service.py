@@ -14,18 +14,14 @@ from time import perf_counter
 import httpx2
 import numpy as np
 
-from deepobfuscator.core.files import sha256
-from deepobfuscator.exporting import graphs, payload, wires
-from deepobfuscator.exporting.folder import finish
-from deepobfuscator.exporting.parity import asked
-from deepobfuscator.nn.vgg import Classifier, Obfuscator, initialise
 from deepobfuscator_edge.edge import open_session
 from deepobfuscator_edge.manifest import CLOUD, EDGE, Attribute, Manifest
-from deepobfuscator_edge.message import encode
+from deepobfuscator_edge.message import decode, encode
 from harness import Contender, Options, Row, alternate, measurements
 
 BATCH = 16
 """Pictures of a message."""
+MESSAGE = "message"
 CLIENTS = 4
 """Requests at a time: while some are answered the next are there."""
 ABOUT = {
@@ -43,8 +39,17 @@ ABOUT = {
 """What the model card tells of."""
 
 
-def ship(folder: Path, size: tuple[int, int], width: float) -> tuple[Manifest, np.ndarray]:
-    """An export of the paper's O and C at initial weights, and a payload of `BATCH` pictures."""
+def ship(folder: Path, size: tuple[int, int], width: float) -> None:
+    """Write an export of the paper's O and C at initial weights, and a message of `BATCH` pictures
+    beside it.
+    """
+    # Not at the top: the contenders, which import this file, need none of it.
+    from deepobfuscator.core.files import sha256
+    from deepobfuscator.exporting import graphs, payload, wires
+    from deepobfuscator.exporting.folder import finish
+    from deepobfuscator.exporting.parity import asked
+    from deepobfuscator.nn.vgg import Classifier, Obfuscator, initialise
+
     encoder = Obfuscator(size, width)
     classifier = Classifier(encoder.features, 1, size, width)
     for network in (encoder, classifier):
@@ -68,15 +73,13 @@ def ship(folder: Path, size: tuple[int, int], width: float) -> tuple[Manifest, n
         *("bench", "0" * 12, size, wire, (Attribute("A"),), EDGE), files=files, about=ABOUT
     )
     finish(folder, manifest)
-    return manifest, wire.pack(features)
+    (folder / MESSAGE).write_bytes(encode(wire.pack(features), manifest))
 
 
-def bare(size: tuple[int, int], width: float, seconds: float) -> Iterator[dict[str, float]]:
+def bare(folder: str, seconds: float) -> Iterator[dict[str, float]]:
     """ONNX Runtime alone."""
-    with TemporaryDirectory() as folder:
-        _, rows = ship(Path(folder), (size[0], size[1]), width)
-        session = open_session(Path(folder) / CLOUD)
-    given = {graphs.PAYLOAD: rows}
+    session, message = open_session(Path(folder) / CLOUD), (Path(folder) / MESSAGE).read_bytes()
+    given = {"payload": decode(message, Manifest.read(folder))}
     while True:
         began, runs = perf_counter(), 0
         while perf_counter() - began < seconds:
@@ -85,35 +88,38 @@ def bare(size: tuple[int, int], width: float, seconds: float) -> Iterator[dict[s
         yield {"rate": BATCH * runs / (perf_counter() - began)}
 
 
-def served(size: tuple[int, int], width: float, seconds: float) -> Iterator[dict[str, float]]:
+def served(folder: str, seconds: float) -> Iterator[dict[str, float]]:
     """The server, asked by `CLIENTS` threads of this process."""
-    with TemporaryDirectory() as folder:
-        manifest, rows = ship(Path(folder), (size[0], size[1]), width)
-        message = encode(rows, manifest)
-        command = [sys.executable, "-m", "deepobfuscator.serve", folder, "--port", "0"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as server:
-            assert server.stdout is not None
-            url = f"{server.stdout.readline().split()[-1]}/v2/models/bench"
-            try:
-                while True:
-                    times = _ask(url, message, seconds)
-                    low, high = np.percentile(times, [50, 99])
-                    yield {"rate": BATCH * len(times) / seconds, "p50": low, "p99": high}
-            finally:
-                server.terminate()
+    message = (Path(folder) / MESSAGE).read_bytes()
+    command = [sys.executable, "-m", "deepobfuscator.serve", folder, "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        url = f"{server.stdout.readline().split()[-1]}/v2/models/bench"
+        try:
+            while True:
+                began = perf_counter()
+                times = _ask(url, message, seconds)
+                taken = perf_counter() - began
+                low, high = np.percentile(times, [50, 99])
+                yield {"rate": BATCH * len(times) / taken, "p50": low, "p99": high}
+        finally:
+            server.terminate()
 
 
 def _ask(url: str, message: bytes, seconds: float) -> list[float]:
-    """Milliseconds of each request that began in so many seconds."""
+    """Milliseconds of each request: one for each client, and as many as begin in ``seconds``."""
     times, end = list[float](), perf_counter() + seconds
 
     def ask() -> None:
         with httpx2.Client(base_url=url, timeout=60) as http:
-            while (began := perf_counter()) < end:
+            while True:
+                began = perf_counter()
                 http.post("/message", content=message).raise_for_status()
                 times.append(1000 * (perf_counter() - began))
+                if perf_counter() > end:
+                    return
 
     threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
     for thread in threads:
@@ -131,15 +137,17 @@ def bench(options: Options) -> list[Row]:
         cases, seconds, turns = [((32, 32), 1 / 16)], 0.2, 1
     rows = []
     for size, width in cases:
-        arguments = {"size": size, "width": width, "seconds": seconds}
-        taken = alternate(
-            {
-                "product": Contender("service:served", arguments),
-                "bare": Contender("service:bare", arguments),
-            },
-            turns,
-            options,
-        )
+        with TemporaryDirectory() as folder:
+            ship(Path(folder), size, width)
+            arguments = {"folder": folder, "seconds": seconds}
+            taken = alternate(
+                {
+                    "product": Contender("service:served", arguments),
+                    "bare": Contender("service:bare", arguments),
+                },
+                turns,
+                options,
+            )
         case = f"{size[0]}x{size[1]}, width {width:g}, messages of {BATCH}"
         ours, theirs = (measurements(taken[name], "rate") for name in ("product", "bare"))
         p50, p99 = (measurements(taken["product"], name).median for name in ("p50", "p99"))

@@ -299,14 +299,14 @@ def test_train_audit_report(trained: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_trial_file_repeats_the_run(trained: Path, crowd: Path) -> None:
     again = crowd.parent / "again"
     assert main(["train", "--trial", str(trained / "trial.json"), "--out", str(again)]) == 0
-    for name in ("O.safetensors", "C.safetensors", "AC.safetensors"):
+    for name in ("O.safetensors", "C.safetensors", "T.safetensors"):
         assert (again / "bundle" / name).read_bytes() == (trained / "bundle" / name).read_bytes()
     assert (again / "history.jsonl").read_bytes() == (trained / "history.jsonl").read_bytes()
 
 
 def test_the_card_says_what_was_assumed(trained: Path) -> None:
     card = json.loads((trained / "bundle" / "card.json").read_text())
-    assert card["wire_bits"] == 8
+    assert card["wire_bits"] == 2
     assert card["trial"] == json.loads((trained / "trial.json").read_text())
     assert any("learning rate" in s.lower() or "adam" in s.lower() for s in card["assumptions"])
     assert card["command"].startswith("deepobfuscator train ")

@@ -15,7 +15,7 @@ from deepobfuscator.exporting.int8 import as_planes
 from deepobfuscator.exporting.parity import asked
 from deepobfuscator.nn.narrow import NarrowEncoder
 from deepobfuscator.nn.vgg import Encoder, Obfuscator, initialise
-from deepobfuscator_edge.manifest import PTE, Manifest
+from deepobfuscator_edge.manifest import PTE, Manifest, Wire
 
 SIZE = (32, 32)
 
@@ -63,25 +63,13 @@ def test_an_export_has_the_program_and_its_hash(
     assert f"| `{PTE}` |" in (tmp_path / "ship" / "README.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("defence", "told"),
-    [
-        (do.NarrowCode(flip=0.1), "draws noise on the device"),
-        (do.Undefended(), "pip install 'deepobfuscator[executorch]'"),
-    ],
-    ids=["noise", "missing"],
-)
-def test_what_cannot_be_exported_leaves_nothing(
-    trained: Callable[[do.Defence], do.Run],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_noise_on_the_device_is_refused_and_a_missing_package_named(
     monkeypatch: pytest.MonkeyPatch,
-    defence: do.Defence,
-    told: str,
 ) -> None:
     for name in ("executorch", "executorch.backends.xnnpack.partition.xnnpack_partitioner"):
         monkeypatch.setitem(sys.modules, name, None)
-    words = ["export", str(trained(defence).folder), str(tmp_path / "ship"), "--executorch"]
-    assert main([*words, "--no-int8", "--wire", "auto", "--device", "cpu"]) == 2
-    assert told in capsys.readouterr().err.strip().splitlines()[-1]
-    assert not (tmp_path / "ship").exists()
+    wire = Wire(1, (2,), (-1.0,) * 2, (2.0,) * 2)
+    with pytest.raises(do.InputError, match="draws noise on the device"):
+        executorch.program(NarrowEncoder(SIZE, 0.1, 2, 0.1), wire, SIZE)
+    with pytest.raises(do.InputError, match=r"pip install 'deepobfuscator\[executorch\]'"):
+        executorch.program(NarrowEncoder(SIZE, 0.1, 2), wire, SIZE)

@@ -27,7 +27,7 @@ CHECKS = [
     negative_data_rejection,
     unsupported_method,
 ]
-EXAMPLES = 40
+EXAMPLES = 25
 """Requests of each kind to each address."""
 
 schemathesis.openapi.media_type("application/x-deepobfuscator-message", st.binary(max_size=100))
