@@ -3,8 +3,7 @@
 Both have all cores of the machine; the server shares them with the client that asks.
 """
 
-import subprocess
-import sys
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,28 +14,16 @@ import httpx2
 import numpy as np
 
 from deepobfuscator_edge.edge import open_session
-from deepobfuscator_edge.manifest import CLOUD, EDGE, Attribute, Manifest
+from deepobfuscator_edge.manifest import CLOUD, EDGE, MANIFEST, SUMS, Attribute, Manifest
 from deepobfuscator_edge.message import decode, encode
 from harness import Contender, Options, Row, alternate, measurements
+from server import served
 
 BATCH = 16
 """Pictures of a message."""
 MESSAGE = "message"
 CLIENTS = 4
 """Requests at a time: while some are answered the next are there."""
-ABOUT = {
-    "run": {
-        "key": "benchmark",
-        "trial": {"defence": {"name": "untrained"}, "task": {"public": ["A"], "private": ["B"]}},
-    },
-    "measured": {
-        "validation_pictures": 0,
-        "agreement": {EDGE: 1.0},
-        "balanced_accuracy": {EDGE: {"A": 0.5}},
-        "bytes": {"message": 0, "message_of_16": 0, "png": 0, "jpeg75": 0},
-    },
-}
-"""What the model card tells of."""
 
 
 def ship(folder: Path, size: tuple[int, int], width: float) -> None:
@@ -44,10 +31,8 @@ def ship(folder: Path, size: tuple[int, int], width: float) -> None:
     beside it.
     """
     # Not at the top: the contenders, which import this file, need none of it.
-    from deepobfuscator.core.files import sha256
-    from deepobfuscator.exporting import graphs, payload, wires
-    from deepobfuscator.exporting.folder import finish
-    from deepobfuscator.exporting.parity import asked
+    from deepobfuscator.core.files import checksums, sha256
+    from deepobfuscator.exporting import graphs, parity, payload, wires
     from deepobfuscator.nn.vgg import Classifier, Obfuscator, initialise
 
     encoder = Obfuscator(size, width)
@@ -60,7 +45,7 @@ def ship(folder: Path, size: tuple[int, int], width: float) -> None:
         graphs.Scored(classifier), encoder.features, graphs.FEATURES, graphs.SCORES
     )
     pictures = np.random.default_rng(0).random((BATCH, 3, *size), np.float32)
-    features = asked(plain)(pictures)
+    features = parity.asked(plain)(pictures)
     wire = wires.fitted(features, 4, False)
     made = {
         EDGE: graphs.chained(graphs.intake(size), plain, payload.packing(wire)),
@@ -69,10 +54,9 @@ def ship(folder: Path, size: tuple[int, int], width: float) -> None:
     for name, graph in made.items():
         graphs.saved(graph, folder / name)
     files = {name: sha256(folder / name) for name in made}
-    manifest = Manifest(
-        *("bench", "0" * 12, size, wire, (Attribute("A"),), EDGE), files=files, about=ABOUT
-    )
-    finish(folder, manifest)
+    manifest = Manifest("bench", "0" * 12, size, wire, (Attribute("A"),), EDGE, files)
+    (folder / MANIFEST).write_text(json.dumps(manifest.as_json()))
+    (folder / SUMS).write_text(checksums(folder / name for name in [*files, MANIFEST]))
     (folder / MESSAGE).write_bytes(encode(wire.pack(features), manifest))
 
 
@@ -88,24 +72,16 @@ def bare(folder: str, seconds: float) -> Iterator[dict[str, float]]:
         yield {"rate": BATCH * runs / (perf_counter() - began)}
 
 
-def served(folder: str, seconds: float) -> Iterator[dict[str, float]]:
+def asked(folder: str, seconds: float) -> Iterator[dict[str, float]]:
     """The server, asked by `CLIENTS` threads of this process."""
     message = (Path(folder) / MESSAGE).read_bytes()
-    command = [sys.executable, "-m", "deepobfuscator.serve", folder, "--port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        assert server.stdout is not None
-        url = f"{server.stdout.readline().split()[-1]}/v2/models/bench"
-        try:
-            while True:
-                began = perf_counter()
-                times = _ask(url, message, seconds)
-                taken = perf_counter() - began
-                low, high = np.percentile(times, [50, 99])
-                yield {"rate": BATCH * len(times) / taken, "p50": low, "p99": high}
-        finally:
-            server.terminate()
+    with served(folder) as (url, _):
+        while True:
+            began = perf_counter()
+            times = _ask(f"{url}/v2/models/bench", message, seconds)
+            taken = perf_counter() - began
+            low, high = np.percentile(times, [50, 99])
+            yield {"rate": BATCH * len(times) / taken, "p50": low, "p99": high}
 
 
 def _ask(url: str, message: bytes, seconds: float) -> list[float]:
@@ -142,7 +118,7 @@ def bench(options: Options) -> list[Row]:
             arguments = {"folder": folder, "seconds": seconds}
             taken = alternate(
                 {
-                    "product": Contender("service:served", arguments),
+                    "product": Contender("service:asked", arguments),
                     "bare": Contender("service:bare", arguments),
                 },
                 turns,

@@ -8,7 +8,6 @@ the expected one, or memory grew by more than `GROWTH`.
 import argparse
 import json
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from deepobfuscator.serve.options import Limits
 from deepobfuscator.serve.service import JSON_HEAD, JSON_NUMBER
 from deepobfuscator_edge import Edge
 from memory import status
+from server import served
 
 OVERSIZED = 1 << 20
 """Bytes beyond the largest good request."""
@@ -135,17 +135,9 @@ def main() -> int:
     if chosen.bodies is not None:
         bodies(Edge(chosen.folder, threads=1), chosen.bodies)
         return 0
-    command = [sys.executable, "-m", "deepobfuscator.serve", str(chosen.folder), "--port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        assert server.stdout is not None
-        url = server.stdout.readline().split()[-1]
-        try:
-            edge = Edge(chosen.folder, threads=1)
-            counts, memory = soak(url, edge, server.pid, chosen.seconds, chosen.threads)
-        finally:
-            server.terminate()
+    with served(chosen.folder) as (url, process):
+        edge = Edge(chosen.folder, threads=1)
+        counts, memory = soak(url, edge, process, chosen.seconds, chosen.threads)
     told = {f"{kind} {status}": count for (kind, status), count in sorted(counts.items())}
     print(json.dumps({"answers": told, "resident MiB": [m >> 20 for m in memory]}))
     wrong = any(status not in EXPECTED[kind] for kind, status in counts)

@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tomllib
 from argparse import ArgumentParser
-from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import distribution, packages_distributions
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from deepobfuscator.serve.options import serve_options
 from deepobfuscator.serve.protocol import metadata
 from deepobfuscator_edge.manifest import CLOUD, SUMS, Manifest, Wire
 
-from ..serve.conftest import make_export
+from ..serve.conftest import make_export, needed
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,18 +71,6 @@ def test_the_container_runs_the_documented_command(ship: Path) -> None:
     options = parser.parse_args(words[3:])
     assert (options.folder, options.host) == (Path("/ship"), "0.0.0.0")
     assert instructions(ship)["EXPOSE"] == [str(options.port)]
-
-
-def needed(requirements: list[str], seen: set[str]) -> set[str]:
-    """Names of distributions, with all that they need here; those in ``seen`` are not followed."""
-    for requirement in requirements:
-        name = re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
-        if "extra ==" in requirement or name in seen:
-            continue
-        seen.add(name)
-        with suppress(ModuleNotFoundError):  # for another platform or Python
-            needed(distribution(name).requires or [], seen)
-    return seen
 
 
 def test_the_container_installs_what_the_server_imports() -> None:

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.metadata import distribution
 from pathlib import Path
 
 import onnx
@@ -63,6 +66,18 @@ def make_export(folder: Path, name: str = "tiny") -> Manifest:
     sums = [(hashlib.sha256(p.read_bytes()).hexdigest(), p.name) for p in sorted(folder.iterdir())]
     (folder / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for digest, name in sums))
     return manifest
+
+
+def needed(requirements: list[str], seen: set[str]) -> set[str]:
+    """Names of distributions, with all that they need here; those in ``seen`` are not followed."""
+    for requirement in requirements:
+        name = re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+        if "extra ==" in requirement or name in seen:
+            continue
+        seen.add(name)
+        with suppress(ModuleNotFoundError):  # for another platform or Python
+            needed(distribution(name).requires or [], seen)
+    return seen
 
 
 @pytest.fixture

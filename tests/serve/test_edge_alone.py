@@ -1,11 +1,10 @@
 """The edge distribution from its wheel, with what it requires and nothing else, asks a server."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import Server, make_export
+from .conftest import Server, make_export, needed
 
 ROOT = Path(__file__).parents[2]
 LINES = """
@@ -31,17 +30,6 @@ with Client(url, edge=Edge(ship)) as client:
 """
 
 
-def required(name: str, seen: set[str]) -> Iterator[str]:
-    """Distributions that the one called ``name`` needs on this machine, directly or not."""
-    with suppress(PackageNotFoundError):  # for another platform or Python
-        for requirement in distribution(name).requires or []:
-            (other,) = re.findall(r"^[\w.-]+", requirement)
-            if "extra ==" not in requirement and other not in seen:
-                seen.add(other)
-                yield other
-                yield from required(other, seen)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of packages: the edge's wheel, installed, and links to what it requires."""
@@ -55,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("deepobfuscator_edge-*.whl")
     place = folder / "packages"
     subprocess.run([*pip, "install", "--no-deps", "--quiet", "--target", place, wheel], check=True)
-    for name in required("deepobfuscator-edge", set()):
+    for name in needed(["deepobfuscator-edge"], set()) - {"deepobfuscator-edge"}:
         with suppress(PackageNotFoundError):
             found = distribution(name)
             for top in {Path(file).parts[0] for file in found.files or []} - {"..", "__pycache__"}:

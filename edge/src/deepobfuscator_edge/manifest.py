@@ -68,6 +68,13 @@ class Wire:
         """As the command line calls it: ``int4``, ``float16``."""
         return "float16" if self.bits == 16 else f"int{self.bits}"
 
+    @property
+    def scales(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """``low`` and ``step``, each to be broadcast over features of one picture."""
+        column = (-1, *(1,) * (len(self.shape) - 1))
+        low, step = (np.array(v, np.float32).reshape(column) for v in (self.low, self.step))
+        return low, step
+
     def features(self, payload: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, *shape) that the service sees of a payload (n, `bytes`)."""
         if self.bits == 16:
@@ -77,8 +84,7 @@ class Wire:
             len(payload), -1
         )
         found = levels[:, : self.values].reshape(-1, *self.shape).astype(np.float32)
-        column = (-1, *(1,) * (len(self.shape) - 1))
-        low, step = (np.array(v, np.float32).reshape(column) for v in (self.low, self.step))
+        low, step = self.scales
         return found * step + low
 
     def pack(self, features: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -86,8 +92,7 @@ class Wire:
         flat = (len(features), -1)
         if self.bits == 16:
             return features.astype("<f2").reshape(flat).view(np.uint8)
-        column = (-1, *(1,) * (len(self.shape) - 1))
-        low, step = (np.array(v, np.float32).reshape(column) for v in (self.low, self.step))
+        low, step = self.scales
         levels = np.clip(np.rint((features - low) / step), 0, 2**self.bits - 1)
         padded = np.zeros((len(features), self.bytes * 8 // self.bits), np.uint8)
         padded[:, : self.values] = levels.reshape(flat)

@@ -30,11 +30,10 @@ class Device(nn.Module):
         super().__init__()
         self.encoder, self.bits, self.rest = encoder, wire.bits, 0
         if wire.bits < 16:
-            column = (-1, *(1,) * (len(wire.shape) - 1))
             parts = 8 // wire.bits
             self.rest = wire.bytes * parts - wire.values
-            self.register_buffer("low", torch.tensor(wire.low).reshape(column))
-            self.register_buffer("step", torch.tensor(wire.step).reshape(column))
+            for name, scale in zip(("low", "step"), wire.scales, strict=True):
+                self.register_buffer(name, torch.from_numpy(scale))
             places = [2.0 ** (k * wire.bits) for k in range(parts)]
             self.register_buffer("places", torch.tensor(places))
 

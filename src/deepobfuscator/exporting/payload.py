@@ -1,6 +1,5 @@
 """Features to the payload of a message and back, as ONNX graphs; see `Wire`."""
 
-import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
@@ -88,8 +87,5 @@ def _places(wire: Wire) -> str:
 
 
 def _scales(wire: Wire) -> list[onnx.TensorProto]:
-    column = (-1, *(1,) * (len(wire.shape) - 1))
-    return [
-        numpy_helper.from_array(np.array(values, np.float32).reshape(column), name)
-        for name, values in (("low", wire.low), ("step", wire.step))
-    ]
+    names = ("low", "step")
+    return [numpy_helper.from_array(v, name) for v, name in zip(wire.scales, names, strict=True)]
