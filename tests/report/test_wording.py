@@ -53,7 +53,7 @@ def test_a_leak_needs_an_excess_whose_interval_is_above_zero(
         title(tmp_path)
         == {
             Status.LEAK: "narrow-code leaks Male: "
-            f"{100 * (read - 0.551) / 0.409:.0f} % of the undefended leak. "
+            f"{100 * (read - 0.551) / 0.409:.0f}\xa0% of the undefended leak. "
             "narrow-code hides faces from these attackers"
             if undefended == 0.96
             else "narrow-code leaks Male. narrow-code hides faces from these attackers",
@@ -136,7 +136,7 @@ def test_the_title_names_who_hides_what(plant: Any, tmp_path: Path) -> None:
     plant(defence="narrow-code", read=0.58, rebuilt=0.28, private=private)  # Young: 6 points lower
     plant(defence="pixel-noise", read=0.50, rebuilt=0.28, private=private)
     assert title(tmp_path) == (
-        "pixel-noise hides Male from these attackers; narrow-code does not (7 % of the undefended "
+        "pixel-noise hides Male from these attackers; narrow-code does not (7\xa0% of the undefended "
         "leak). narrow-code and pixel-noise hide Young and faces from these attackers"
     )
 

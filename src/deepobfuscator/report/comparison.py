@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from deepobfuscator.core.records import IMAGE, Record
+from deepobfuscator.auditing.leakage import HALF
+from deepobfuscator.core.records import IMAGE, WITHIN, Record, ThreatKind
 from deepobfuscator.report.runs import RunResult
 from deepobfuscator.report.subjects import (
     Role,
@@ -99,6 +100,35 @@ class Comparison:
         """What ``run`` says of ``subject``; None where it has no figure of it."""
         return self._reports.get((run.folder, subject))
 
+    def surviving(self, configuration: Configuration, subject: Subject) -> Span | None:
+        """Which part of the undefended leak survives, with its 95 % interval.
+
+        The leak is what attackers predict beyond the public labels. Where only attackers among
+        equal public labels, or who were given more, find one, both parts are of their figures.
+        Over several seeds the mean, the lowest and the highest end. None where a seed has no
+        undefended leak to compare with.
+        """
+        if not configuration.defended:
+            return 1.0, 1.0, 1.0
+        readings = self.readings(configuration, subject)
+        leak = leak_of(readings)
+        spans = [ratio(_measured(r, leak), self._ceiling(subject, r, leak)) for r in readings]
+        known = [span for span in spans if span]
+        if not known or len(known) < len(spans):
+            return None
+        values, lows, highs = zip(*known, strict=True)
+        return sum(values) / len(values), min(lows), max(highs)
+
+    def _ceiling(
+        self, subject: Subject, reading: SubjectReport, leak: Record | None
+    ) -> Record | None:
+        """What `_measured` gives of ``reading``, of the undefended encoder."""
+        if leak is None or not (leak.metric == WITHIN or leak.given):
+            return reading.ceiling_excess
+        plain = self.undefended(reading.seed)
+        beside = None if plain is None else self.reading(plain, subject)
+        return None if beside is None else _measured(beside, leak)
+
     @cached_property
     def _reports(self) -> dict[tuple[Path, Subject], SubjectReport]:
         found = {
@@ -114,18 +144,31 @@ class Comparison:
         return next((run for run in plain if run.seed == seed), plain[0] if plain else None)
 
 
-def surviving(readings: Sequence[SubjectReport]) -> Span | None:
-    """Which part of the undefended leak survives, with its 95 % interval.
-
-    The leak is what attackers predict beyond the public labels. Over several seeds the mean, the
-    lowest and the highest end. None where a seed has no undefended leak to compare with.
+def leak_of(readings: Iterable[SubjectReport]) -> Record | None:
+    """The leak that stands for several seeds: one above the label-only floor before one that only
+    balanced accuracy among equal public labels shows; None if no seed has any.
     """
-    spans = [ratio(r.excess, r.ceiling_excess) for r in readings]
-    known = [span for span in spans if span]
-    if not known or len(known) < len(spans):
+    return min((r.leak for r in readings if r.leak), key=lambda r: r.metric == WITHIN, default=None)
+
+
+def _measured(reading: SubjectReport, leak: Record | None) -> Record | None:
+    """What ``reading`` has of the measure that showed ``leak``; 0 is nothing beyond the labels."""
+    if leak is None:
+        return reading.excess
+    if leak.metric == WITHIN:
+        return _above(reading.within_labels, HALF)
+    kinds = {
+        ThreatKind.LABELS: reading.excess_given_labels,
+        ThreatKind.PERSON: reading.excess_several,
+    }
+    return kinds.get(leak.threat.kind, reading.excess)
+
+
+def _above(record: Record | None, chance: float) -> Record | None:
+    if record is None:
         return None
-    values, lows, highs = zip(*known, strict=True)
-    return sum(values) / len(values), min(lows), max(highs)
+    ends = {name: getattr(record, name) - chance for name in ("value", "low", "high")}
+    return replace(record, **ends)
 
 
 def ratio(part: Record | None, whole: Record | None) -> Span | None:

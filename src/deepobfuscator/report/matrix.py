@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deepobfuscator.auditing.leakage import Status, worst
 from deepobfuscator.core.records import LABEL_ONLY, WITHIN, Record
 from deepobfuscator.report import wording
-from deepobfuscator.report.comparison import Comparison, Configuration, Span, surviving
+from deepobfuscator.report.comparison import Comparison, Configuration, Span, leak_of
 from deepobfuscator.report.formatting import (
     METRICS,
     excess_text,
@@ -59,7 +59,7 @@ def matrix_of(comparison: Comparison) -> Matrix:
     headings += [("other attributes", "that leak")] if others else []
     rows = []
     for c in comparison.configurations:
-        cells = [_cell(s, c, comparison.readings(c, s)) for s in comparison.subjects]
+        cells = [_cell(comparison, s, c) for s in comparison.subjects]
         cells += [_others(comparison, c)] if others else []
         rows.append((c, tuple(cells)))
     return Matrix(tuple(headings), tuple(rows))
@@ -71,15 +71,16 @@ def _between(share: Span) -> str:
     return "–".join(dict.fromkeys((low, high))) + "\N{NO-BREAK SPACE}%"
 
 
-def _cell(subject: Subject, c: Configuration, readings: Sequence[SubjectReport]) -> Cell:
+def _cell(comparison: Comparison, subject: Subject, c: Configuration) -> Cell:
+    readings = comparison.readings(c, subject)
     if not readings:
         return Cell("–", "not measured", f"{subject.called} under {c.label}: not measured")
     if subject.role is Role.PUBLIC:
         return _utility(subject, c, readings)
     status = worst(r.status for r in readings)
-    share = surviving(readings) if c.defended else (1.0, 1.0, 1.0)
+    share = comparison.surviving(c, subject)
     figure, note = wording.BRIEF[status]
-    leak = next((r.leak for r in readings if r.leak), None)
+    leak = leak_of(readings)
     if status is Status.LEAK and leak:
         # An attacker who was given more may find what the common one does not.
         further = wording.given(leak)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from deepobfuscator.auditing.leakage import Status, worst
-from deepobfuscator.report.comparison import Comparison, Configuration, surviving
+from deepobfuscator.report.comparison import Comparison, Configuration
 from deepobfuscator.report.formatting import METRICS, listed, mean, value_of, with_unit
 from deepobfuscator.report.subjects import Role, Subject
 from deepobfuscator.report.wording import MOST_NAMES, few
@@ -94,11 +94,15 @@ def _every(some: Sequence[Configuration], defended: Sequence[Configuration]) -> 
 
 def _shares(comparison: Comparison, leaking: Sequence[Configuration], subject: Subject) -> str:
     """How much of the undefended leak each lets through; empty where that cannot be said."""
-    spans = [surviving(comparison.readings(c, subject)) for c in leaking]
+    spans = [comparison.surviving(c, subject) for c in leaking]
     values = [100 * span[0] for span in spans if span]
     if len(values) < len(spans):
         return ""
     if len(values) > MOST_NAMES:
         values = [min(values), max(values)]
-        return f"{values[0]:.0f} % to {values[1]:.0f} % of the undefended leak"
-    return f"{listed([f'{value:.0f} %' for value in values])} of the undefended leak"
+        return f"{_percent(values[0])} to {_percent(values[1])} of the undefended leak"
+    return f"{listed([_percent(value) for value in values])} of the undefended leak"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f}\N{NO-BREAK SPACE}%"

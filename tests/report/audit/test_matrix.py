@@ -58,3 +58,23 @@ def test_every_row_links_its_audit_page(plant_audit: Any, tmp_path: Path) -> Non
     report.save(page)
     (address,) = re.findall(r'<th scope="row".*?<a href="([^"]*)"', page.read_text(), re.DOTALL)
     assert os.path.normpath(page.parent / address) == str(run / "report.html")
+
+
+def test_a_leak_among_equal_labels_is_a_share_of_the_same_figure(
+    plant: Any, tmp_path: Path
+) -> None:
+    runs = {"narrow-code": (0.53, 0.51, 0.55), "undefended": (0.80, 0.79, 0.81)}
+    for defence, (value, low, high) in runs.items():
+        path = plant(defence=defence, read=0.951 if defence == "undefended" else 0.551, rebuilt=0.2)
+        path /= "records.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for r in [r for r in lines if (r["subject"], r["metric"]) == ("Male", "balanced_accuracy")]:
+            if r["attack"] == "boosted":
+                within = {"metric": "within_labels", "value": value, "low": low, "high": high}
+                lines.append(r | within)
+        path.write_text("".join(json.dumps(r) + "\n" for r in lines))
+    male = cells(tmp_path)["Male"]
+    assert male.status is Status.LEAK
+    assert male.figure == "10\xa0%"  # .03 of .30
+    assert male.note == "leak among pictures with equal public labels"
+    assert "10\xa0%" in title_of(compare(find_runs(tmp_path))[0])
