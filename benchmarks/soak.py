@@ -2,11 +2,13 @@
 
 Starts a server of the exported folder SHIP, asks from several threads, and prints a line of JSON:
 answers by kind and status, and the server's resident memory. Exits with 1 where an answer was not
-the expected one, or memory grew by more than `GROWTH`.
+the expected one (for a good request, that of the idle server), or memory grew by more than
+`GROWTH`.
 """
 
 import argparse
 import json
+import math
 import random
 import sys
 import threading
@@ -15,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -37,6 +40,10 @@ EXPECTED = {
     # A server does not read far beyond what it takes: one still writing may see the end first.
     "oversized": {"413", "ReadError", "WriteError"},
 }
+
+WRONG = "200, another answer"
+CLOSE = 1e-4
+"""By which scores may differ: sums of another batch are split differently."""
 
 Case = tuple[str, bytes]
 """To which address of the model, and which body."""
@@ -83,6 +90,17 @@ def pieces(body: bytes) -> Iterator[bytes]:
         yield body[start : start + PIECE]
 
 
+def same(found: Any, expected: Any) -> bool:
+    """Whether two answers agree, numbers up to `CLOSE`."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(same(found[k], expected[k]) for k in found)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(expected, float):
+        return math.isclose(found, expected, abs_tol=CLOSE)
+    return bool(found == expected)
+
+
 def soak(
     url: str, edge: Edge, process: int, seconds: float, threads: int = 8, pause: float = 0.0
 ) -> tuple[Counter[tuple[str, str]], list[int]]:
@@ -92,12 +110,15 @@ def soak(
     Gives how often each kind got which status (or which error of the connection), and the resident
     bytes of the server at five times, evenly spaced.
     """
-    asked, end = cases(edge), time.monotonic() + seconds
+    asked, model = cases(edge), f"{url}/v2/models/{edge.manifest.name}"
+    with httpx2.Client(base_url=model, timeout=60) as http:
+        expected = {case: http.post(case[0], content=case[1]).json() for case in asked["good"]}
     counts, lock = Counter[tuple[str, str]](), threading.Lock()
+    end = time.monotonic() + seconds
 
     def ask(seed: int) -> None:
         draw = random.Random(seed)
-        with httpx2.Client(base_url=f"{url}/v2/models/{edge.manifest.name}", timeout=60) as http:
+        with httpx2.Client(base_url=model, timeout=60) as http:
             for turn in count():
                 if turn >= len(EXPECTED) and time.monotonic() > end:
                     return
@@ -105,7 +126,11 @@ def soak(
                 address, body = draw.choice(asked[kind])
                 try:
                     content = pieces(body) if draw.random() < 0.5 else body
-                    found = str(http.post(address, content=content).status_code)
+                    answer = http.post(address, content=content)
+                    found = str(answer.status_code)
+                    right = expected.get((address, body))
+                    if found == "200" and not same(answer.json(), right):
+                        found = WRONG
                 except httpx2.TransportError as error:
                     found = type(error).__name__
                 with lock:

@@ -136,8 +136,8 @@ def test_the_title_names_who_hides_what(plant: Any, tmp_path: Path) -> None:
     plant(defence="narrow-code", read=0.58, rebuilt=0.28, private=private)  # Young: 6 points lower
     plant(defence="pixel-noise", read=0.50, rebuilt=0.28, private=private)
     assert title(tmp_path) == (
-        "pixel-noise hides Male from these attackers; narrow-code does not (7\xa0% of the undefended "
-        "leak). narrow-code and pixel-noise hide Young and faces from these attackers"
+        "pixel-noise hides Male from these attackers; narrow-code does not (7\xa0% of the "
+        "undefended leak). narrow-code and pixel-noise hide Young and faces from these attackers"
     )
 
 

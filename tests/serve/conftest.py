@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import distribution
@@ -91,23 +93,30 @@ class Server:
 
     def __init__(self, folder: Path, *options: object) -> None:
         words = [sys.executable, "-m", "deepobfuscator.serve", folder, *options, "--threads", "1"]
+        # No pipe: it is full after some hundred requests, and the server then waits for a reader.
+        self.log = tempfile.TemporaryFile("a+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [str(word) for word in words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            [str(word) for word in words], stdout=subprocess.PIPE, stderr=self.log, text=True
         )
         assert self.process.stdout is not None
-        assert self.process.stderr is not None
         line = self.process.stdout.readline()
         self.url = line.split()[-1] if line else ""
-        self.first = self.process.stderr.readline()
+        while not self.told and self.process.poll() is None:
+            time.sleep(0.01)
+        self.first = self.told.partition("\n")[0]
         """The first line of the log."""
 
+    @property
+    def told(self) -> str:
+        """The log so far, up to its last whole line."""
+        self.log.seek(0)
+        return self.log.read().rpartition("\n")[0]
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> str:
-        """The rest of the log."""
+        """The log after its first line."""
         self.process.send_signal(how)
-        return self.process.communicate(timeout=60)[1]
+        self.process.wait(60)
+        return self.told.partition("\n")[2]
 
 
 @pytest.fixture
@@ -122,6 +131,6 @@ def serving() -> Iterator[Callable[..., Server]]:
     for server in started:
         if server.process.poll() is None:
             server.stop(signal.SIGKILL)
-        for stream in (server.process.stdout, server.process.stderr):
-            if stream is not None:
-                stream.close()
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        server.log.close()

@@ -5,6 +5,7 @@ killed or told to stop.
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import pytest
 
 from deepobfuscator.core.errors import InputError
 from deepobfuscator.serve.keys import Keys
+from deepobfuscator.serve.run import bound
 from deepobfuscator_edge import AsyncClient, Client, Edge, ServiceError
 
 Serve = Callable[..., Any]
@@ -40,6 +42,7 @@ def test_stock_and_own_clients_get_the_same_answers(export: Path, serving: Serve
     with Client(server.url, Edge(export, threads=1)) as client:
         assert client.classify(RED) == answer
         assert client.classify_all([RED, RED[:2], 255 - RED])[1] == answer
+        assert client.classify_all([RED] * 130) == [answer] * 130  # three messages
         everything = [client.edge.encode([RED]) for _ in range(3)]
     payload = np.array([[255, 51, 102], [0, 0, 255]], np.uint8)
     stock = triton.InferenceServerClient(server.url.removeprefix("http://"))
@@ -60,6 +63,7 @@ def test_stock_and_own_clients_get_the_same_answers(export: Path, serving: Serve
 
     async def crowd() -> list[Any]:
         async with AsyncClient(server.url, Edge(export, threads=1)) as client:
+            assert await client.classify_all([RED] * 65) == [answer] * 65
             return await asyncio.gather(*(client.ask(everything[i % 3]) for i in range(200)))
 
     assert asyncio.run(crowd()) == [[answer]] * 200
@@ -68,7 +72,7 @@ def test_stock_and_own_clients_get_the_same_answers(export: Path, serving: Serve
     lines = [json.loads(line) for line in log.splitlines()]
     assert lines[-1]["event"] == "stopped"
     told = [line for line in lines if line["event"] == "request"]
-    assert len(told) == 204
+    assert len(told) == 209
     assert {key for line in told for key in line} == {
         "time", "level", "event", "request", "route", "status", "ms", "pictures",
     }  # fmt: skip
@@ -151,6 +155,14 @@ def test_a_client_outlasts_a_kill_of_the_server(export: Path, serving: Serve) ->
         assert not asked.done()
         serving(export, "--port", port)
         assert asked.result()["Red"]["value"] is True
+
+
+def test_no_part_of_an_answer_waits_for_an_acknowledgement() -> None:
+    # Only asyncio's own sockets get it unasked: with ours, every answer took 40 ms more.
+    with bound("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_server_imports_no_torch(export: Path) -> None:

@@ -21,6 +21,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0
 """Seconds between tries: at random up to a bound, which doubles from the first to the longest. A
 service that asks for more than the longest is not waited for."""
 
+TOGETHER = 64
+"""Pictures of one message at most: a server takes as many unless it was told otherwise."""
 CONNECTIONS = 32
 """Of one client at once, at most."""
 
@@ -83,6 +85,12 @@ class _Asking:
         return asked + random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**tries))
 
 
+def _parts(pictures: Sequence[Picture]) -> list[Sequence[Picture]]:
+    """At least one, so that no picture at all is refused as it is by `Edge`."""
+    starts = range(0, max(len(pictures), 1), TOGETHER)
+    return [pictures[start : start + TOGETHER] for start in starts]
+
+
 def _reason(response: httpx2.Response) -> str:
     try:
         return str(response.json()["error"])
@@ -107,8 +115,8 @@ class Client(_Asking):
         return self.classify_all([picture])[0]
 
     def classify_all(self, pictures: Sequence[Picture]) -> list[Answer]:
-        """The answers for several pictures, in one message; raises as `classify`."""
-        return self.ask(self.edge.encode(pictures))
+        """The answers for any number of pictures, `TOGETHER` in a message; raises as `classify`."""
+        return [a for some in _parts(pictures) for a in self.ask(self.edge.encode(some))]
 
     def ask(self, message: bytes) -> list[Answer]:
         """The answers for a message; raises ServiceError as `classify`."""
@@ -153,7 +161,10 @@ class AsyncClient(_Asking):
 
     async def classify_all(self, pictures: Sequence[Picture]) -> list[Answer]:
         """As `Client.classify_all`."""
-        return await self.ask(await asyncio.to_thread(self.edge.encode, pictures))
+        answers = list[Answer]()
+        for some in _parts(pictures):
+            answers += await self.ask(await asyncio.to_thread(self.edge.encode, some))
+        return answers
 
     async def ask(self, message: bytes) -> list[Answer]:
         """As `Client.ask`."""

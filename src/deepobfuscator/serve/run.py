@@ -111,7 +111,7 @@ def serve(options: argparse.Namespace) -> None:
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
     )
-    listener = _listener(options.host, options.port)
+    listener = bound(options.host, options.port)
     try:
         _logged()
         try:
@@ -136,10 +136,19 @@ def serve(options: argparse.Namespace) -> None:
         listener.close()
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that takes connections at that address.
+
+    Raises:
+        InputError: the address is taken, not this machine's, or none.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+        # Connections inherit it. asyncio sets it on sockets that it opened alone; without it, the
+        # body of an answer waits for the client to acknowledge its head: 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except (OSError, OverflowError) as error:
         raise InputError(f"cannot listen at {host} port {port}: {error}; try --port") from error
 
