@@ -106,7 +106,7 @@ TRAINABLE = [name for name, kind in Defence.members().items() if kind.trains]
 PEERS = [
     *(name for name in TRAINABLE if "coarse" in Defence.find(name).__module__),
     *("gradient-reversal", "maxent-arl", "nopeek", "feature-noise", "quantised"),
-    *("answer-only", "disco", "leace", "pca", "shredder", "vib"),
+    *("answer-only", "cem", "cloak", "disco", "leace", "pca", "shredder", "tiprdc", "vib"),
 ]
 """Defences whose features have the form of others here: the attacks of the quick suite will do."""
 

@@ -255,7 +255,7 @@ def test_an_audit_of_the_folder_attacks_what_is_left_after_the_wire(
 
 ENCODERS = [n for n, kind in Defence.members().items() if kind.trains and n in (
     "undefended", "narrow-code", "quantised", "pixelate", "blur", "pixel-noise", "feature-noise",
-    "vib", "leace", "pca", "disco", "shredder",
+    "vib", "leace", "pca", "disco", "shredder", "cem", "cloak",
 )]  # fmt: skip
 """Those with an encoder of their own; the others have that of undefended."""
 
