@@ -22,8 +22,9 @@ demo: $(STAMP)  ## train, attack and report on built-in faces; serve one of them
 	  until [ -s $(DEMO)/address ]; do kill -0 $$server || exit 1; sleep 0.1; done; \
 	  $(BIN)/deepobfuscator classify $(DEMO)/ship $(DEMO)/face.png --server $$(sed 's/.* //' $(DEMO)/address)
 
+# In the order of files: by number of tests, the longest files would come last, and one process wait.
 test: $(STAMP) lint  ## lint, types, layers, tests; two processes of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(STAMP)  ## the site, in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

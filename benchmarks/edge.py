@@ -121,11 +121,11 @@ def timed(run: Any, repeats: int = REPEATS) -> float:
 
 def bench(options: Options) -> list[Row]:
     """Two rows for each batch size: the encoder, and what the message adds."""
-    size, width, turns = (216, 176), 1.0, 5
+    size, width, turns, batches = (216, 176), 1.0, 5, (1, 16)
     if options.quick:
-        size, width, turns = (32, 32), 1 / 16, 1
+        size, width, turns, batches = (32, 32), 1 / 16, 1, (16,)
     rows = []
-    for batch in (1, 16):
+    for batch in batches:
         arguments = {"size": size, "width": width, "batch": batch}
         taken = alternate(
             {
