@@ -16,6 +16,7 @@ from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch, Labelled
 from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import SERVICE, Defence
+from deepobfuscator.defences.cloak import PixelCloak
 from deepobfuscator.defences.deepobfuscator import DeepObfuscator
 from deepobfuscator.defences.narrow_code import NarrowCode
 from deepobfuscator.training.loop import learning_rate, play, play_stage
@@ -216,6 +217,8 @@ def test_a_stage_changes_exactly_its_own_players_buffers_included(
     defence: Defence, current: Stage
 ) -> None:
     players = defence.parts(defence.players(TASK, SETTING, a_run()))
+    if isinstance(cloak := players.get("T"), PixelCloak):  # at first it replaces no pixel
+        cloak.rho.data[:, 0] = 2.0
     before = copy.deepcopy(players)
     play_stage(current, a_batch(), players, adams(players), a_run())
     assert changed(players, before) == current.movers
