@@ -26,6 +26,8 @@ from deepobfuscator.defences.undefended import undefended
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import Phase, Players, Round, TrainConfig, stage, update
 
+RATE = 30.0
+"""Learning rate of noise and constants, as a multiple of the setting's: they have far to go."""
 START = -2.0
 """Of rho, where sigma = most (1 + tanh rho) / 2: sigma begins at 1.8 % of its most."""
 
@@ -118,8 +120,8 @@ class Cloak(NetworkDefence):
         suppress = (stage("learn constants", update("T", loss=self.suppress)),)
         return [
             *undefended(self).phases(config),
-            Phase("learn noise", half, perturb, steady=True),
-            Phase("learn constants", half, suppress, steady=True),
+            Phase("learn noise", half, perturb, RATE, steady=True),
+            Phase("learn constants", half, suppress, RATE, steady=True),
         ]
 
     def perturb(self, r: Round) -> Tensor:
