@@ -1,7 +1,6 @@
 """Defences that keep or spend information: Cloak, CEM and TIPRDC, each on a known answer."""
 
 from math import log
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +9,13 @@ from scipy.spatial.distance import jensenshannon
 from torch import nn
 
 from deepobfuscator.core.errors import InputError
-from deepobfuscator.core.runtime import Context
 from deepobfuscator.data.batches import Batch
 from deepobfuscator.defences.cem import CEM, NoisyMixture
 from deepobfuscator.defences.cloak import Cloak, PixelCloak
 from deepobfuscator.defences.tiprdc import TIPRDC, jensen_shannon
 from deepobfuscator.training.objectives import Loss, Players, Round
+
+from .test_tails import Reader, a_run
 
 
 def signs(n: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -32,8 +32,7 @@ def played(
     rate: float = 0.02,
 ) -> None:
     """Players in turn, on pictures of four values of -1 or 1, two of which are the labels."""
-    run = Context(Path("unused"))
-    run.console.quiet = True
+    run = a_run()
     optimisers = [
         torch.optim.Adam([p for name in movers for p in players[name].parameters()], lr=rate)
         for movers, _ in turns
@@ -50,14 +49,6 @@ def played(
             optimiser.step()
 
 
-class Reader(nn.Module):
-    """Logits that are four times the first value."""
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(n, 1)."""
-        return 4 * features.flatten(1)[:, :1]
-
-
 # -- Cloak ----------------------------------------------------------------------------------------
 
 
@@ -65,7 +56,7 @@ def test_cloak_gives_noise_to_the_pixels_that_the_service_does_not_read() -> Non
     cloak = PixelCloak((1, 1), 1.0, 0.5)
     cloak.rho = nn.Parameter(torch.full((4,), -2.0))
     cloak.constants = nn.Parameter(torch.zeros(4))
-    players: Players = {"O": nn.Identity(), "C": Reader(), "T": cloak}
+    players: Players = {"O": nn.Identity(), "C": Reader(0), "T": cloak}
     method = Cloak(weight=2.0)
     played(players, [({"T"}, method.perturb)], 300)
     read, *rest = cloak.sigma.tolist()

@@ -23,6 +23,7 @@ from deepobfuscator.data.table import Task
 from deepobfuscator.defences.base import NetworkDefence
 from deepobfuscator.defences.tail import served
 from deepobfuscator.defences.undefended import undefended
+from deepobfuscator.defences.vib import drawn
 from deepobfuscator.nn.vgg import Encoder
 from deepobfuscator.training.objectives import Phase, Players, Round, TrainConfig, stage, update
 
@@ -48,13 +49,13 @@ class PixelCloak(nn.Module):
 
     def noisy(self, pictures: Tensor) -> Tensor:
         """Noise alone."""
-        return pictures + self.sigma * torch.randn_like(pictures)
+        return drawn(pictures, self.sigma)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Noise and constants, of which only these learn."""
         sigma = self.sigma.detach()
-        noisy = pictures + sigma * torch.randn_like(pictures)
-        return torch.where(sigma <= self.threshold * self.most, noisy, self.constants)
+        kept = sigma <= self.threshold * self.most
+        return torch.where(kept, drawn(pictures, sigma), self.constants)
 
 
 class Cloaked(Encoder):

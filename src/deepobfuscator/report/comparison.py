@@ -156,19 +156,15 @@ def _measured(reading: SubjectReport, leak: Record | None) -> Record | None:
     if leak is None:
         return reading.excess
     if leak.metric == WITHIN:
-        return _above(reading.within_labels, HALF)
+        within = reading.within_labels
+        return within and replace(
+            within, value=within.value - HALF, low=within.low - HALF, high=within.high - HALF
+        )
     kinds = {
         ThreatKind.LABELS: reading.excess_given_labels,
         ThreatKind.PERSON: reading.excess_several,
     }
     return kinds.get(leak.threat.kind, reading.excess)
-
-
-def _above(record: Record | None, chance: float) -> Record | None:
-    if record is None:
-        return None
-    ends = {name: getattr(record, name) - chance for name in ("value", "low", "high")}
-    return replace(record, **ends)
 
 
 def ratio(part: Record | None, whole: Record | None) -> Span | None:

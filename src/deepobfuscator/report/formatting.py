@@ -88,6 +88,11 @@ def signed(metric: str, value: float) -> str:
     return ("−" if value < 0 else "+") + number(metric, abs(value))
 
 
+def percent(share: float) -> str:
+    """A share in whole per cent: 7 %, never broken at the end of a line."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
 def points(metric: str, value: float) -> str:
     """A difference with its unit: +24.2 points, −.012."""
     return signed(metric, value) + " points" * (metric in PERCENT)

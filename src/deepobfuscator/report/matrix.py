@@ -12,6 +12,7 @@ from deepobfuscator.report.formatting import (
     excess_text,
     figure_text,
     mean,
+    percent,
     points,
     value_of,
     with_unit,
@@ -84,18 +85,18 @@ def _cell(comparison: Comparison, subject: Subject, c: Configuration) -> Cell:
     if status is Status.LEAK and leak:
         # An attacker who was given more may find what the common one does not.
         further = wording.given(leak)
-        figure = _percent(max(share[0], 0)) if share else points(subject.metric, leak.value)
+        figure = percent(max(share[0], 0)) if share else points(subject.metric, leak.value)
         between = f", {_between(share)}" if share else ""
         note = f"leak{further or between}"
         if not c.defended:
             note = f"{METRICS[subject.metric]} {_mean(subject, readings)}"
     elif status is Status.NO_LEAK and share:
-        note = f"at most {_percent(max(share[2], 0))}"
+        note = f"at most {percent(max(share[2], 0))}"
     title = f"{subject.called} under {c.label}: {_told(subject, readings, status, leak)}"
     shown = share if status in (Status.LEAK, Status.NO_LEAK) else None
     if shown and c.defended:
         title += (
-            f" {_percent(max(shown[0], 0))} of the undefended leak survives ({_between(shown)})."
+            f" {percent(max(shown[0], 0))} of the undefended leak survives ({_between(shown)})."
         )
     return Cell(figure, note, title, status if c.defended else None, shown)
 
@@ -119,10 +120,6 @@ def _told(
         figure = figure_text(leak) if leak.metric == WITHIN else excess_text(leak)
         said += f". Leak{further}: {figure}"
     return said + "."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _mean(subject: Subject, readings: Sequence[SubjectReport]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from deepobfuscator.auditing.leakage import Status, worst
 from deepobfuscator.report.comparison import Comparison, Configuration
-from deepobfuscator.report.formatting import METRICS, listed, mean, value_of, with_unit
+from deepobfuscator.report.formatting import METRICS, listed, mean, percent, value_of, with_unit
 from deepobfuscator.report.subjects import Role, Subject
 from deepobfuscator.report.wording import MOST_NAMES, few
 
@@ -95,14 +95,10 @@ def _every(some: Sequence[Configuration], defended: Sequence[Configuration]) -> 
 def _shares(comparison: Comparison, leaking: Sequence[Configuration], subject: Subject) -> str:
     """How much of the undefended leak each lets through; empty where that cannot be said."""
     spans = [comparison.surviving(c, subject) for c in leaking]
-    values = [100 * span[0] for span in spans if span]
+    values = [span[0] for span in spans if span]
     if len(values) < len(spans):
         return ""
     if len(values) > MOST_NAMES:
         values = [min(values), max(values)]
-        return f"{_percent(values[0])} to {_percent(values[1])} of the undefended leak"
-    return f"{listed([_percent(value) for value in values])} of the undefended leak"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0f}\N{NO-BREAK SPACE}%"
+        return f"{percent(values[0])} to {percent(values[1])} of the undefended leak"
+    return f"{listed([percent(value) for value in values])} of the undefended leak"
